@@ -1,0 +1,153 @@
+import { cursorOf, type FoundList, isComplete, type Page, type PageQuery, type Place, parseQuery } from '../cache.ts';
+import type { MemberMutation } from '../mutation.ts';
+import { FLOOR, type Version } from '../version.ts';
+import { Ranking } from './ranking.ts';
+
+type Member = {
+  readonly version: Version;
+  /** The highest score at which an older version of this member could come back: its marker is needed until the bottom has passed it. */
+  readonly peak: number;
+} & (
+  | { readonly state: 'live'; readonly score: number; readonly json: string }
+  | { readonly state: 'gone' }
+  | { readonly state: 'forgotten' }
+);
+
+export interface ListLease {
+  readonly seen: ReadonlyMap<string, Version>;
+  readonly bottom: number;
+  readonly lost: number;
+  readonly settled: number;
+}
+
+/**
+ * A list of at most `keep` live members that knows what it holds. A full list has a bottom: what lies at or below that score is not held,
+ * so the bottom is the tombstone of everything below it.
+ */
+export class BoundedList {
+  readonly #members = new Map<string, Member>();
+  readonly #live = new Ranking();
+  /** Gone members, by peak. */
+  readonly #gone = new Ranking();
+  /** When each gone member became so, ms: oldest first. */
+  readonly #markers = new Map<string, number>();
+  #forgotten = 0;
+  #bottom = -Infinity;
+  /** How often a version or a value was thrown away. */
+  #lost = 0;
+  #settled = 0;
+
+  get isEmpty(): boolean {
+    return this.#live.size === 0;
+  }
+
+  /** Members of any state. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Returns whether it was applied. `now` and `markerTtl` in ms: a marker older than that is no longer needed. */
+  apply(mutation: MemberMutation, now: number, markerTtl: number): boolean {
+    const applied = this.#apply(mutation, now);
+    if (applied) {
+      this.#trim(mutation.keep, now);
+      this.#expire(now - markerTtl);
+    }
+    return applied;
+  }
+
+  page(query: PageQuery): Page {
+    const { limit, after, descending } = parseQuery(query);
+    const places = this.#live.page(limit, after, descending);
+    const members = places.map(({ member, score }) => {
+      const { version, json } = this.#members.get(member) as Member & { state: 'live' };
+      return { member, score, value: JSON.parse(json), version };
+    });
+    const last = places.length === limit ? places.at(-1) : undefined;
+    const holding = { bottom: this.#bottom, settled: this.#settled > 0, forgotten: this.#forgotten > 0 };
+    return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(holding, descending, after, last) };
+  }
+
+  lease(): ListLease {
+    const seen = new Map([...this.#members].map(([member, { version }]) => [member, version]));
+    return { seen, bottom: this.#bottom, lost: this.#lost, settled: this.#settled };
+  }
+
+  /** `tooLarge` tells of a value that it cannot be held. */
+  settle(lease: ListLease, { newest, more }: FoundList, keep: number, now: number, tooLarge: (json: string) => boolean): boolean {
+    // Another has filled it since, and may have lowered the bottom.
+    if (lease.settled !== this.#settled) return false;
+    const lowest = more ? (newest.at(-1) as Place).score : -Infinity;
+    // The bottom may sink to what was read only if nothing was thrown away since: else something older than the stream could slip in.
+    const maySink = this.#bottom === lease.bottom && this.#lost === lease.lost;
+    this.#bottom = maySink ? lowest : Math.max(this.#bottom, lowest);
+    const found = new Set(newest.map(({ member }) => member));
+    for (const [member, version] of lease.seen) {
+      const held = this.#members.get(member);
+      if (held?.version === version && !found.has(member)) this.#hold(member, { state: 'gone', version, peak: held.peak }, now);
+    }
+    for (const { member, score, json } of newest) {
+      const version = lease.seen.get(member) ?? FLOOR;
+      const at = { kind: 'member', list: '', member, score, keep, version } as const;
+      if (score > this.#bottom) this.#apply(tooLarge(json) ? { ...at, type: 'forget' } : { ...at, type: 'put', json }, now);
+    }
+    this.#settled += 1;
+    this.#trim(keep, now);
+    return true;
+  }
+
+  #apply(mutation: MemberMutation, now: number): boolean {
+    const { member, version, score } = mutation;
+    const held = this.#members.get(member);
+    if (held && held.version > version) return false;
+    const from = mutation.type === 'put' ? (mutation.from ?? score) : score;
+    const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    if (mutation.type === 'forget') this.#hold(member, { state: 'forgotten', version, peak }, now);
+    else if (mutation.type === 'put' && score > this.#bottom)
+      this.#hold(member, { state: 'live', version, peak, score, json: mutation.json }, now);
+    else {
+      this.#hold(member, { state: 'gone', version, peak }, now);
+      // It is in the table, and nobody here knows.
+      if (mutation.type === 'put') this.#lost += 1;
+    }
+    return true;
+  }
+
+  #trim(keep: number, now: number): void {
+    while (this.#live.size > keep) {
+      const { member, score } = this.#live.lowest as Place;
+      const { version, peak } = this.#members.get(member) as Member;
+      this.#bottom = Math.max(this.#bottom, score);
+      this.#hold(member, { state: 'gone', version, peak }, now);
+    }
+    for (let lowest = this.#gone.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#gone.lowest) this.#drop(lowest.member);
+  }
+
+  /** Markers end by their age too. */
+  #expire(before: number): void {
+    for (const [name, at] of this.#markers) {
+      if (at >= before) return;
+      this.#drop(name);
+    }
+  }
+
+  #drop(name: string): void {
+    this.#hold(name, undefined, 0);
+    this.#lost += 1;
+  }
+
+  #hold(name: string, member: Member | undefined, now: number): void {
+    const was = this.#members.get(name);
+    if (was?.state === 'live') this.#live.remove({ score: was.score, member: name });
+    if (was?.state === 'gone') this.#gone.remove({ score: was.peak, member: name });
+    if (was?.state === 'forgotten') this.#forgotten -= 1;
+    this.#members.delete(name);
+    this.#markers.delete(name);
+    if (!member) return;
+    this.#members.set(name, member);
+    if (member.state === 'live') this.#live.add({ score: member.score, member: name });
+    if (member.state === 'gone') this.#gone.add({ score: member.peak, member: name });
+    if (member.state === 'gone') this.#markers.set(name, now);
+    if (member.state === 'forgotten') this.#forgotten += 1;
+  }
+}

@@ -1,0 +1,27 @@
+import type { Version } from './version.ts';
+
+/** An item in plain JavaScript: sets are arrays, binary is base64, a number that a double cannot hold exactly is its decimal string. */
+export type Attributes = Readonly<Record<string, unknown>>;
+
+/** What happened to one item. */
+export interface Change {
+  readonly table: string;
+  readonly keys: Attributes;
+  /** Names the item within its table; see `itemOf`. */
+  readonly item: string;
+  /** Absent when the item was inserted. */
+  readonly before?: Attributes;
+  /** Absent when the item was deleted. */
+  readonly after?: Attributes;
+  readonly version: Version;
+  /** When DynamoDB wrote the record, ms since the epoch, rounded down to a second. Tells the lag; too coarse to order by. */
+  readonly at?: number;
+  /** DynamoDB's time-to-live deleted the item, not a user. */
+  readonly expired: boolean;
+}
+
+/** One name for one item: the values of its key attributes, in the order of the attributes' names, as JSON. */
+export function itemOf(keys: Attributes): string {
+  const names = Object.keys(keys).sort();
+  return JSON.stringify(names.map((name) => keys[name]));
+}

@@ -1,0 +1,19 @@
+/** A stream record that cannot be understood. It will not be understood next time either, so it is set aside. */
+export class MalformedRecordError extends Error {
+  override readonly name = 'MalformedRecordError';
+}
+
+/** A view's projection threw, or gave entries that no cache can hold. */
+export class ViewError extends Error {
+  override readonly name = 'ViewError';
+}
+
+/** The cache did not say what became of a call. Repeat it: applying a mutation again is harmless. */
+export class CacheUnavailableError extends Error {
+  override readonly name = 'CacheUnavailableError';
+}
+
+/** The environment is wrong. The message lists every fault. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+}

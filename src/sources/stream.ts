@@ -1,0 +1,151 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { unmarshall } from '@aws-sdk/util-dynamodb';
+import { type Attributes, type Change, itemOf } from '../change.ts';
+import { MalformedRecordError } from '../errors.ts';
+import { versionOf } from '../version.ts';
+
+/** A record of a Lambda DynamoDB event, or of `GetRecords` (Dates, Uint8Arrays, no ARN): whatever of it is read here. */
+export interface StreamRecord {
+  readonly eventID?: string;
+  readonly eventName?: string;
+  readonly eventSource?: string;
+  readonly eventSourceARN?: string;
+  readonly userIdentity?: unknown;
+  readonly dynamodb?: {
+    readonly ApproximateCreationDateTime?: number | Date;
+    readonly Keys?: Marshalled;
+    readonly NewImage?: Marshalled;
+    readonly OldImage?: Marshalled;
+    readonly SequenceNumber?: string;
+    readonly StreamViewType?: string;
+  };
+}
+
+type Marshalled = { readonly [name: string]: unknown };
+
+export interface StreamEvent {
+  readonly Records: readonly StreamRecord[];
+}
+
+/** Which images each kind of event has on a NEW_AND_OLD_IMAGES stream (DynamoDB Developer Guide, "Change data capture"). */
+const IMAGES = {
+  INSERT: { old: false, new: true },
+  MODIFY: { old: true, new: true },
+  REMOVE: { old: true, new: false },
+} as const;
+
+/**
+ * @param streamArn the stream's ARN, for records of `GetRecords`, which do not carry it.
+ * @throws MalformedRecordError that says which record, and what is wrong with it.
+ */
+export function decodeRecord(record: StreamRecord, index: number, streamArn?: string): Change {
+  try {
+    return decode(record, streamArn);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MalformedRecordError(`record ${index} (${label(record)}): ${reason}`);
+  }
+}
+
+/** What a person finds a record by. */
+function label(record: StreamRecord): string {
+  if (typeof record !== 'object' || record === null) return 'not an object';
+  const sequenceNumber = record.dynamodb?.SequenceNumber;
+  return [
+    record.eventName ?? 'no eventName',
+    sequenceNumber ? `SequenceNumber ${sequenceNumber}` : `eventID ${record.eventID ?? 'unknown'}`,
+  ].join(', ');
+}
+
+function decode(record: StreamRecord, arn: string | undefined): Change {
+  if (typeof record !== 'object' || record === null) throw new MalformedRecordError('a record is an object');
+  refuseKinesis(record);
+  const kind = record.eventName;
+  if (kind !== 'INSERT' && kind !== 'MODIFY' && kind !== 'REMOVE') {
+    throw new MalformedRecordError(`eventName "${kind}" is none of INSERT, MODIFY, REMOVE`);
+  }
+  const body = record.dynamodb;
+  if (!body) throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
+  const { table, label } = parseArn(arn ?? record.eventSourceARN);
+  if (!body.SequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
+  const version = versionOf(label, body.SequenceNumber);
+  if (!body.Keys || Object.keys(body.Keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
+  const keys = attributesOf(body.Keys);
+  const needs = IMAGES[kind];
+  return {
+    table,
+    keys,
+    item: itemOf(keys),
+    ...(needs.old && { before: image(body.OldImage, 'OldImage', kind, body.StreamViewType) }),
+    ...(needs.new && { after: image(body.NewImage, 'NewImage', kind, body.StreamViewType) }),
+    version,
+    at: millisOf(body.ApproximateCreationDateTime),
+    expired: kind === 'REMOVE' && isTimeToLive(record.userIdentity),
+  };
+}
+
+function refuseKinesis(record: object): void {
+  if (!('kinesis' in record) && !('recordFormat' in record)) return;
+  throw new MalformedRecordError(
+    'it came through Kinesis Data Streams, which repeats and reorders changes and has no SequenceNumber of the item: connect the DynamoDB stream itself',
+  );
+}
+
+function parseArn(arn: string | undefined): { table: string; label: string } {
+  const [, table, label] = arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([^/]+)\/stream\/(.+)$/) ?? [];
+  if (table && label) return { table, label };
+  throw new MalformedRecordError(
+    `stream ARN ${arn === undefined ? 'is absent' : `"${arn}"`}: without its label (arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL) versions cannot be compared`,
+  );
+}
+
+function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kind: string, viewType: string | undefined): Attributes {
+  if (image) return attributesOf(image);
+  throw new MalformedRecordError(
+    `a ${kind} without ${name}${viewType ? ` (the stream is ${viewType})` : ''}: the table's stream must be NEW_AND_OLD_IMAGES`,
+  );
+}
+
+/** DynamoDB's attribute values as plain JavaScript; see `Attributes` for what becomes of numbers, sets and binary. */
+function attributesOf(marshalled: Marshalled): Attributes {
+  return plain(unmarshall(marshalled as Record<string, AttributeValue>, { wrapNumbers: exactNumber })) as Attributes;
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (value instanceof Set) return [...value].map(plain);
+  if (Array.isArray(value)) return value.map(plain);
+  // fromEntries defines own properties: an attribute may be called __proto__.
+  return Object.fromEntries(Object.entries(value).map(([name, attribute]) => [name, plain(attribute)]));
+}
+
+const PLAIN_INTEGER = /^-?\d{1,15}$/;
+
+/** DynamoDB numbers have up to 38 digits: those that a double cannot hold stay text. */
+function exactNumber(text: string): number | string {
+  const number = Number(text);
+  return PLAIN_INTEGER.test(text) || decimal(text) === decimal(String(number)) ? number : text;
+}
+
+/** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are one. */
+function decimal(text: string): string {
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)\.?(\d*)(?:e([-+]?\d+))?$/i) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  if (significant === '') return '0';
+  const scale = Number(exponent) - fraction.length + (digits.length - significant.length);
+  return `${sign === '-' ? '-' : ''}${significant}e${scale}`;
+}
+
+function millisOf(at: number | Date | undefined): number | undefined {
+  if (at instanceof Date) return at.getTime();
+  return at === undefined ? undefined : at * 1000;
+}
+
+/** The event says `type`, `GetRecords` says `Type` (DynamoDB Developer Guide, "Streams and Time to Live"). */
+function isTimeToLive(identity: unknown): boolean {
+  if (typeof identity !== 'object' || identity === null) return false;
+  const { type, Type, principalId, PrincipalId } = identity as Record<string, unknown>;
+  return (type ?? Type) === 'Service' && (principalId ?? PrincipalId) === 'dynamodb.amazonaws.com';
+}

@@ -1,0 +1,142 @@
+import type { CacheClient } from './cache.ts';
+import type { Change } from './change.ts';
+import { type Poison, planOf, type View } from './view.ts';
+
+export interface SyncInput<Record> {
+  /** In the order of the stream. */
+  readonly records: readonly Record[];
+  /** Pure: a throw is poison. */
+  decode(record: Record, index: number): Change;
+  readonly views: readonly View[];
+  readonly cache: CacheClient;
+  /** Puts a record in a safe place before it is reported as done. A throw means that it is not safe: the record is retried. */
+  setAside(letter: Letter<Record>): Promise<void>;
+  /** Once aborted, no further record is begun; those that were not are `failed`. */
+  readonly signal?: AbortSignal;
+}
+
+/** A record that, or a part of which, will never be applied, with the reason. */
+export interface Letter<Record> {
+  readonly record: Record;
+  readonly index: number;
+  /** Absent when the record could not be decoded. */
+  readonly change?: Change;
+  readonly cause: Cause;
+}
+
+/** Where a record failed for good. `rejected`: the cache will never take the value. */
+export type Cause =
+  | { readonly stage: 'decode'; readonly error: Error }
+  | { readonly stage: 'view'; readonly view: string; readonly error: Error }
+  | { readonly stage: 'rejected'; readonly address: string; readonly error: Error };
+
+/** What became of a batch: facts, for shells to log and to answer with. One entry a record, in the order of the records. */
+export interface Report {
+  readonly records: readonly RecordReport[];
+}
+
+export interface RecordReport {
+  /** Absent when the record could not be decoded. */
+  readonly change?: Change;
+  /** `done`: applied, found stale, or set aside. `failed`: to be retried from here. */
+  readonly status: 'done' | 'failed';
+  readonly applied: number;
+  readonly stale: number;
+  readonly rejected: number;
+  /** Why parts of the record, or all of it, were set aside. */
+  readonly causes: readonly Cause[];
+  /** Why it failed. */
+  readonly error?: Error;
+}
+
+/**
+ * Applies records to the cache: those of one item in order, items concurrently. An item stops at its first failed record, for its later
+ * ones must not overtake it. Failures are told apart by stage: pure code that throws will always throw (the record, or the view's part of it, is
+ * set aside and the rest goes on); an effect that throws may work next time (the record is `failed`). Never throws.
+ */
+export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
+  const reports: RecordReport[] = new Array(input.records.length);
+  const chains = new Map<string, Promise<boolean>>();
+  const running: Promise<boolean>[] = [];
+  for (const [index, record] of input.records.entries()) {
+    const decoded = decode(input, record, index);
+    const item = 'change' in decoded ? `${decoded.change.table} ${decoded.change.item}` : `undecoded ${index}`;
+    const turn = async (): Promise<boolean> => {
+      const report = await apply(input, record, index, decoded);
+      reports[index] = report;
+      return report.status === 'done';
+    };
+    const previous = chains.get(item);
+    const chain = previous
+      ? previous.then((ok) => {
+          if (ok) return turn();
+          reports[index] = failed(decoded, new Error('an earlier record of this item failed'));
+          return false;
+        })
+      : turn();
+    chains.set(item, chain);
+    running.push(chain);
+  }
+  await Promise.all(running);
+  return { records: reports };
+}
+
+type Decoded = { readonly change: Change } | { readonly error: Error };
+
+function decode<Record>(input: SyncInput<Record>, record: Record, index: number): Decoded {
+  try {
+    return { change: input.decode(record, index) };
+  } catch (error) {
+    return { error: asError(error) };
+  }
+}
+
+async function apply<Record>(input: SyncInput<Record>, record: Record, index: number, decoded: Decoded): Promise<RecordReport> {
+  if (input.signal?.aborted) return failed(decoded, new Error('out of time before this record was begun'));
+  const change = 'change' in decoded ? decoded.change : undefined;
+  const causes: Cause[] = [];
+  let [applied, stale, rejected] = [0, 0, 0];
+  try {
+    if ('error' in decoded) causes.push({ stage: 'decode', error: decoded.error });
+    else {
+      const { mutations, poison } = planOf(input.views, decoded.change);
+      causes.push(...poison.map(viewCause));
+      const outcomes = mutations.length > 0 ? await input.cache.apply(mutations) : [];
+      for (const [i, mutation] of mutations.entries()) {
+        const outcome = outcomes[i];
+        if (!outcome) throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
+        switch (outcome.type) {
+          case 'applied':
+            applied += 1;
+            break;
+          case 'stale':
+            stale += 1;
+            break;
+          case 'rejected': {
+            rejected += 1;
+            const address = mutation.kind === 'document' ? mutation.key : mutation.list;
+            causes.push({ stage: 'rejected', address, error: new Error(outcome.reason) });
+            break;
+          }
+        }
+      }
+    }
+    for (const cause of causes) await input.setAside({ record, index, change, cause });
+    return { change, status: 'done', applied, stale, rejected, causes };
+  } catch (error) {
+    return { change, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
+  }
+}
+
+function viewCause({ view, error }: Poison): Cause {
+  return { stage: 'view', view, error };
+}
+
+function failed(decoded: Decoded, error: Error): RecordReport {
+  const change = 'change' in decoded ? decoded.change : undefined;
+  return { change, status: 'failed', applied: 0, stale: 0, rejected: 0, causes: [], error };
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,0 +1,204 @@
+import type { Attributes, Change } from './change.ts';
+import { ViewError } from './errors.ts';
+import { type Entry, type Mutation, nameOf } from './mutation.ts';
+
+/** A kind of item in the table. */
+export interface Entity<Item> {
+  readonly name: string;
+  /** Whether an item is of this kind. Items that are not are none of its views' business. */
+  owns(item: Attributes): boolean;
+  /** A zod schema, or anything else with a `parse` that returns the typed item or throws. */
+  readonly schema: { parse(item: unknown): Item };
+}
+
+interface ViewOf<Item> {
+  /** Begins the keys of all its entries: letters, digits, `-` and `_`. */
+  readonly name: string;
+  /** Part of its keys. Raise it when the projection changes, so that old and new shapes never mix. */
+  readonly revision: number;
+  readonly entity: Entity<Item>;
+}
+
+/** Values that are read by key. `project` is pure: same item, same entries. */
+export interface DocumentView<Item, Value> extends ViewOf<Item> {
+  readonly kind: 'document';
+  project(item: Item): readonly { readonly key: string; readonly value: Value }[];
+}
+
+/** Values that are read in pages, greatest score first. `project` is pure: same item, same entries. */
+export interface ListView<Item, Value> extends ViewOf<Item> {
+  readonly kind: 'list';
+  /** How many of its newest members each list holds. What a cache of lists costs grows with it. */
+  readonly keep: number;
+  project(item: Item): readonly {
+    readonly list: string;
+    /** A finite number. */
+    readonly score: number;
+    readonly value: Value;
+    /** The item's key, unless the view says otherwise. */
+    readonly member?: string;
+  }[];
+}
+
+export type View<Item = unknown, Value = unknown> = DocumentView<Item, Value> | ListView<Item, Value>;
+
+export function entity<Item>(definition: Entity<Item>): Entity<Item> {
+  return definition;
+}
+
+/** @throws ViewError when the name or the revision cannot be part of a key. */
+export function documentView<Item, Value>(definition: Omit<DocumentView<Item, Value>, 'kind'>): DocumentView<Item, Value> {
+  check(definition);
+  return { ...definition, kind: 'document' };
+}
+
+/** @throws ViewError when the name, the revision or `keep` is out of range. */
+export function listView<Item, Value>(definition: Omit<ListView<Item, Value>, 'kind'>): ListView<Item, Value> {
+  check(definition);
+  if (!isPositive(definition.keep)) throw new ViewError(`view ${definition.name}: keep is ${definition.keep}: give a positive integer`);
+  return { ...definition, kind: 'list' };
+}
+
+/** The full key, as the cache knows it, of what a view calls `key` (of a document, or of a list). */
+export function keyOf(view: Pick<View, 'name' | 'revision'>, key: string): string {
+  return `${view.name}@${view.revision}:${key}`;
+}
+
+/** A view that could not say what an item is to it. */
+export interface Poison {
+  readonly view: string;
+  readonly error: ViewError;
+}
+
+export interface Plan {
+  readonly mutations: readonly Mutation[];
+  readonly poison: readonly Poison[];
+}
+
+/** What a change does to the views: the difference of two projections each. A view that throws harms only itself. */
+export function planOf(views: readonly View[], change: Change): Plan {
+  const images = new Map<Entity<unknown>, { before: Parsed; after: Parsed }>();
+  const mutations: Mutation[] = [];
+  const poison: Poison[] = [];
+  for (const view of views) {
+    // An image is parsed once for all views of its entity.
+    let of = images.get(view.entity);
+    if (!of) {
+      of = { before: parse(view.entity, change.before), after: parse(view.entity, change.after) };
+      images.set(view.entity, of);
+    }
+    const error = plan(view, change, of.before, of.after, mutations);
+    if (error) poison.push({ view: view.name, error });
+  }
+  return { mutations, poison };
+}
+
+/**
+ * What a change does to one view: entries of the old image that the new one lacks are deleted, those of the new image are put.
+ *
+ * @throws ViewError when the view cannot project the change; `planOf` tells what is done then.
+ */
+export function mutationsOf(view: View, change: Change): readonly Mutation[] {
+  const { mutations, poison } = planOf([view], change);
+  if (poison[0]) throw poison[0].error;
+  return mutations;
+}
+
+/** What an image is to an entity: an item, nothing (absent, or not of this entity), or a fault. */
+type Parsed = { readonly item?: unknown } | { readonly error: unknown };
+
+function parse(entity: Entity<unknown>, image: Attributes | undefined): Parsed {
+  try {
+    return image && entity.owns(image) ? { item: entity.schema.parse(image) } : {};
+  } catch (error) {
+    return { error };
+  }
+}
+
+function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutation[]): ViewError | undefined {
+  const { version } = change;
+  let before: readonly Entry[] = [];
+  let after: readonly Entry[] = [];
+  let error: ViewError | undefined;
+  try {
+    before = entriesOf(view, old, change.item);
+  } catch (cause) {
+    error = asViewError(view, change, 'old', cause);
+  }
+  try {
+    after = entriesOf(view, now, change.item);
+  } catch (cause) {
+    // What the view held of this item is known to be old now, and what it should hold is not known.
+    for (const entry of before) into.push(without(entry, 'forget', version));
+    return asViewError(view, change, 'new', cause);
+  }
+  const was = new Map(before.map((entry) => [nameOf(entry), entry]));
+  for (const entry of after) {
+    const name = nameOf(entry);
+    const held = was.get(name);
+    was.delete(name);
+    if (entry.kind === 'document') into.push({ ...entry, type: 'put', version });
+    else if (held?.kind === 'member') into.push({ ...entry, type: 'put', version, from: held.score });
+    else into.push({ ...entry, type: 'put', version });
+  }
+  for (const entry of was.values()) into.push(without(entry, 'delete', version));
+  return error;
+}
+
+function without(entry: Entry, type: 'delete' | 'forget', version: Mutation['version']): Mutation {
+  switch (entry.kind) {
+    case 'document':
+      return { kind: 'document', key: entry.key, type, version };
+    case 'member':
+      return { kind: 'member', list: entry.list, member: entry.member, type, version, score: entry.score, keep: entry.keep };
+  }
+}
+
+/** The entries of one item, checked: an entry that no cache could hold is the view's fault, to be found here and not by an outage. */
+function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry[] {
+  if ('error' in parsed) throw parsed.error;
+  const { item } = parsed;
+  if (item === undefined) return [];
+  const entries: Entry[] = [];
+  switch (view.kind) {
+    case 'document':
+      for (const { key, value } of view.project(item)) {
+        entries.push({ kind: 'document', key: fullKey(view, key), json: jsonOf(value) });
+      }
+      break;
+    case 'list':
+      for (const { list, score, value, member = itemName } of view.project(item)) {
+        if (!Number.isFinite(score)) throw new TypeError(`score ${score} of list "${list}" is not a finite number`);
+        if (member === '') throw new TypeError(`a member of list "${list}" has an empty name`);
+        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json: jsonOf(value) });
+      }
+      break;
+  }
+  if (entries.length > 1 && new Set(entries.map(nameOf)).size < entries.length) throw new TypeError('it gives one address twice');
+  return entries;
+}
+
+function fullKey(view: View, key: string): string {
+  if (typeof key !== 'string' || key === '') throw new TypeError(`key ${JSON.stringify(key)} is not a string of one character or more`);
+  return keyOf(view, key);
+}
+
+function jsonOf(value: unknown): string {
+  const json = JSON.stringify(value);
+  if (json === undefined) throw new TypeError(`value of type ${typeof value} has no JSON form`);
+  return json;
+}
+
+function asViewError(view: View, change: Change, image: 'old' | 'new', cause: unknown): ViewError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ViewError(`view ${view.name} cannot project the ${image} image of ${change.item}: ${reason}`, { cause });
+}
+
+function check({ name, revision }: { name: string; revision: number }): void {
+  if (!/^[\w-]+$/.test(name)) throw new ViewError(`view name "${name}": use letters, digits, "-" and "_"`);
+  if (!isPositive(revision)) throw new ViewError(`view ${name}: revision is ${revision}: give a positive integer`);
+}
+
+function isPositive(n: number): boolean {
+  return Number.isSafeInteger(n) && n >= 1;
+}

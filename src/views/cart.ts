@@ -1,0 +1,28 @@
+import * as z from 'zod/mini';
+import { entity, listView } from '../view.ts';
+
+const LINE = 'product#';
+
+const cartLine = entity({
+  name: 'cart line',
+  owns: ({ pk, sk }) => typeof sk === 'string' && sk.startsWith(LINE) && typeof pk === 'string' && /^(cart|user)#/.test(pk),
+  schema: z.object({
+    pk: z.string(),
+    sk: z.string(),
+    quantity: z.number(),
+    productDetail: z.optional(z.record(z.string(), z.unknown())),
+    expiresAt: z.optional(z.number()),
+  }),
+});
+
+/** The lines of one owner's cart: `cart#<cartId>` or `user#<sub>`. A cart has no order of its own, so all scores are 0. */
+export const cart = listView({
+  name: 'cart',
+  revision: 1,
+  keep: 1_000,
+  entity: cartLine,
+  project: ({ pk, sk, quantity, productDetail }) => {
+    const productId = sk.slice(LINE.length);
+    return [{ list: pk, member: productId, score: 0, value: { productId, quantity, productDetail } }];
+  },
+});

@@ -1,0 +1,17 @@
+import { listView } from '../view.ts';
+import { order } from './order.ts';
+
+/** The newest orders: of everyone (`all`) and of each creator (`creator:<creator>`). */
+export const list = listView({
+  name: 'orders',
+  revision: 1,
+  keep: 1_000,
+  entity: order,
+  project: ({ creator, items: _, ...summary }) => {
+    const score = Date.parse(summary.createdAt);
+    return [
+      { list: 'all', score, value: summary },
+      { list: `creator:${creator}`, score, value: summary },
+    ];
+  },
+});
