@@ -1,0 +1,126 @@
+import { APPLIED, type Mutation, type Outcome, STALE } from '../mutation.ts';
+import type { Connection } from './valkey-client.ts';
+import { TOKEN_LENGTH } from './valkey-scripts.ts';
+
+/** One script call holds no more than this, so that it does not keep the server from others for long. */
+const MAX_MUTATIONS = 256;
+const MAX_CHARACTERS = 262_144;
+
+export interface Keys {
+  document(key: string): string;
+  /** The three keys of a list. */
+  list(list: string): readonly [members: string, scores: string, peaks: string];
+}
+
+interface Call {
+  readonly outcomes: Outcome[];
+  waiting: number;
+  readonly resolve: (outcomes: readonly Outcome[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Where an outcome belongs, and what it is if the mutation is applied. */
+interface Slot {
+  readonly call: Call;
+  readonly index: number;
+  readonly ifApplied: Outcome;
+}
+
+interface Lane {
+  readonly documentKeys: string[];
+  readonly bodies: string[];
+  readonly documentSlots: Slot[];
+  readonly lists: Map<string, { readonly rows: (string | number)[]; readonly slots: Slot[] }>;
+  mutations: number;
+  characters: number;
+}
+
+const BLANK = ' '.repeat(TOKEN_LENGTH);
+const STATES = { put: 'p', delete: 'd', forget: 'f' } as const;
+
+/**
+ * Gathers the mutations of all calls of one turn of the event loop into few script calls: the client's work for each command is what
+ * costs. On a cluster each document and each list has a lane of its own, for a script call may not span slots.
+ */
+export function batcher(connection: Connection, keys: Keys, ttls: readonly [entryMs: number, tombstoneMs: number], cluster: boolean) {
+  const lanes = new Map<string, Lane>();
+  let scheduled = false;
+
+  const send = async (lane: Lane): Promise<void> => {
+    const lists = [...lane.lists];
+    const slots = [...lane.documentSlots];
+    const names = [...lane.documentKeys];
+    const argv: (string | number)[] = [...ttls, lane.bodies.length, ...lane.bodies];
+    for (const [list, group] of lists) {
+      names.push(...keys.list(list));
+      argv.push(group.slots.length);
+      for (const row of group.rows) argv.push(row);
+      for (const slot of group.slots) slots.push(slot);
+    }
+    try {
+      const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, ...argv))) as string;
+      for (const [i, { call, index, ifApplied }] of slots.entries()) {
+        call.outcomes[index] = outcomes[i] === '1' ? ifApplied : STALE;
+        call.waiting -= 1;
+        if (call.waiting === 0) call.resolve(call.outcomes);
+      }
+    } catch (error) {
+      for (const { call } of slots) call.reject(error);
+    }
+  };
+
+  const flush = (): void => {
+    scheduled = false;
+    const full = [...lanes.values()];
+    lanes.clear();
+    for (const lane of full) void send(lane);
+  };
+
+  const add = (mutation: Mutation, slot: Slot): void => {
+    const root = !cluster ? '' : mutation.kind === 'document' ? `d${mutation.key}` : `l${mutation.list}`;
+    let lane = lanes.get(root);
+    if (!lane) {
+      lane = { documentKeys: [], bodies: [], documentSlots: [], lists: new Map(), mutations: 0, characters: 0 };
+      lanes.set(root, lane);
+    }
+    const json = mutation.type === 'put' ? mutation.json : '';
+    const header = mutation.version + STATES[mutation.type];
+    if (mutation.kind === 'document') {
+      lane.documentKeys.push(keys.document(mutation.key));
+      lane.bodies.push(header + BLANK + json);
+      lane.documentSlots.push(slot);
+    } else {
+      let group = lane.lists.get(mutation.list);
+      if (!group) {
+        group = { rows: [], slots: [] };
+        lane.lists.set(mutation.list, group);
+      }
+      const from = mutation.type === 'put' ? (mutation.from ?? '') : '';
+      group.rows.push(mutation.keep, header + json, mutation.member, mutation.score, from);
+      group.slots.push(slot);
+    }
+    lane.mutations += 1;
+    lane.characters += json.length;
+    if (lane.mutations >= MAX_MUTATIONS || lane.characters >= MAX_CHARACTERS) {
+      lanes.delete(root);
+      void send(lane);
+    }
+  };
+
+  /** `rejected` tells why a mutation's value cannot be taken: then its address is forgotten instead. */
+  return function apply(mutations: readonly Mutation[], rejected: (json: string) => string | undefined): Promise<readonly Outcome[]> {
+    if (mutations.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
+      for (const [index, mutation] of mutations.entries()) {
+        const reason = mutation.type === 'put' ? rejected(mutation.json) : undefined;
+        if (reason === undefined) add(mutation, { call, index, ifApplied: APPLIED });
+        else add({ ...mutation, type: 'forget' } as Mutation, { call, index, ifApplied: { type: 'rejected', reason } });
+      }
+      if (!scheduled) {
+        scheduled = true;
+        process.nextTick(flush);
+      }
+    });
+  };
+}
