@@ -55,10 +55,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     const holder = { held, weight: held instanceof BoundedList ? 1 + held.size : 1, expiresAt: ttl === 0 ? Infinity : now() + ttl };
     holders.set(name, holder);
     weight += holder.weight;
-    for (const oldest of holders.keys()) {
-      if (weight <= maxEntries) return;
-      drop(oldest);
-    }
+    while (weight > maxEntries) drop(holders.keys().next().value as string);
   };
   const find = (name: string): Document | BoundedList | undefined => {
     const holder = holders.get(name);

@@ -1,3 +1,4 @@
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'iovalkey';
 import { CacheUnavailableError } from '../errors.ts';
 import { APPLY, LEASE_DOCUMENT, LEASE_LIST, PAGE, SETTLE_DOCUMENT, SETTLE_LIST } from './valkey-scripts.ts';
@@ -5,6 +6,8 @@ import { APPLY, LEASE_DOCUMENT, LEASE_LIST, PAGE, SETTLE_DOCUMENT, SETTLE_LIST }
 export interface ConnectionOptions {
   /** `valkey://` or `redis://`; with TLS `valkeys://` or `rediss://`. May carry user, password and a database number. */
   readonly url: string;
+  /** For `valkeys://`: what `node:tls` takes, a private certificate authority say (`{ ca }`). */
+  readonly tls?: TlsOptions;
   /** The server is a cluster, and `url` one of its nodes or its configuration endpoint. */
   readonly cluster?: boolean;
   /** ms */
@@ -51,7 +54,7 @@ export function connect(options: ConnectionOptions): Connection {
   const redisOptions: RedisOptions = {
     ...(username && { username }),
     ...(password && { password }),
-    ...(tls && { tls: {} }),
+    ...(tls && { tls: options.tls ?? {} }),
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
     keepAlive: 30_000,
@@ -74,6 +77,9 @@ export function connect(options: ConnectionOptions): Connection {
   client.on('error', (error: Error) => {
     lastError = error;
   });
+  client.on('ready', () => {
+    lastError = undefined;
+  });
   for (const [name, lua] of Object.entries(SCRIPTS)) client.defineCommand(name, { lua });
   const commands = client as unknown as Commands;
 
@@ -81,16 +87,15 @@ export function connect(options: ConnectionOptions): Connection {
     async call(send) {
       let timer: NodeJS.Timeout | undefined;
       const deadline = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new Error(`no answer in ${deadlineMs} ms${lastError ? ` (${lastError.message})` : ''}`)),
-          deadlineMs,
-        );
+        timer = setTimeout(() => reject(new Error(`no answer in ${deadlineMs} ms`)), deadlineMs);
       });
       try {
         return await Promise.race([send(commands), deadline]);
       } catch (error) {
         // Not as the cause: the client's errors carry the command, and so values of items.
-        throw new CacheUnavailableError(`cache at ${host}:${port}: ${error instanceof Error ? error.message : error}`);
+        const reason = error instanceof Error ? error.message : String(error);
+        const connection = lastError && lastError.message !== reason ? ` (connection: ${lastError.message})` : '';
+        throw new CacheUnavailableError(`cache at ${host}:${port}: ${reason}${connection}`);
       } finally {
         clearTimeout(timer);
       }
@@ -115,7 +120,7 @@ function parse(url: string) {
   return {
     host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port: Number(port || 6379),
-    tls: /s:$/.test(protocol),
+    tls: protocol === 'valkeys:' || protocol === 'rediss:',
     username: decodeURIComponent(username),
     password: decodeURIComponent(password),
     db: Number(pathname.slice(1) || 0),

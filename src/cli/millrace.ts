@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { replayCommand } from './replay.ts';
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+
+// A reader that has seen enough, `head` say, is no fault.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
+
+try {
+  await new Command('millrace')
+    .description('Keeps a cache equal to a DynamoDB table by following its stream.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .showHelpAfterError('(millrace --help says what there is)')
+    .addCommand(replayCommand())
+    .parseAsync();
+} catch (error) {
+  const verbose = process.argv.includes('--verbose');
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`millrace: ${verbose ? stack : message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import type { CacheClient, FoundList, LeaseTarget, Lookup, PageQuery } from '../../cache.ts';
+import type { DocumentMutation, MemberMutation, Mutation } from '../../mutation.ts';
+import { FLOOR, type Version, versionOf } from '../../version.ts';
+
+export interface Section {
+  readonly about: string;
+  readonly cases: readonly Case[];
+}
+
+export interface Case {
+  /** What holds, as a sentence. */
+  readonly it: string;
+  /** Without these the case says nothing. */
+  readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart')[];
+  run(trial: Trial): Promise<void>;
+}
+
+/** A client of an empty namespace, and what else can be done with its backend. */
+export interface Trial {
+  readonly client: CacheClient;
+  /** Another client of the same namespace. */
+  open(): Promise<CacheClient>;
+  /** Infinity: there is no limit. */
+  readonly maxValueBytes: number;
+  readonly histories: number;
+  readonly seed?: number;
+  readonly evict?: (target: LeaseTarget) => Promise<void>;
+  readonly evictPart?: (list: string, part: number) => Promise<boolean>;
+}
+
+const OLD = '2026-01-31T23:59:59.999';
+const NEW = '2026-02-01T00:00:00.000';
+
+/** Ascending, and hard to compare: numbers of other lengths, neighbours that are one double, a younger stream that counts from 1 again. */
+export const VERSIONS: readonly Version[] = [
+  FLOOR,
+  versionOf(OLD, '9'),
+  versionOf(OLD, '10'),
+  versionOf(OLD, '111111111111111111111'),
+  versionOf(OLD, '111111111111111111112'),
+  versionOf(OLD, '1111111111111111111110'),
+  versionOf(OLD, '9'.repeat(40)),
+  versionOf(NEW, '1'),
+  versionOf(NEW, '2'),
+  versionOf(NEW, '10'),
+];
+
+/** The `rank`th version, from 1; 0 is `FLOOR`. */
+export function at(rank: number): Version {
+  const version = VERSIONS[rank];
+  assert.ok(version !== undefined, `there is no version ${rank}`);
+  return version;
+}
+
+export function put(key: string, rank: number, value: unknown): DocumentMutation {
+  return { kind: 'document', type: 'put', key, version: at(rank), json: JSON.stringify(value) };
+}
+
+export function remove(key: string, rank: number): DocumentMutation {
+  return { kind: 'document', type: 'delete', key, version: at(rank) };
+}
+
+export function forget(key: string, rank: number): DocumentMutation {
+  return { kind: 'document', type: 'forget', key, version: at(rank) };
+}
+
+/** Mutations of the members of one list. A member's value tells its name and version. */
+export function membersOf(list: string, keep: number) {
+  const common = (member: string, rank: number, score: number) =>
+    ({ kind: 'member', list, keep, member, score, version: at(rank) }) as const;
+  return {
+    put: (member: string, rank: number, score: number, more: { from?: number; json?: string } = {}): MemberMutation => ({
+      ...common(member, rank, score),
+      type: 'put',
+      json: JSON.stringify(`${member} ${rank}`),
+      ...more,
+    }),
+    remove: (member: string, rank: number, score: number): MemberMutation => ({ ...common(member, rank, score), type: 'delete' }),
+    forget: (member: string, rank: number, score: number): MemberMutation => ({ ...common(member, rank, score), type: 'forget' }),
+    target: { kind: 'list', list, keep } satisfies LeaseTarget,
+  };
+}
+
+/** What the table had: members by name and score. */
+export function found(scores: Readonly<Record<string, number>>, more = false): FoundList {
+  const newest = Object.entries(scores).map(([member, score]) => ({ member, score, json: JSON.stringify(`${member} read`) }));
+  return { kind: 'list', newest, more };
+}
+
+export function documentAt(key: string): LeaseTarget {
+  return { kind: 'document', key };
+}
+
+/** The outcomes' types: `rejected` has a reason besides. */
+export async function outcomes(client: CacheClient, ...mutations: readonly Mutation[]): Promise<string[]> {
+  return (await client.apply(mutations)).map((outcome) => outcome.type);
+}
+
+export function hit(value: unknown, rank: number): Lookup {
+  return { type: 'hit', value, version: at(rank) };
+}
+
+export function gone(rank: number): Lookup {
+  return { type: 'gone', version: at(rank) };
+}
+
+export const MISSED: Lookup = { type: 'miss' };
+
+/** Asserts what is at a key. */
+export async function reads(client: CacheClient, key: string, expected: Lookup, why?: string): Promise<void> {
+  assert.deepEqual(await client.get(key), expected, why);
+}
+
+/** Asserts which values a page shows, and whether it calls itself complete. */
+export async function shows(
+  client: CacheClient,
+  list: string,
+  values: readonly unknown[],
+  complete: boolean,
+  query: PageQuery = { limit: 100 },
+): Promise<void> {
+  const page = await client.list(list, query);
+  assert.deepEqual({ values: page.members.map(({ value }) => value), complete: page.complete }, { values, complete });
+}

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import type { Found } from '../../cache.ts';
+import { documentAt, forget, found, gone, hit, MISSED, outcomes, put, reads, remove, type Section } from './case.ts';
+
+const a = documentAt('a');
+const read: Found = { kind: 'document', json: '"read"' };
+const absent: Found = { kind: 'document' };
+
+export const documentLeases: Section = {
+  about: 'leases on documents',
+  cases: [
+    {
+      it: 'settles a miss with what the table has, older than any change',
+      async run({ client }) {
+        const lease = await client.lease(a);
+        await reads(client, 'a', MISSED);
+        assert.equal(await client.settle(lease, read), 'settled');
+        await reads(client, 'a', hit('read', 0));
+        assert.deepEqual(await outcomes(client, put('a', 1, 'one')), ['applied']);
+        await reads(client, 'a', hit('one', 1));
+      },
+    },
+    {
+      it: 'settles an item that the table does not have as gone',
+      async run({ client }) {
+        assert.equal(await client.settle(await client.lease(a), absent), 'settled');
+        await reads(client, 'a', gone(0));
+        assert.deepEqual(await outcomes(client, put('a', 1, 'one')), ['applied']);
+        await reads(client, 'a', hit('one', 1));
+      },
+    },
+    {
+      it: 'settles what was forgotten, at the version of the forgetting',
+      async run({ client }) {
+        await client.apply([forget('a', 3)]);
+        assert.equal(await client.settle(await client.lease(a), read), 'settled');
+        await reads(client, 'a', hit('read', 3));
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
+        await reads(client, 'a', hit('read', 3));
+        assert.deepEqual(await outcomes(client, put('a', 3, 'three')), ['applied']);
+      },
+    },
+    {
+      it: 'settles a hit too, and a tombstone, at the version that it holds',
+      async run({ client }) {
+        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        assert.equal(await client.settle(await client.lease(a), read), 'settled');
+        await reads(client, 'a', hit('read', 3));
+        assert.equal(await client.settle(await client.lease(a), absent), 'settled');
+        await reads(client, 'a', gone(3));
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
+        assert.equal(await client.settle(await client.lease(documentAt('b')), read), 'settled');
+        await reads(client, 'b', hit('read', 3));
+      },
+    },
+    {
+      it: 'leaves what is held as it is until the lease is settled',
+      async run({ client }) {
+        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        await client.lease(a);
+        await client.lease(documentAt('b'));
+        await reads(client, 'a', hit('three', 3));
+        await reads(client, 'b', gone(3));
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), put('b', 2, 'two')), ['stale', 'stale']);
+      },
+    },
+    {
+      it: 'loses a lease to any write since, even of an equal version',
+      async run({ client }) {
+        for (const [n, write] of [put, remove, forget].entries()) {
+          for (const before of ['nothing', 'older', 'equal'] as const) {
+            const key = `${n} ${before}`;
+            if (before !== 'nothing') await client.apply([put(key, before === 'older' ? 1 : 2, 'before')]);
+            const lease = await client.lease(documentAt(key));
+            await client.apply([write(key, 2, 'written')]);
+            const expected = await client.get(key);
+            assert.equal(await client.settle(lease, read), 'lost', key);
+            assert.equal(await client.settle(lease, absent), 'lost', key);
+            await reads(client, key, expected, key);
+          }
+        }
+      },
+    },
+    {
+      it: 'keeps a lease through a write that was stale',
+      async run({ client }) {
+        await client.apply([forget('a', 3)]);
+        const lease = await client.lease(a);
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), remove('a', 1)), ['stale', 'stale']);
+        assert.equal(await client.settle(lease, read), 'settled');
+        await reads(client, 'a', hit('read', 3));
+      },
+    },
+    {
+      it: 'never settles over a tombstone that came after the lease',
+      async run({ client }) {
+        const lease = await client.lease(a);
+        await client.apply([put('a', 1, 'one'), remove('a', 2)]);
+        assert.equal(await client.settle(lease, read), 'lost');
+        await reads(client, 'a', gone(2));
+      },
+    },
+    {
+      it: 'settles one of two leases',
+      async run({ client }) {
+        const [first, second] = [await client.lease(a), await client.lease(a)];
+        assert.equal(await client.settle(second, read), 'settled');
+        assert.equal(await client.settle(first, absent), 'lost');
+        assert.equal(await client.settle(second, absent), 'lost');
+        await reads(client, 'a', hit('read', 0));
+      },
+    },
+    {
+      it: 'loses a lease when its document is evicted, also one on nothing, also when another lease was taken since',
+      needs: ['evict'],
+      async run({ client, evict }) {
+        for (const held of [true, false]) {
+          for (const since of ['nothing', 'a lease', 'a write', 'a fill'] as const) {
+            const key = `${since} ${held}`;
+            if (held) await client.apply([put(key, 1, 'one')]);
+            const lease = await client.lease(documentAt(key));
+            await evict?.(documentAt(key));
+            const other = since === 'a lease' || since === 'a fill' ? await client.lease(documentAt(key)) : undefined;
+            if (since === 'a write') await client.apply([put(key, 1, 'one')]);
+            if (other && since === 'a fill') assert.equal(await client.settle(other, read), 'settled');
+            const expected = await client.get(key);
+            assert.equal(await client.settle(lease, { kind: 'document', json: '"old"' }), 'lost', key);
+            await reads(client, key, expected, key);
+            if (other && since === 'a lease') {
+              assert.equal(await client.settle(other, read), 'settled', key);
+              await reads(client, key, hit('read', 0), key);
+            }
+          }
+        }
+      },
+    },
+    {
+      it: 'misses after an eviction',
+      needs: ['evict'],
+      async run({ client, evict }) {
+        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        await evict?.(a);
+        await evict?.(documentAt('b'));
+        await reads(client, 'a', MISSED);
+        await reads(client, 'b', MISSED);
+        assert.deepEqual(await outcomes(client, put('a', 1, 'one')), ['applied']);
+      },
+    },
+    {
+      it: 'loses a settlement with a value that is too large, and changes nothing',
+      needs: ['maxValueBytes'],
+      async run({ client, maxValueBytes }) {
+        await client.apply([put('b', 2, 'two')]);
+        const large = { kind: 'document', json: JSON.stringify('x'.repeat(maxValueBytes)) } as const;
+        for (const [key, expected] of [
+          ['a', MISSED],
+          ['b', hit('two', 2)],
+        ] as const) {
+          assert.equal(await client.settle(await client.lease(documentAt(key)), large), 'lost');
+          await reads(client, key, expected);
+        }
+        assert.deepEqual(await outcomes(client, put('a', 1, 'one'), put('b', 1, 'one')), ['applied', 'stale']);
+      },
+    },
+    {
+      it: 'refuses to settle a document with a list',
+      async run({ client }) {
+        const lease = await client.lease(a);
+        await assert.rejects(async () => client.settle(lease, found({})), TypeError);
+        await reads(client, 'a', MISSED);
+        assert.equal(await client.settle(lease, read), 'settled');
+      },
+    },
+  ],
+};

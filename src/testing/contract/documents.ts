@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import {
+  at,
+  forget,
+  gone,
+  hit,
+  MISSED,
+  membersOf,
+  outcomes,
+  put,
+  reads,
+  remove,
+  type Section,
+  shows,
+  type Trial,
+  VERSIONS,
+} from './case.ts';
+
+export const documents: Section = {
+  about: 'documents',
+  cases: [
+    {
+      it: 'reads what was put, with its version, and misses what was not',
+      async run({ client }) {
+        assert.deepEqual(await outcomes(client, put('a', 1, { total: 1 })), ['applied']);
+        await reads(client, 'a', hit({ total: 1 }, 1));
+        await reads(client, 'b', MISSED);
+      },
+    },
+    {
+      it: 'knows that a deleted item is gone, and keeps an older put from bringing it back',
+      async run({ client }) {
+        await client.apply([put('a', 2, 'two'), remove('a', 3)]);
+        await reads(client, 'a', gone(3));
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
+        await reads(client, 'a', gone(3));
+        assert.deepEqual(await outcomes(client, put('a', 4, 'four')), ['applied']);
+        await reads(client, 'a', hit('four', 4));
+      },
+    },
+    {
+      it: 'remembers the deletion of an item that it never held',
+      async run({ client }) {
+        assert.deepEqual(await outcomes(client, remove('a', 3)), ['applied']);
+        await reads(client, 'a', gone(3));
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), forget('a', 2), remove('a', 2)), ['stale', 'stale', 'stale']);
+        await reads(client, 'a', gone(3));
+      },
+    },
+    {
+      it: 'misses what it was told to forget, and keeps an older put from coming back',
+      async run({ client }) {
+        await client.apply([put('a', 2, 'two')]);
+        assert.deepEqual(await outcomes(client, forget('a', 3)), ['applied']);
+        await reads(client, 'a', MISSED);
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), remove('a', 2)), ['stale', 'stale']);
+        await reads(client, 'a', MISSED);
+        assert.deepEqual(await outcomes(client, put('a', 4, 'four')), ['applied']);
+        await reads(client, 'a', hit('four', 4));
+      },
+    },
+    {
+      it: 'refuses anything that is older than what it holds',
+      async run({ client }) {
+        await client.apply([put('a', 3, 'three')]);
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), remove('a', 1), forget('a', 2)), ['stale', 'stale', 'stale']);
+        await reads(client, 'a', hit('three', 3));
+      },
+    },
+    {
+      it: 'applies an equal version again, so that a retry completes a write that was cut short',
+      async run({ client }) {
+        for (const [mutation, expected] of [
+          [put('a', 2, 'first'), hit('first', 2)],
+          [put('a', 2, 'again'), hit('again', 2)],
+          [remove('a', 2), gone(2)],
+          [forget('a', 2), MISSED],
+          [put('a', 2, 'last'), hit('last', 2)],
+        ] as const) {
+          assert.deepEqual(await outcomes(client, mutation), ['applied']);
+          await reads(client, 'a', expected);
+        }
+      },
+    },
+    {
+      it: 'tells versions apart that differ in length, in a digit past the precision of a double, or in the age of the stream',
+      async run({ client }) {
+        for (let newer = 1; newer < VERSIONS.length; newer += 1) {
+          for (let older = 0; older < newer; older += 1) {
+            const key = `${newer} after ${older}`;
+            assert.deepEqual(await outcomes(client, put(key, older, 'older'), put(key, newer, 'newer')), ['applied', 'applied'], key);
+            assert.deepEqual(await outcomes(client, put(key, older, 'older')), ['stale'], key);
+            await reads(client, key, hit('newer', newer), key);
+            const { remove, put: add } = membersOf('list', 1_000);
+            assert.deepEqual(await outcomes(client, add(key, newer, 1), remove(key, older, 1)), ['applied', 'stale'], key);
+          }
+        }
+      },
+    },
+    {
+      it: 'applies the mutations of one call in their order',
+      async run({ client }) {
+        const all = [put('a', 1, 'one'), remove('a', 3), put('a', 2, 'two'), put('b', 5, 'b'), put('a', 4, 'four'), forget('b', 4)];
+        assert.deepEqual(await outcomes(client, ...all), ['applied', 'applied', 'stale', 'applied', 'applied', 'stale']);
+        await reads(client, 'a', hit('four', 4));
+        await reads(client, 'b', hit('b', 5));
+        assert.deepEqual(await client.apply([]), []);
+      },
+    },
+    {
+      it: 'answers for many keys in their order, with repetitions and misses',
+      async run({ client }) {
+        await client.apply([put('a', 1, 'a'), remove('b', 2), forget('c', 3)]);
+        const [a, b] = [hit('a', 1), gone(2)];
+        assert.deepEqual(await client.getMany(['b', 'x', 'a', 'c', 'b', 'a']), [b, MISSED, a, MISSED, b, a]);
+        assert.deepEqual(await client.getMany([]), []);
+      },
+    },
+    {
+      it: 'answers for many keys at once',
+      async run({ client }) {
+        const keys = Array.from({ length: 300 }, (_, n) => `key ${n}`);
+        await client.apply(keys.filter((_, n) => n % 3 > 0).map((key) => put(key, 1, key)));
+        assert.deepEqual(
+          await client.getMany(keys),
+          keys.map((key, n) => (n % 3 > 0 ? hit(key, 1) : MISSED)),
+        );
+      },
+    },
+    {
+      it: 'forgets the old value where it rejects the new one, at the version of the new one',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const { client } = trial;
+        await client.apply([put('a', 2, 'two')]);
+        assert.deepEqual(await outcomes(client, sized('a', 1, trial, 1)), ['stale']);
+        await reads(client, 'a', hit('two', 2));
+        const [outcome] = await client.apply([sized('a', 3, trial, 1)]);
+        assert.equal(outcome?.type, 'rejected');
+        assert.ok(outcome?.type === 'rejected' && outcome.reason.length > 0, 'a rejection says why');
+        await reads(client, 'a', MISSED);
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
+        await reads(client, 'a', MISSED);
+        assert.deepEqual(await outcomes(client, put('a', 3, 'small')), ['applied']);
+        await reads(client, 'a', hit('small', 3));
+      },
+    },
+    {
+      it: 'rejects one value of a call, and applies the others',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const all = [put('a', 1, 'a'), sized('b', 1, trial, 1), put('c', 1, 'c')];
+        assert.deepEqual(await outcomes(trial.client, ...all), ['applied', 'rejected', 'applied']);
+        assert.deepEqual(await trial.client.getMany(['a', 'b', 'c']), [hit('a', 1), MISSED, hit('c', 1)]);
+      },
+    },
+    {
+      it: 'takes a value of the greatest size, and measures bytes, not characters',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const { client, maxValueBytes } = trial;
+        assert.deepEqual(await outcomes(client, sized('a', 1, trial, 0)), ['applied']);
+        assert.equal((await client.get('a')).type, 'hit');
+        const wide = '€'.repeat(Math.ceil(maxValueBytes / 3));
+        assert.deepEqual(await outcomes(client, put('b', 1, wide)), ['rejected']);
+      },
+    },
+    {
+      it: 'keeps a document and a list of one name apart',
+      async run({ client }) {
+        const { put: add, target } = membersOf('one', 5);
+        await client.apply([put('one', 3, 'document'), add('m', 1, 1)]);
+        await client.apply([remove('other', 3), membersOf('other', 5).put('m', 1, 1)]);
+        await reads(client, 'one', hit('document', 3));
+        await shows(client, 'one', ['m 1'], false);
+        await reads(client, 'other', gone(3));
+        await shows(client, 'other', ['m 1'], false);
+        const lease = await client.lease(target);
+        await client.apply([remove('one', 4)]);
+        assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+        await reads(client, 'one', gone(4));
+      },
+    },
+  ],
+};
+
+/** A put of a value that is `over` so many bytes. */
+function sized(key: string, rank: number, { maxValueBytes }: Trial, over: number) {
+  return { ...put(key, rank, ''), type: 'put', version: at(rank), json: JSON.stringify('x'.repeat(maxValueBytes - 2 + over)) } as const;
+}

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import type { CacheClient, Found } from '../../cache.ts';
+import { at, documentAt, found, membersOf, outcomes, type Section, shows } from './case.ts';
+
+const { put, remove, forget, target } = membersOf('list', 2);
+const roomy = membersOf('list', 5);
+
+export const listLeases: Section = {
+  about: 'leases on lists',
+  cases: [
+    {
+      it: 'settles what the table has, older than any change, and draws the bottom where the reading ended',
+      async run({ client }) {
+        await settles(client, found({ a: 9, b: 5 }, true));
+        await shows(client, 'list', ['a read'], false, { limit: 2 });
+        const { members, complete } = await client.list('list', { limit: 1 });
+        assert.deepEqual([members, complete], [[{ member: 'a', score: 9, value: 'a read', version: at(0) }], true]);
+        assert.deepEqual(await outcomes(client, put('a', 1, 8), put('c', 1, 5), put('d', 1, 6)), ['applied', 'applied', 'applied']);
+        await shows(client, 'list', ['a 1', 'd 1'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'settles members at the versions that the lease saw',
+      async run({ client }) {
+        await client.apply([put('a', 5, 9), forget('b', 5, 8)]);
+        await settles(client, found({ a: 9, b: 8 }));
+        await shows(client, 'list', ['a read', 'b read'], true);
+        assert.deepEqual(await outcomes(client, put('a', 4, 9), put('b', 4, 8)), ['stale', 'stale']);
+        assert.deepEqual(await outcomes(client, put('a', 5, 9), put('b', 5, 8)), ['applied', 'applied']);
+      },
+    },
+    {
+      it: 'settles members that the table does not have any more as gone, at the versions that the lease saw',
+      async run({ client }) {
+        await client.apply([put('a', 5, 9), put('b', 5, 8), forget('c', 5, 7)]);
+        await settles(client, found({ b: 8 }));
+        await shows(client, 'list', ['b read'], true);
+        assert.deepEqual(await outcomes(client, put('a', 4, 9), put('c', 4, 7)), ['stale', 'stale']);
+        await shows(client, 'list', ['b read'], true);
+      },
+    },
+    {
+      it: 'keeps what the stream said since the lease',
+      async run({ client }) {
+        await client.apply([roomy.put('a', 2, 9), roomy.put('b', 2, 8), roomy.put('c', 2, 7)]);
+        const lease = await client.lease(roomy.target);
+        await client.apply([roomy.put('a', 3, 9), roomy.remove('b', 3, 8), roomy.put('d', 3, 6), roomy.forget('e', 3, 5)]);
+        assert.equal(await client.settle(lease, found({ b: 8, c: 7, e: 5 })), 'settled');
+        await shows(client, 'list', ['a 3', 'c read', 'd 3'], false);
+        await client.apply([roomy.put('e', 4, 5)]);
+        await shows(client, 'list', ['a 3', 'c read', 'd 3', 'e 4'], true);
+      },
+    },
+    {
+      it: 'settles one of two leases, since the other may lower the bottom',
+      async run({ client }) {
+        const [first, second] = [await client.lease(target), await client.lease(target)];
+        assert.equal(await client.settle(first, found({ a: 9, b: 5 }, true)), 'settled');
+        assert.equal(await client.settle(second, found({ a: 9 })), 'lost');
+        assert.equal(await client.settle(first, found({ a: 9 })), 'lost');
+        await shows(client, 'list', ['a read'], false);
+      },
+    },
+    {
+      it: 'may lower the bottom when a later lease reads further',
+      async run({ client }) {
+        await settles(client, found({ a: 9, b: 5 }, true));
+        await client.apply([remove('a', 2, 9)]);
+        await settles(client, found({ b: 5, c: 4 }));
+        await shows(client, 'list', ['b read', 'c read'], true);
+      },
+    },
+    {
+      it: 'keeps the bottom when a put was dropped since the lease, for nobody here knows it',
+      async run({ client }) {
+        await full(client);
+        const lease = await client.lease(target);
+        // Its marker stays, for it came from above the bottom.
+        await client.apply([put('d', 3, 5, { from: 9.5 })]);
+        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        await shows(client, 'list', ['a read', 'b read'], false);
+        await shows(client, 'list', ['a read', 'b read'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'keeps the bottom when a marker was purged since the lease, for an older read could bring its member back',
+      async run({ client }) {
+        await full(client);
+        const lease = await client.lease(target);
+        await client.apply([remove('x', 3, 5), remove('a', 3, 9)]);
+        assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
+        await shows(client, 'list', ['b read'], false);
+      },
+    },
+    {
+      it: 'keeps the bottom when a member was trimmed since the lease',
+      async run({ client }) {
+        await full(client);
+        const lease = await client.lease(target);
+        await client.apply([put('d', 3, 10)]);
+        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        await shows(client, 'list', ['d 3', 'a read'], true, { limit: 2 });
+        await shows(client, 'list', ['d 3', 'a read'], false);
+      },
+    },
+    {
+      it: 'raises the bottom where the table has more than was read, even if nothing happened since the lease',
+      async run({ client }) {
+        await client.apply([put('low', 2, 1)]);
+        await settles(client, found({ a: 9, b: 8 }, true));
+        await shows(client, 'list', ['a read'], true, { limit: 1 });
+        await client.apply([remove('a', 1, 9)]);
+        await shows(client, 'list', [], false);
+        await client.apply([put('low', 3, 1)]);
+        await shows(client, 'list', [], false);
+      },
+    },
+    {
+      it: 'stays incomplete when a member was forgotten since the lease, until it is settled again',
+      async run({ client }) {
+        const lease = await client.lease(target);
+        await client.apply([forget('b', 3, 8)]);
+        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        await shows(client, 'list', ['a read'], false);
+        await settles(client, found({ a: 9, b: 8 }));
+        await shows(client, 'list', ['a read', 'b read'], true);
+      },
+    },
+    {
+      it: 'loses a lease when its list is evicted, also an empty one, also when another lease was taken since',
+      needs: ['evict'],
+      async run({ client, evict }) {
+        for (const held of [true, false]) {
+          for (const since of ['nothing', 'a lease', 'a write', 'a fill'] as const) {
+            const { put, target } = membersOf(`${since} ${held}`, 2);
+            if (held) await client.apply([put('a', 1, 1)]);
+            const lease = await client.lease(target);
+            await evict?.(target);
+            const other = since === 'a lease' || since === 'a fill' ? await client.lease(target) : undefined;
+            if (since === 'a write') await client.apply([put('a', 1, 1)]);
+            if (other && since === 'a fill') assert.equal(await client.settle(other, found({ b: 2 })), 'settled');
+            const expected = await client.list(target.list, { limit: 5 });
+            assert.equal(await client.settle(lease, found({ old: 2 })), 'lost', target.list);
+            assert.deepEqual(await client.list(target.list, { limit: 5 }), expected, target.list);
+            if (other && since === 'a lease') assert.equal(await client.settle(other, found({ b: 2 })), 'settled', target.list);
+          }
+        }
+      },
+    },
+    {
+      it: 'forgets a member that it reads a value of that is too large, so the list is complete nowhere',
+      needs: ['maxValueBytes'],
+      async run({ client, maxValueBytes }) {
+        const large = { member: 'b', score: 8, json: JSON.stringify('x'.repeat(maxValueBytes)) };
+        const [a] = found({ a: 9 }).newest;
+        assert.ok(a);
+        await client.apply([put('b', 3, 8)]);
+        await settles(client, { kind: 'list', newest: [a, large], more: false });
+        await shows(client, 'list', ['a read'], false);
+        await shows(client, 'list', ['a read'], false, { limit: 1 });
+        assert.deepEqual(await outcomes(client, put('b', 2, 8)), ['stale']);
+        await client.apply([put('b', 3, 8)]);
+        await shows(client, 'list', ['a read', 'b 3'], true);
+      },
+    },
+    {
+      it: 'refuses what cannot be what the table had, and keeps the lease',
+      async run({ client }) {
+        const lease = await client.lease(target);
+        const refused: Found[] = [
+          { kind: 'document', json: '1' },
+          found({ a: 3, b: 2, c: 1 }),
+          found({}, true),
+          found({ a: 1, b: 2 }),
+          found({ a: Number.NaN }),
+        ];
+        for (const wrong of refused) await assert.rejects(async () => client.settle(lease, wrong), TypeError, JSON.stringify(wrong));
+        await shows(client, 'list', [], false);
+        const document = await client.lease(documentAt('a'));
+        await assert.rejects(async () => client.settle(document, found({ a: 1 })), TypeError);
+        assert.equal(await client.settle(lease, found({ a: 2, b: 2 })), 'settled');
+        await shows(client, 'list', ['b read', 'a read'], true);
+      },
+    },
+  ],
+};
+
+async function settles(client: CacheClient, what: Found): Promise<void> {
+  assert.equal(await client.settle(await client.lease(target), what), 'settled');
+}
+
+/** A list of two with a bottom of 7. */
+async function full(client: CacheClient): Promise<void> {
+  await settles(client, found({}));
+  await client.apply([put('a', 2, 9), put('b', 2, 8), put('c', 2, 7)]);
+  await shows(client, 'list', ['a 2', 'b 2'], false);
+}

@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { VERSIONS } from './case.ts';
+
+/** What a history is about. */
+export interface Setting {
+  readonly documents: number;
+  readonly lists: number;
+  readonly scores?: readonly number[];
+}
+
+interface Abilities {
+  readonly evictions: { readonly whole: boolean; readonly parts: boolean };
+  readonly tooLarge: boolean;
+}
+
+/** One mutation. `list` absent: of a document. Documents, lists and members are meant by number. */
+export interface Draft {
+  readonly type: 'put' | 'delete' | 'forget';
+  readonly list?: number;
+  readonly name: number;
+  readonly version: number;
+  readonly score: number;
+  readonly from?: number;
+  readonly tooLarge: boolean;
+}
+
+export interface DraftFound {
+  readonly name: number;
+  readonly score: number;
+  readonly tooLarge: boolean;
+}
+
+/** One step of a history. `lease` and `cursor` mean one of those given before, counted from the latest. */
+export type Operation =
+  | { readonly do: 'apply'; readonly mutations: readonly Draft[] }
+  | { readonly do: 'page'; readonly list: number; readonly limit: number; readonly order: 'desc' | 'asc'; readonly cursor?: number }
+  | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number }
+  | { readonly do: 'settle'; readonly lease: number; readonly newest: readonly DraftFound[]; readonly more: boolean }
+  | { readonly do: 'evict'; readonly of: 'document' | 'list'; readonly n: number }
+  | { readonly do: 'evictPart'; readonly n: number; readonly part: number };
+
+const MEMBERS = 6;
+
+/** Histories; `keep` is of all lists in one. */
+export function operations({ documents, lists, scores = [0, 1, 2, 3, 4, 5, 6, 7], evictions, tooLarge }: Setting & Abilities) {
+  const score = fc.constantFrom(...scores);
+  const large = tooLarge ? fc.integer({ min: 0, max: 15 }).map((n) => n === 15) : fc.constant(false);
+  const type = fc.constantFrom('put', 'put', 'put', 'delete', 'delete', 'forget');
+  const name = fc.nat(MEMBERS - 1);
+  const version = fc.integer({ min: 0, max: VERSIONS.length - 1 });
+  const documentDraft: fc.Arbitrary<Draft> = fc.record({
+    type,
+    name: fc.nat(Math.max(0, documents - 1)),
+    version,
+    score: fc.constant(0),
+    tooLarge: large,
+  });
+  const memberDraft: fc.Arbitrary<Draft> = fc.record(
+    { type, list: fc.nat(Math.max(0, lists - 1)), name, version, score, from: score, tooLarge: large },
+    { requiredKeys: ['type', 'list', 'name', 'version', 'score', 'tooLarge'] },
+  );
+  const drafts = [...(documents > 0 ? [documentDraft] : []), ...(lists > 0 ? [memberDraft] : [])];
+  const target = fc.oneof(
+    ...(documents > 0 ? [fc.record({ of: fc.constant('document' as const), n: fc.nat(documents - 1) })] : []),
+    ...(lists > 0 ? [fc.record({ of: fc.constant('list' as const), n: fc.nat(lists - 1) })] : []),
+  );
+  const back = fc.nat(2);
+  const newest = fc.uniqueArray(fc.record({ name, score, tooLarge: large }), { selector: (it) => it.name, maxLength: 4 });
+  const apply = fc.record({ do: fc.constant('apply' as const), mutations: fc.array(fc.oneof(...drafts), { minLength: 1, maxLength: 3 }) });
+  const page = fc.record(
+    {
+      do: fc.constant('page' as const),
+      list: fc.nat(Math.max(0, lists - 1)),
+      limit: fc.integer({ min: 1, max: 5 }),
+      order: fc.constantFrom('desc', 'asc'),
+      cursor: back,
+    },
+    { requiredKeys: ['do', 'list', 'limit', 'order'] },
+  );
+  const lease = target.map((it) => ({ do: 'lease' as const, ...it }));
+  const settle = fc.record({ do: fc.constant('settle' as const), lease: back, newest, more: fc.boolean() });
+  const evict = target.map((it) => ({ do: 'evict' as const, ...it }));
+  const evictPart = fc.record({ do: fc.constant('evictPart' as const), n: fc.nat(Math.max(0, lists - 1)), part: fc.nat(11) });
+  const step: fc.Arbitrary<Operation> = fc.oneof(
+    { arbitrary: apply, weight: 10 },
+    { arbitrary: page, weight: lists > 0 ? 4 : 0 },
+    { arbitrary: lease, weight: 3 },
+    { arbitrary: settle, weight: 4 },
+    { arbitrary: evict, weight: evictions.whole ? 1 : 0 },
+    { arbitrary: evictPart, weight: evictions.parts ? 1 : 0 },
+  );
+  return fc.record({ keep: fc.integer({ min: 1, max: 4 }), steps: fc.array(step, { minLength: 1, maxLength: 40, size: 'max' }) });
+}

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import type { CacheClient, Page, PageQuery } from '../../cache.ts';
+import { at, membersOf, outcomes, type Section, shows } from './case.ts';
+
+const { put, remove, forget } = membersOf('list', 100);
+
+/** Scores in descending order that a careless number format makes equal, reorders or loses. */
+const SCORES: readonly number[] = [
+  Number.MAX_VALUE,
+  1e308,
+  1e21,
+  2 ** 53 + 2,
+  2 ** 53,
+  2 ** 53 - 1,
+  1_795_000_000_001,
+  1_795_000_000_000.5,
+  1_795_000_000_000,
+  1.5,
+  0.30000000000000004,
+  0.3,
+  1e-7,
+  Number.MIN_VALUE,
+  0,
+  -Number.MIN_VALUE,
+  -0.5,
+  -(2 ** 53 - 1),
+  -(2 ** 53),
+  -1e308,
+];
+
+export const pages: Section = {
+  about: 'pages of a list',
+  cases: [
+    {
+      it: 'shows members by descending score, ties by descending bytes of their names, and the other way round',
+      async run({ client }) {
+        await client.apply([put('b', 1, 5), put('a', 2, 9), put('Z', 3, 5), put('é', 4, 5), put('c', 5, -1)]);
+        await shows(client, 'list', ['a 2', 'é 4', 'b 1', 'Z 3', 'c 5'], false);
+        await shows(client, 'list', ['c 5', 'Z 3', 'b 1', 'é 4', 'a 2'], false, { limit: 100, order: 'asc' });
+        const { members } = await client.list('list', { limit: 2, order: 'desc' });
+        assert.deepEqual(members, [
+          { member: 'a', score: 9, value: 'a 2', version: at(2) },
+          { member: 'é', score: 5, value: 'é 4', version: at(4) },
+        ]);
+      },
+    },
+    {
+      it: 'shows nothing of a list that it does not know, and calls it incomplete',
+      async run({ client }) {
+        assert.deepEqual(await client.list('unknown', { limit: 3 }), { members: [], complete: false });
+      },
+    },
+    {
+      it: 'obeys the law at each member: newer versions win, equal ones are applied again, tombstones stand',
+      async run({ client }) {
+        assert.deepEqual(await outcomes(client, put('a', 2, 1), put('a', 1, 9), put('a', 2, 2)), ['applied', 'stale', 'applied']);
+        assert.deepEqual(await outcomes(client, put('b', 3, 1), remove('b', 4, 1), put('b', 3, 1)), ['applied', 'applied', 'stale']);
+        assert.deepEqual(await outcomes(client, remove('c', 4, 3), put('c', 3, 3)), ['applied', 'stale']);
+        assert.deepEqual(await outcomes(client, put('d', 3, 1), forget('d', 4, 1), put('d', 3, 1)), ['applied', 'applied', 'stale']);
+        const { members } = await client.list('list', { limit: 9 });
+        assert.deepEqual(members, [{ member: 'a', score: 2, value: 'a 2', version: at(2) }]);
+      },
+    },
+    {
+      it: 'applies the mutations of one call, of one list or of several, in their order',
+      async run({ client }) {
+        const other = membersOf('other', 2);
+        const all = [put('a', 1, 1), other.put('a', 1, 1), put('b', 1, 2), remove('a', 2, 1), put('a', 1, 1), other.put('b', 3, 3)];
+        assert.deepEqual(await outcomes(client, ...all), ['applied', 'applied', 'applied', 'applied', 'stale', 'applied']);
+        assert.deepEqual(await outcomes(client, put('a', 3, 8), put('a', 4, 7), put('b', 1, 9)), ['applied', 'applied', 'applied']);
+        await shows(client, 'list', ['b 1', 'a 4'], false);
+        await shows(client, 'other', ['b 3', 'a 1'], false);
+      },
+    },
+    {
+      it: 'moves a member to its new score, and shows it once',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1), put('b', 1, 2)]);
+        await client.apply([put('a', 2, 3, { from: 1 })]);
+        await shows(client, 'list', ['a 2', 'b 1'], false);
+      },
+    },
+    {
+      it: 'pages through all members once, whatever the limit and the order, also among ties',
+      async run({ client }) {
+        const names = Array.from({ length: 23 }, (_, n) => `m${n}`);
+        await client.apply(names.map((name, n) => put(name, 1, n < 12 ? 5 : n % 4)));
+        for (const order of ['desc', 'asc'] as const) {
+          const { members } = await client.list('list', { limit: 100, order });
+          const whole = members.map(({ member }) => member);
+          assert.deepEqual(new Set(whole), new Set(names));
+          for (const limit of [1, 2, 7, 22, 23, 24]) assert.deepEqual(await walk(client, { limit, order }), whole, `${order} by ${limit}`);
+        }
+      },
+    },
+    {
+      it: 'gives a cursor while there is more, and none on a page that is not full',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1), put('b', 1, 2), put('c', 1, 3)]);
+        const first = await client.list('list', { limit: 2 });
+        assert.ok(first.cursor !== undefined);
+        const second = await client.list('list', { limit: 2, after: first.cursor });
+        assert.equal(second.cursor, undefined);
+        assert.equal((await client.list('list', { limit: 4 })).cursor, undefined);
+      },
+    },
+    {
+      it: 'goes on after the place of a cursor, whatever became of the member there',
+      async run({ client }) {
+        for (const order of ['desc', 'asc'] as const) {
+          const sign = order === 'desc' ? -1 : 1;
+          for (const change of ['none', 'deleted', 'moved on', 'moved back', 'tied'] as const) {
+            const list = `${order} ${change}`;
+            const { put, remove } = membersOf(list, 100);
+            await client.apply(['a', 'b', 'c', 'd'].map((name, n) => put(name, 1, sign * n)));
+            const { cursor } = await client.list(list, { limit: 2, order });
+            const [b, e] = [sign, sign * 1.5];
+            if (change === 'deleted') await client.apply([remove('b', 2, b)]);
+            if (change === 'moved on') await client.apply([put('b', 2, sign * 9, { from: b })]);
+            if (change === 'moved back') await client.apply([put('b', 2, -sign * 9, { from: b })]);
+            if (change === 'tied') await client.apply([put('a2', 2, b), put('b2', 2, b), put('e', 2, e)]);
+            const { members } = await client.list(list, { limit: 9, order, after: cursor });
+            const tied = order === 'desc' ? ['a2', 'e', 'c', 'd'] : ['b2', 'e', 'c', 'd'];
+            const expected = { none: ['c', 'd'], deleted: ['c', 'd'], 'moved on': ['c', 'd', 'b'], 'moved back': ['c', 'd'], tied }[change];
+            assert.deepEqual(
+              members.map(({ member }) => member),
+              expected,
+              list,
+            );
+          }
+        }
+      },
+    },
+    {
+      it: 'refuses a limit that is no positive integer, and a cursor that no page gave',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1)]);
+        for (const list of ['list', 'unknown']) {
+          for (const limit of [0, -1, 1.5, Number.NaN, Infinity]) {
+            await assert.rejects(async () => client.list(list, { limit }), RangeError, `limit ${limit}`);
+          }
+          for (const after of ['', 'nonsense', '!', 'bnVsbA', 'WzEsMl0']) {
+            await assert.rejects(async () => client.list(list, { limit: 1, after }), RangeError, `cursor "${after}"`);
+          }
+        }
+      },
+    },
+    {
+      it: 'sorts, shows and pages scores of any size as they are',
+      async run({ client }) {
+        await client.apply(SCORES.map((score, n) => put(`m${n}`, 1, score)));
+        const scores = (page: Page) => page.members.map(({ score }) => score + 0);
+        assert.deepEqual(scores(await client.list('list', { limit: 100 })), SCORES);
+        assert.deepEqual(scores(await client.list('list', { limit: 100, order: 'asc' })), SCORES.toReversed());
+        const names = SCORES.map((_, n) => `m${n}`);
+        assert.deepEqual(await walk(client, { limit: 1 }), names);
+        assert.deepEqual(await walk(client, { limit: 1, order: 'asc' }), names.toReversed());
+        assert.deepEqual(await walk(client, { limit: 3 }), names);
+      },
+    },
+    {
+      it: 'takes -0 for 0',
+      async run({ client }) {
+        await client.apply([put('a', 1, -0), put('b', 1, 0), put('c', 1, -0)]);
+        await shows(client, 'list', ['c 1', 'b 1', 'a 1'], false);
+        assert.deepEqual(await walk(client, { limit: 1 }), ['c', 'b', 'a']);
+      },
+    },
+    {
+      it: 'draws the bottom at scores of any size',
+      async run({ client }) {
+        for (const [n, bottom] of SCORES.entries()) {
+          const [above, below] = [SCORES[n - 1], SCORES[n + 1]];
+          if (above === undefined || below === undefined) continue;
+          const list = `bottom ${bottom}`;
+          const { put, target } = membersOf(list, 1);
+          const lease = await client.lease(target);
+          assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+          await client.apply([put('a', 1, above), put('b', 1, bottom)]);
+          await shows(client, list, ['a 1'], true, { limit: 1 });
+          await client.apply([membersOf(list, 1).remove('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);
+          await shows(client, list, [], false);
+          await client.apply([put('e', 1, above)]);
+          await shows(client, list, ['e 1'], true, { limit: 1 });
+        }
+      },
+    },
+  ],
+};
+
+/** The names on all pages. */
+async function walk(client: CacheClient, query: PageQuery): Promise<string[]> {
+  const names: string[] = [];
+  for (let after: string | undefined, pages = 0; pages < 1_000; pages += 1) {
+    const page = await client.list('list', { ...query, after });
+    names.push(...page.members.map(({ member }) => member));
+    if (page.cursor === undefined) return names;
+    after = page.cursor;
+  }
+  throw assert.fail('the pages do not end');
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { at, documentAt, membersOf, type Section, shows } from './case.ts';
+
+/** JSON texts that a careless round trip changes, or takes for nothing. */
+const TEXTS: readonly string[] = [
+  'null',
+  'false',
+  'true',
+  '0',
+  '-1.5',
+  '0.1',
+  '0.30000000000000004',
+  '12345678901234567890',
+  '1e300',
+  '""',
+  '"text"',
+  '"null"',
+  '"a\\u0000b\\n\\"\\\\/"',
+  '"\\ud83c\\udf55 \\uffff é"',
+  '"🍕 é 漢字"',
+  '[]',
+  '{}',
+  '[[],{},[{}]]',
+  '{"list":[],"map":{},"nothing":null}',
+  '{"__proto__":{"polluted":true},"constructor":1}',
+  '{"":"empty","a b":1,"é":[null,false,0]}',
+  ' { "spaced" : [ 1 , 2 ] } ',
+  `${'['.repeat(64)}1${']'.repeat(64)}`,
+];
+
+export const values: Section = {
+  about: 'values',
+  cases: [
+    {
+      it: 'gives any JSON value of a document back as it is, put or settled',
+      async run({ client }) {
+        await client.apply(TEXTS.map((json, n) => ({ kind: 'document', type: 'put', key: `put ${n}`, version: at(1), json })));
+        for (const [n, json] of TEXTS.entries()) {
+          const lease = await client.lease(documentAt(`settled ${n}`));
+          assert.equal(await client.settle(lease, { kind: 'document', json }), 'settled');
+          const found = await client.getMany([`put ${n}`, `settled ${n}`]);
+          assert.deepEqual(
+            found.map((lookup) => (lookup.type === 'hit' ? lookup.value : lookup.type)),
+            [JSON.parse(json), JSON.parse(json)],
+            json,
+          );
+        }
+      },
+    },
+    {
+      it: 'gives any JSON value of a member back as it is, put or settled',
+      async run({ client }) {
+        const { put, target } = membersOf('put', 100);
+        await client.apply(TEXTS.map((json, n) => put(`m${n}`, 1, -n, { json })));
+        const expected = TEXTS.map((json) => JSON.parse(json));
+        await shows(client, target.list, expected, false);
+        const lease = await client.lease({ kind: 'list', list: 'settled', keep: 100 });
+        const newest = TEXTS.map((json, n) => ({ member: `m${n}`, score: -n, json }));
+        assert.equal(await client.settle(lease, { kind: 'list', newest, more: false }), 'settled');
+        await shows(client, 'settled', expected, true);
+      },
+    },
+    {
+      it: 'gives every reader a value of its own',
+      async run({ client }) {
+        await client.apply([{ kind: 'document', type: 'put', key: 'a', version: at(1), json: '{"tags":["x"]}' }]);
+        const first = await client.get('a');
+        assert.ok(first.type === 'hit');
+        (first.value as { tags: string[] }).tags.push('y');
+        const second = await client.get('a');
+        assert.deepEqual(second.type === 'hit' && second.value, { tags: ['x'] });
+      },
+    },
+  ],
+};
