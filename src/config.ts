@@ -22,6 +22,8 @@ export type Config = {
   readonly entryTtlMs: number;
   /** ms; a day at least, since that is how long a stream can be replayed. */
   readonly tombstoneTtlMs: number;
+  /** For one call of the cache, ms. */
+  readonly deadlineMs: number;
 } & (
   | { readonly backend: 'memory' }
   | {
@@ -30,7 +32,6 @@ export type Config = {
       readonly cluster: boolean;
       readonly connectTimeoutMs: number;
       readonly commandTimeoutMs: number;
-      readonly deadlineMs: number;
     }
 );
 
@@ -60,6 +61,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>> = 
     namespace: data.CACHE_NAMESPACE,
     entryTtlMs: data.CACHE_ENTRY_TTL_SECONDS * 1_000,
     tombstoneTtlMs: data.CACHE_TOMBSTONE_TTL_SECONDS * 1_000,
+    deadlineMs: data.CACHE_DEADLINE_MS,
   };
   switch (data.CACHE_BACKEND) {
     case 'memory':
@@ -71,7 +73,6 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>> = 
         cluster: data.CACHE_CLUSTER === 'true',
         connectTimeoutMs: data.CACHE_CONNECT_TIMEOUT_MS,
         commandTimeoutMs: data.CACHE_COMMAND_TIMEOUT_MS,
-        deadlineMs: data.CACHE_DEADLINE_MS,
         ...common,
       };
   }

@@ -11,7 +11,13 @@ export class ListModel {
   /** How often it was filled from the table: not yet, and it may lack anything. */
   settled = 0;
 
-  apply({ type, member, version, score, json, from = score, keep }: ModelMutation): 'applied' | 'stale' {
+  apply(mutation: ModelMutation): 'applied' | 'stale' {
+    const outcome = this.#apply(mutation);
+    if (outcome === 'applied') this.#trim(mutation.keep);
+    return outcome;
+  }
+
+  #apply({ type, member, version, score, json, from = score }: ModelMutation): 'applied' | 'stale' {
     const held = this.members.get(member);
     if (held && held.version > version) return 'stale';
     // The highest score at which an older version of this member could come back. Its marker is needed until the bottom has passed it.
@@ -23,7 +29,6 @@ export class ListModel {
       // It is in the table, and nobody here knows.
       if (type === 'put') this.lost += 1;
     }
-    this.#trim(keep);
     return 'applied';
   }
 
@@ -60,9 +65,10 @@ export class ListModel {
     }
     for (const { member, score, json } of newest) {
       const version = lease.seen.get(member) ?? 0;
-      if (score > this.bottom) this.apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
+      if (score > this.bottom) this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
     }
     this.settled += 1;
+    // Once, at the end: a marker must not be purged while an older read is still to be compared with it.
     this.#trim(keep);
     return 'settled';
   }

@@ -155,6 +155,17 @@ export const lists: Section = {
       },
     },
     {
+      it: 'learns from a rejected put, too, where an older version of the member stood',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const { client } = trial;
+        const { put, remove } = membersOf('list', 1);
+        await client.apply([put('b', 1, 5), put('c', 1, 4), put('a', 3, 1, { from: 9, json: tooLarge(trial) }), remove('a', 4, 1)]);
+        assert.deepEqual(await outcomes(client, put('a', 2, 9)), ['stale']);
+        await shows(client, 'list', ['b 1'], false);
+      },
+    },
+    {
       it: 'keeps one member, when told so',
       async run({ client }) {
         const { put, remove, target } = membersOf('list', 1);
