@@ -48,7 +48,7 @@ export type MemberMutation =
       readonly type: 'put';
       readonly version: Version;
       /** The score that this member had before the change. */
-      readonly from?: number;
+      readonly from?: number | undefined;
     })
   | (MemberAddress & {
       readonly type: 'delete' | 'forget';

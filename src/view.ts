@@ -1,6 +1,6 @@
 import type { Attributes, Change } from './change.ts';
 import { ViewError } from './errors.ts';
-import { type Entry, type Mutation, nameOf } from './mutation.ts';
+import type { Address, Entry, Mutation } from './mutation.ts';
 
 /** A kind of item in the table. */
 export interface Entity<Item> {
@@ -132,17 +132,24 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
     for (const entry of before) into.push(without(entry, 'forget', version));
     return asViewError(view, change, 'new', cause);
   }
-  const was = new Map(before.map((entry) => [nameOf(entry), entry]));
+  // Few entries each: looking through them costs less than a map of their names.
   for (const entry of after) {
-    const name = nameOf(entry);
-    const held = was.get(name);
-    was.delete(name);
-    if (entry.kind === 'document') into.push({ ...entry, type: 'put', version });
-    else if (held?.kind === 'member') into.push({ ...entry, type: 'put', version, from: held.score });
-    else into.push({ ...entry, type: 'put', version });
+    const held = before.find((old) => isSame(old, entry));
+    into.push(put(entry, held?.kind === 'member' ? held.score : undefined, version));
   }
-  for (const entry of was.values()) into.push(without(entry, 'delete', version));
+  for (const old of before) if (!after.some((entry) => isSame(old, entry))) into.push(without(old, 'delete', version));
   return error;
+}
+
+function isSame(a: Address, b: Address): boolean {
+  if (a.kind === 'document') return b.kind === 'document' && a.key === b.key;
+  return b.kind === 'member' && a.list === b.list && a.member === b.member;
+}
+
+function put(entry: Entry, from: number | undefined, version: Mutation['version']): Mutation {
+  if (entry.kind === 'document') return { kind: 'document', type: 'put', key: entry.key, json: entry.json, version };
+  const { list, member, score, keep, json } = entry;
+  return { kind: 'member', type: 'put', list, member, score, keep, json, version, from };
 }
 
 function without(entry: Entry, type: 'delete' | 'forget', version: Mutation['version']): Mutation {
@@ -174,7 +181,7 @@ function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry
       }
       break;
   }
-  if (entries.length > 1 && new Set(entries.map(nameOf)).size < entries.length) throw new TypeError('it gives one address twice');
+  if (entries.some((entry, i) => entries.findIndex((other) => isSame(other, entry)) < i)) throw new TypeError('it gives one address twice');
   return entries;
 }
 

@@ -30,7 +30,7 @@ interface Lane {
   readonly documentKeys: string[];
   readonly bodies: string[];
   readonly documentSlots: Slot[];
-  readonly lists: Map<string, { readonly rows: (string | number)[]; readonly slots: Slot[] }>;
+  readonly lists: Map<string, { readonly keep: number; readonly rows: (string | number)[]; readonly slots: Slot[] }>;
   mutations: number;
   characters: number;
 }
@@ -53,7 +53,7 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     const argv: (string | number)[] = [...ttls, lane.bodies.length, ...lane.bodies];
     for (const [list, group] of lists) {
       names.push(...keys.list(list));
-      argv.push(group.slots.length);
+      argv.push(group.keep, group.slots.length);
       for (const row of group.rows) argv.push(row);
       for (const slot of group.slots) slots.push(slot);
     }
@@ -69,11 +69,14 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     }
   };
 
+  const dispatch = (root: string, lane: Lane): void => {
+    lanes.delete(root);
+    void send(lane);
+  };
+
   const flush = (): void => {
     scheduled = false;
-    const full = [...lanes.values()];
-    lanes.clear();
-    for (const lane of full) void send(lane);
+    for (const [root, lane] of [...lanes]) dispatch(root, lane);
   };
 
   const add = (mutation: Mutation, slot: Slot): void => {
@@ -91,19 +94,23 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
       lane.documentSlots.push(slot);
     } else {
       let group = lane.lists.get(mutation.list);
+      if (group && group.keep !== mutation.keep) {
+        dispatch(root, lane);
+        add(mutation, slot);
+        return;
+      }
       if (!group) {
-        group = { rows: [], slots: [] };
+        group = { keep: mutation.keep, rows: [], slots: [] };
         lane.lists.set(mutation.list, group);
       }
       const from = mutation.type === 'put' ? (mutation.from ?? '') : '';
-      group.rows.push(mutation.keep, header + json, mutation.member, mutation.score, from);
+      group.rows.push(header + json, mutation.member, mutation.score, from);
       group.slots.push(slot);
     }
     lane.mutations += 1;
     lane.characters += json.length;
     if (lane.mutations >= MAX_MUTATIONS || lane.characters >= MAX_CHARACTERS) {
-      lanes.delete(root);
-      void send(lane);
+      dispatch(root, lane);
     }
   };
 

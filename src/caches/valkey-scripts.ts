@@ -21,6 +21,7 @@ export const MEMBER_HEADER = 65;
 export const TOKEN_LENGTH = 15;
 
 const PRELUDE = `
+local call = redis.call
 local VERSION = 64
 local BLANK = string.rep(' ', ${TOKEN_LENGTH})
 -- Sweeping looks at so many markers whenever one is made: twice as many as are made keeps their number in bounds.
@@ -33,7 +34,7 @@ end
 
 -- Returns nil where there is no list, or where a part of it was evicted.
 local function load(members, scores, peaks)
-  local own = redis.call('HGET', members, '')
+  local own = call('HGET', members, '')
   if not own then return nil end
   local born, bottom, lost, settled, forgotten, live, marks = string.match(own, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   local list = {
@@ -41,15 +42,15 @@ local function load(members, scores, peaks)
     settled = tonumber(settled), forgotten = tonumber(forgotten), live = tonumber(live), marks = tonumber(marks)
   }
   list.was_empty = list.live == 0
-  if redis.call('ZCARD', scores) ~= list.live or redis.call('ZCARD', peaks) ~= list.marks then return nil end
+  if call('ZCARD', scores) ~= list.live or call('ZCARD', peaks) ~= list.marks then return nil end
   return list
 end
 
 local function load_or_new(members, scores, peaks)
   local list = load(members, scores, peaks)
   if list then return list end
-  redis.call('UNLINK', members, scores, peaks)
-  local now = redis.call('TIME')
+  call('UNLINK', members, scores, peaks)
+  local now = call('TIME')
   return {
     members = members, scores = scores, peaks = peaks, born = now[1] .. '.' .. now[2], bottom = '-inf', lost = 0,
     settled = 0, forgotten = 0, live = 0, marks = 0, was_empty = true
@@ -57,27 +58,27 @@ local function load_or_new(members, scores, peaks)
 end
 
 local function expire(list, ms)
-  redis.call('PEXPIRE', list.members, ms)
-  redis.call('PEXPIRE', list.scores, ms)
-  redis.call('PEXPIRE', list.peaks, ms)
+  call('PEXPIRE', list.members, ms)
+  call('PEXPIRE', list.scores, ms)
+  call('PEXPIRE', list.peaks, ms)
 end
 
 local function save(list, entry_ttl, tombstone_ttl)
   local own = string.format('%s %s %d %d %d %d %d', list.born, list.bottom, list.lost, list.settled, list.forgotten, list.live, list.marks)
-  if own ~= list.own then redis.call('HSET', list.members, '', own) end
+  if own ~= list.own then call('HSET', list.members, '', own) end
   if list.live == 0 then
     expire(list, tombstone_ttl)
   elseif tonumber(entry_ttl) > 0 then
     expire(list, math.max(tonumber(entry_ttl), tonumber(tombstone_ttl)))
   elseif list.was_empty and list.own then
-    redis.call('PERSIST', list.members)
-    redis.call('PERSIST', list.peaks)
+    call('PERSIST', list.members)
+    call('PERSIST', list.peaks)
   end
 end
 
 local function drop(list, id)
-  redis.call('HDEL', list.members, id)
-  if list.marks > 0 then list.marks = list.marks - redis.call('ZREM', list.peaks, id) end
+  call('HDEL', list.members, id)
+  if list.marks > 0 then list.marks = list.marks - call('ZREM', list.peaks, id) end
   list.lost = list.lost + 1
 end
 
@@ -85,58 +86,71 @@ end
 local function hold(list, id, was, field, score, peak)
   local state = string.sub(field, VERSION + 1, VERSION + 1)
   if state == 'p' then
-    redis.call('ZADD', list.scores, score, id)
+    call('ZADD', list.scores, score, id)
     if was ~= 'p' then list.live = list.live + 1 end
   elseif was == 'p' then
-    redis.call('ZREM', list.scores, id)
+    call('ZREM', list.scores, id)
     list.live = list.live - 1
   end
   if state == 'd' or (state == 'p' and number(peak) > number(score)) then
-    list.marks = list.marks + redis.call('ZADD', list.peaks, peak, id)
+    list.marks = list.marks + call('ZADD', list.peaks, peak, id)
   elseif list.marks > 0 and (was == 'd' or was == 'p') then
-    list.marks = list.marks - redis.call('ZREM', list.peaks, id)
+    list.marks = list.marks - call('ZREM', list.peaks, id)
   end
   if state == 'f' then list.forgotten = list.forgotten + 1 end
   if was == 'f' then list.forgotten = list.forgotten - 1 end
-  redis.call('HSET', list.members, id, field)
+  call('HSET', list.members, id, field)
+end
+
+-- Peaks below the bottom may be of live members too: after a settle that raised it.
+local function purge(list)
+  for _, id in ipairs(call('ZRANGEBYSCORE', list.peaks, '-inf', list.bottom)) do
+    if string.sub(call('HGET', list.members, id), VERSION + 1, VERSION + 1) == 'd' then drop(list, id) end
+  end
 end
 
 local function peak_of(list, id, field, was)
   if was == 'f' then return string.sub(field, VERSION + 2) end
-  local peak = list.marks > 0 and redis.call('ZSCORE', list.peaks, id)
-  return peak or redis.call('ZSCORE', list.scores, id)
+  local peak = list.marks > 0 and call('ZSCORE', list.peaks, id)
+  return peak or call('ZSCORE', list.scores, id)
 end
 
 local function bury(list, id, was, version, peak)
-  hold(list, id, was, version .. 'd' .. redis.call('TIME')[1], nil, peak)
+  if number(peak) > number(list.bottom) then
+    hold(list, id, was, version .. 'd' .. call('TIME')[1], nil, peak)
+    return
+  end
+  -- The bottom is its tombstone already.
+  if was == 'p' then
+    call('ZREM', list.scores, id)
+    list.live = list.live - 1
+  elseif was == 'f' then
+    list.forgotten = list.forgotten - 1
+  end
+  drop(list, id)
 end
 
 local function trim(list, keep)
+  local bottom = list.bottom
   while list.live > keep do
-    local lowest = redis.call('ZRANGE', list.scores, 0, 0, 'WITHSCORES')
+    local lowest = call('ZPOPMIN', list.scores)
     local id, score = lowest[1], lowest[2]
+    list.live = list.live - 1
     if number(score) > number(list.bottom) then list.bottom = score end
-    local field = redis.call('HGET', list.members, id)
-    local peak = peak_of(list, id, field, 'p')
-    if number(peak) > number(list.bottom) then
-      bury(list, id, 'p', string.sub(field, 1, VERSION), peak)
+    local peak = list.marks > 0 and call('ZSCORE', list.peaks, id)
+    if peak and number(peak) > number(list.bottom) then
+      call('HSET', list.members, id, string.sub(call('HGET', list.members, id), 1, VERSION) .. 'd' .. call('TIME')[1])
     else
-      redis.call('ZREM', list.scores, id)
-      list.live = list.live - 1
       drop(list, id)
     end
   end
-  if list.marks == 0 or list.bottom == '-inf' then return end
-  -- Peaks below the bottom may be of live members too: after a settle that raised it.
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', list.peaks, '-inf', list.bottom)) do
-    if string.sub(redis.call('HGET', list.members, id), VERSION + 1, VERSION + 1) == 'd' then drop(list, id) end
-  end
+  if list.marks > 0 and list.bottom ~= bottom then purge(list) end
 end
 
 local function sweep(list, tombstone_ttl)
-  local before = tonumber(redis.call('TIME')[1]) - tonumber(tombstone_ttl) / 1000
-  for _, id in ipairs(redis.call('ZRANDMEMBER', list.peaks, SWEEP)) do
-    local field = redis.call('HGET', list.members, id)
+  local before = tonumber(call('TIME')[1]) - tonumber(tombstone_ttl) / 1000
+  for _, id in ipairs(call('ZRANDMEMBER', list.peaks, SWEEP)) do
+    local field = call('HGET', list.members, id)
     if string.sub(field, VERSION + 1, VERSION + 1) == 'd' and tonumber(string.sub(field, VERSION + 2)) < before then drop(list, id) end
   end
 end
@@ -145,7 +159,7 @@ end
 local function apply(list, field, id, score, from)
   local version = string.sub(field, 1, VERSION)
   local type = string.sub(field, VERSION + 1, VERSION + 1)
-  local held = redis.call('HGET', list.members, id)
+  local held = call('HGET', list.members, id)
   local was
   local peak = score
   if held then
@@ -171,7 +185,7 @@ end
 /**
  * KEYS: the documents' keys, then members, scores and peaks of each list.
  * ARGV: entry TTL and tombstone TTL in ms; the number of documents and a string (as it is stored) for each;
- *   then for each list the number of its mutations, and for each of these: keep, field, member, score, score before.
+ *   then for each list keep and the number of its mutations, and for each of these: field, member, score, score before.
  * Returns one digit a mutation, in the order of ARGV: 1 applied, 0 stale.
  */
 export const APPLY = `${PRELUDE}
@@ -179,11 +193,11 @@ local entry_ttl, tombstone_ttl, documents = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local outcomes = {}
 for i = 1, documents do
   local key, body = KEYS[i], ARGV[3 + i]
-  if redis.call('GETRANGE', key, 0, VERSION - 1) > string.sub(body, 1, VERSION) then
+  if call('GETRANGE', key, 0, VERSION - 1) > string.sub(body, 1, VERSION) then
     outcomes[i] = '0'
   else
     local ttl = string.sub(body, VERSION + 1, VERSION + 1) == 'p' and entry_ttl or tombstone_ttl
-    if ttl == '0' then redis.call('SET', key, body) else redis.call('SET', key, body, 'PX', ttl) end
+    if ttl == '0' then call('SET', key, body) else call('SET', key, body, 'PX', ttl) end
     outcomes[i] = '1'
   end
 end
@@ -191,18 +205,18 @@ local at = 4 + documents
 for k = documents + 1, #KEYS, 3 do
   local list = load_or_new(KEYS[k], KEYS[k + 1], KEYS[k + 2])
   local changed = false
-  local count = tonumber(ARGV[at])
-  at = at + 1
+  local keep, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  at = at + 2
   for _ = 1, count do
     local marks = list.marks
-    local applied = apply(list, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4])
+    local applied = apply(list, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     if applied then
       changed = true
-      trim(list, tonumber(ARGV[at]))
+      trim(list, keep)
       if list.marks > marks then sweep(list, tombstone_ttl) end
     end
     outcomes[#outcomes + 1] = applied and '1' or '0'
-    at = at + 5
+    at = at + 4
   end
   if changed then save(list, entry_ttl, tombstone_ttl) end
 end
@@ -230,13 +244,13 @@ end
 
 -- How many members come before this place in ascending order, and whether a member lies on it.
 local function rank_of(score, id)
-  local held = redis.call('ZSCORE', list.scores, id)
-  if held and number(held) == number(score) then return redis.call('ZRANK', list.scores, id), true end
-  local low = redis.call('ZCOUNT', list.scores, '-inf', '(' .. score)
-  local high = low + redis.call('ZCOUNT', list.scores, score, score)
+  local held = call('ZSCORE', list.scores, id)
+  if held and number(held) == number(score) then return call('ZRANK', list.scores, id), true end
+  local low = call('ZCOUNT', list.scores, '-inf', '(' .. score)
+  local high = low + call('ZCOUNT', list.scores, score, score)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if before(redis.call('ZRANGE', list.scores, middle, middle)[1], id) then low = middle + 1 else high = middle end
+    if before(call('ZRANGE', list.scores, middle, middle)[1], id) then low = middle + 1 else high = middle end
   end
   return low, false
 end
@@ -250,13 +264,13 @@ if descending then first = math.max(0, last - limit + 1) else last = math.min(la
 
 local page = { list.bottom, list.settled, list.forgotten }
 if last < first then return page end
-local rows = redis.call('ZRANGE', list.scores, first, last, 'WITHSCORES')
+local rows = call('ZRANGE', list.scores, first, last, 'WITHSCORES')
 local from, to, step = 1, #rows - 1, 2
 if descending then from, to, step = #rows - 1, 1, -2 end
 for i = from, to, step do
   page[#page + 1] = rows[i]
   page[#page + 1] = rows[i + 1]
-  page[#page + 1] = redis.call('HGET', list.members, rows[i])
+  page[#page + 1] = call('HGET', list.members, rows[i])
 end
 return page
 `;
@@ -300,7 +314,7 @@ export const LEASE_LIST = `${PRELUDE}
 local list = load_or_new(KEYS[1], KEYS[2], KEYS[3])
 if not list.own then save(list, ARGV[1], ARGV[2]) end
 local lease = { list.born, list.bottom, list.lost, list.settled }
-local fields = redis.call('HGETALL', list.members)
+local fields = call('HGETALL', list.members)
 for i = 1, #fields, 2 do
   if fields[i] ~= '' then
     lease[#lease + 1] = fields[i]
@@ -330,7 +344,7 @@ for i = newest, #ARGV, 4 do found[ARGV[i + 1]] = true end
 for i = 11, newest - 1, 2 do
   local id, version = ARGV[i], ARGV[i + 1]
   seen[id] = version
-  local field = not found[id] and redis.call('HGET', list.members, id)
+  local field = not found[id] and call('HGET', list.members, id)
   if field and string.sub(field, 1, VERSION) == version then
     local was = string.sub(field, VERSION + 1, VERSION + 1)
     if was ~= 'd' then bury(list, id, was, version, peak_of(list, id, field, was)) end
@@ -342,6 +356,7 @@ for i = newest, #ARGV, 4 do
 end
 list.settled = list.settled + 1
 trim(list, keep)
+if list.marks > 0 then purge(list) end
 save(list, ARGV[1], ARGV[2])
 return 1
 `;
