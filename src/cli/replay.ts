@@ -32,21 +32,24 @@ export interface ReplayedFile extends Played {
 }
 
 const HELP = `
-The files are replayed in the order given, those of a folder by name, into one cache: a history may span several files.
+The files are replayed in the order given, those of a folder by name, into one cache: a history
+may span several files.
 
-The memory cache starts empty and ends with the run. A Valkey cache keeps what it holds, and what is newer there than a
-record stays (the record is then "stale"). With --backend or --url the cache is chosen by the options alone; without them
-it is chosen by the environment, as the Lambda function does: CACHE_BACKEND (memory, valkey; memory unless set), CACHE_URL,
-CACHE_CLUSTER, CACHE_NAMESPACE and the rest. A password is safer in CACHE_URL than in --url, where "ps" shows it.
+The memory cache starts empty and ends with the run. A Valkey cache keeps what it holds, and what
+is newer there than a record stays: the record is then "stale". With --backend or --url the cache
+is chosen by the options alone; without them by the environment, as the Lambda function does:
+CACHE_BACKEND (memory unless set), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE and the rest.
+A password is safer in CACHE_URL than in --url, where "ps" shows it.
 
-Exit status: 0 if all went well; 1 if a record failed (the cache did not answer), or was set aside (poison, or rejected by
-the cache) unexpectedly. It is expected if expected/NAME.json beside NAME.json records the same cause for that record.
+Exit status: 0 if all went well. 1 if a record failed, since the cache did not answer, or was set
+aside (poison, or rejected by the cache) unexpectedly. It is expected if expected/NAME.json beside
+NAME.json records the same cause for that record.
 
 Examples:
-  millrace replay events                                    every file of the folder
-  millrace replay events/insert.json --json                 for machines
-  millrace replay monday.json tuesday.json                  a history, in order
-  CACHE_BACKEND=valkey CACHE_URL=valkey://localhost:6379 millrace replay events`;
+  millrace replay events                            every file of the folder
+  millrace replay events/insert.json --json         for machines
+  millrace replay monday.json tuesday.json          a history, in order
+  millrace replay events --url valkey://localhost:6379`;
 
 export function replayCommand(): Command {
   return new Command('replay')

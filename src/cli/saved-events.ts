@@ -25,10 +25,11 @@ export async function readSavedEvents(paths: readonly string[]): Promise<readonl
       return [];
     }
   };
-  const files: string[] = [];
-  for (const path of paths) files.push(...(await attempt(path, () => filesOf(path))));
   const events: SavedEvent[] = [];
-  for (const file of files) events.push(...(await attempt(file, async () => [await readEvent(file)])));
+  for (const path of paths) {
+    const files = await attempt(path, () => filesOf(path));
+    for (const file of files) events.push(...(await attempt(file, async () => [await readEvent(file)])));
+  }
   if (faults.length > 0) throw new Error(['nothing was replayed, for there are files that cannot be:', ...faults].join('\n  '));
   return events;
 }

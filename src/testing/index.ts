@@ -1,1 +1,10 @@
-export * from './cache-contract.ts';
+export {
+  type CacheSubject,
+  type Cannot,
+  type ContractOptions,
+  cacheContract,
+  type OpenOptions,
+  type Runner,
+} from './cache-contract.ts';
+export { type EventOptions, insert, modify, type PlainItem, remove, type Step, streamEvent } from './events.ts';
+export { checkView, type ViewCheckOptions } from './view-check.ts';

@@ -104,6 +104,16 @@ export const listLeases: Section = {
       },
     },
     {
+      it: 'keeps the bottom when it has risen since the lease, though every version is still known',
+      async run({ client }) {
+        const lease = await client.lease(target);
+        await client.apply([put('a', 3, 5, { from: 9 }), put('b', 3, 8), put('c', 3, 7)]);
+        assert.equal(await client.settle(lease, found({})), 'settled');
+        await shows(client, 'list', ['b 3', 'c 3'], true, { limit: 2 });
+        await shows(client, 'list', ['b 3', 'c 3'], false);
+      },
+    },
+    {
       it: 'raises the bottom where the table has more than was read, even if nothing happened since the lease',
       async run({ client }) {
         await client.apply([put('low', 2, 1)]);

@@ -166,6 +166,19 @@ export const lists: Section = {
       },
     },
     {
+      it: 'keeps an older read from bringing back a member that was rejected, and then deleted',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const { client } = trial;
+        await client.apply([keep2.put('b', 1, 5), keep2.put('c', 1, 4.5), keep2.put('d', 1, 4)]);
+        const lease = await client.lease(keep2.target);
+        await client.apply([keep2.put('a', 3, 1, { from: 9, json: tooLarge(trial) }), keep2.remove('a', 4, 1)]);
+        assert.equal(await client.settle(lease, found({ a: 9, b: 5 }, true)), 'settled');
+        const { members } = await client.list('list', { limit: 9 });
+        assert.ok(!members.some(({ member }) => member === 'a'), 'what was deleted is shown');
+      },
+    },
+    {
       it: 'keeps one member, when told so',
       async run({ client }) {
         const { put, remove, target } = membersOf('list', 1);
