@@ -1,7 +1,13 @@
 export * from './cache.ts';
 export { type Attributes, type Change, itemOf } from './change.ts';
 export * from './errors.ts';
-export { type InvocationContext, type StreamAnswer, type StreamHandlerOptions, streamHandler } from './handlers/stream-handler.ts';
+export {
+  type InvocationContext,
+  type StreamAnswer,
+  type StreamHandlerOptions,
+  type StructuredLogger,
+  streamHandler,
+} from './handlers/stream-handler.ts';
 export * from './mutation.ts';
 export { decodeRecord, type StreamEvent, type StreamRecord } from './sources/stream.ts';
 export * from './sync.ts';

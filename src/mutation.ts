@@ -67,6 +67,15 @@ export type Outcome = { readonly type: 'applied' } | { readonly type: 'stale' } 
 export const APPLIED: Outcome = { type: 'applied' };
 export const STALE: Outcome = { type: 'stale' };
 
+/** What a cache does instead of a put whose value it will never take: forgets the address at that version. */
+export function forgetInstead(put: Mutation & { readonly type: 'put' }): Mutation {
+  const { version } = put;
+  if (put.kind === 'document') return { kind: 'document', type: 'forget', key: put.key, version };
+  const { list, member, keep, score, from = score } = put;
+  // Older versions of the member may lie at the old score.
+  return { kind: 'member', type: 'forget', list, member, keep, version, score: Math.max(score, from) };
+}
+
 /** One string for one address, among addresses of one kind. */
 export function nameOf(address: Address): string {
   switch (address.kind) {

@@ -1,6 +1,6 @@
 import { type CacheClient, checkFound, type Lease, type LeaseTarget, type Lookup, MISS } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { APPLIED, type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
+import { APPLIED, type DocumentMutation, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
 import { BoundedList, type ListLease } from './bounded-list.ts';
 
@@ -96,7 +96,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   const apply = (mutation: Mutation): Outcome => {
     if (mutation.type !== 'put' || !tooLarge(mutation.json)) return applyOne(mutation) ? APPLIED : STALE;
     const reason = `value of ${Buffer.byteLength(mutation.json)} bytes is over the limit of ${maxValueBytes}`;
-    return applyOne({ ...mutation, type: 'forget' }) ? { type: 'rejected', reason } : STALE;
+    return applyOne(forgetInstead(mutation)) ? { type: 'rejected', reason } : STALE;
   };
   const get = (key: string): Lookup => {
     const held = document(key);

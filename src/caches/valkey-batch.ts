@@ -1,4 +1,4 @@
-import { APPLIED, type Mutation, type Outcome, STALE } from '../mutation.ts';
+import { APPLIED, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import type { Connection } from './valkey-client.ts';
 import { TOKEN_LENGTH } from './valkey-scripts.ts';
 
@@ -121,8 +121,9 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
       const call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
       for (const [index, mutation] of mutations.entries()) {
         const reason = mutation.type === 'put' ? rejected(mutation.json) : undefined;
-        if (reason === undefined) add(mutation, { call, index, ifApplied: APPLIED });
-        else add({ ...mutation, type: 'forget' } as Mutation, { call, index, ifApplied: { type: 'rejected', reason } });
+        if (reason !== undefined && mutation.type === 'put')
+          add(forgetInstead(mutation), { call, index, ifApplied: { type: 'rejected', reason } });
+        else add(mutation, { call, index, ifApplied: APPLIED });
       }
       if (!scheduled) {
         scheduled = true;

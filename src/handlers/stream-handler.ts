@@ -9,12 +9,22 @@ export interface StreamHandlerOptions {
   readonly cache: CacheClient;
   /** A durable place for records that will never be applied. Called besides logging them; a throw makes the record be retried. */
   readonly setAside?: (letter: Letter<StreamRecord>) => Promise<void>;
-  readonly logger?: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** Powertools' logger unless told otherwise. */
+  readonly logger?: StructuredLogger;
   /** Told what became of each batch, after it was logged. */
   readonly onReport?: (report: Report) => void;
   /** No record is begun in the last so many ms of the function's time. */
   readonly marginMs?: number;
 }
+
+/** A logger that takes a message and fields. */
+export interface StructuredLogger {
+  info(message: string, fields: LogFields): void;
+  warn(message: string, fields: LogFields): void;
+  error(message: string, fields: LogFields): void;
+}
+
+type LogFields = { readonly [name: string]: unknown };
 
 /** What Lambda's `ReportBatchItemFailures` reads: the lowest failed sequence number is the checkpoint; an empty list is success. */
 export interface StreamAnswer {

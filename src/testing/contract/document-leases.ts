@@ -111,6 +111,21 @@ export const documentLeases: Section = {
       },
     },
     {
+      it: 'settles the earlier of two leases, when it comes first',
+      async run({ client }) {
+        await client.apply([put('b', 2, 'two')]);
+        for (const [key, rank] of [
+          ['a', 0],
+          ['b', 2],
+        ] as const) {
+          const [first, second] = [await client.lease(documentAt(key)), await client.lease(documentAt(key))];
+          assert.equal(await client.settle(first, read), 'settled');
+          assert.equal(await client.settle(second, absent), 'lost');
+          await reads(client, key, hit('read', rank));
+        }
+      },
+    },
+    {
       it: 'loses a lease when its document is evicted, also one on nothing, also when another lease was taken since',
       needs: ['evict'],
       async run({ client, evict }) {

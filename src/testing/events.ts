@@ -1,0 +1,101 @@
+import { marshall } from '@aws-sdk/util-dynamodb';
+import type { StreamEvent, StreamRecord } from '../sources/stream.ts';
+
+/** An item in plain JavaScript: a `Set` becomes a set, a `Uint8Array` binary; `undefined` is left out. */
+export type PlainItem = Readonly<Record<string, unknown>>;
+
+export interface EventOptions {
+  /** `TestTable` unless told otherwise. */
+  readonly table?: string;
+  /** When the stream was born: part of its ARN. A new stream of the same table has a later one. */
+  readonly label?: string;
+  /** Names of the key attributes: `pk` and `sk` unless told otherwise. */
+  readonly keys?: readonly string[];
+  /** Of the first record; those that follow count on from it. */
+  readonly sequenceNumber?: string | bigint;
+  /** When DynamoDB wrote the records. */
+  readonly at?: Date;
+}
+
+/** A change, to be made a record by `streamEvent`. */
+export type Step = (options: StepOptions) => StreamRecord;
+
+interface StepOptions {
+  readonly arn: string;
+  readonly keys: readonly string[];
+  readonly sequenceNumber: string;
+  readonly at: Date;
+}
+
+const FIRST = 100_000_000_000_000_000_000n;
+
+/**
+ * The event that Lambda gets for these changes, in their order. Sequence numbers grow from event to event, too.
+ *
+ *     await handler(streamEvent([insert(order), modify(order, { ...order, status: 'baked' }), remove(order)]));
+ */
+export function streamEvent(steps: readonly Step[], options: EventOptions = {}): StreamEvent {
+  const { table = 'TestTable', label = '2026-01-01T00:00:00.000', keys = ['pk', 'sk'], at = new Date() } = options;
+  const arn = `arn:aws:dynamodb:eu-west-1:123456789012:table/${table}/stream/${label}`;
+  const first = options.sequenceNumber === undefined ? take(steps.length) : BigInt(options.sequenceNumber);
+  return { Records: steps.map((step, i) => step({ arn, keys, sequenceNumber: String(first + BigInt(i)), at })) };
+}
+
+export function insert(item: PlainItem): Step {
+  return (options) => record('INSERT', undefined, item, options);
+}
+
+/** Keys do not change: an item with other keys is another item. */
+export function modify(before: PlainItem, after: PlainItem): Step {
+  return (options) => {
+    for (const key of options.keys) {
+      const [was, is] = [before[key], after[key]];
+      if (JSON.stringify(was) !== JSON.stringify(is)) throw new TypeError(`modify changes the key attribute "${key}": ${was} to ${is}`);
+    }
+    return record('MODIFY', before, after, options);
+  };
+}
+
+/** `expired`: DynamoDB's time-to-live deleted the item, not a user. */
+export function remove(item: PlainItem, { expired = false }: { expired?: boolean } = {}): Step {
+  const userIdentity = { type: 'Service', principalId: 'dynamodb.amazonaws.com' };
+  return (options) => ({ ...record('REMOVE', item, undefined, options), ...(expired && { userIdentity }) });
+}
+
+function record(eventName: string, before: PlainItem | undefined, after: PlainItem | undefined, options: StepOptions): StreamRecord {
+  const { arn, keys, sequenceNumber, at } = options;
+  const item = after ?? before ?? {};
+  const absent = keys.filter((key) => item[key] === undefined);
+  if (absent.length > 0)
+    throw new TypeError(`the item lacks the key attribute "${absent.join('", "')}": name the keys by the option "keys"`);
+  return {
+    eventID: sequenceNumber,
+    eventName,
+    eventSource: 'aws:dynamodb',
+    eventSourceARN: arn,
+    dynamodb: {
+      ApproximateCreationDateTime: Math.floor(at.getTime() / 1000),
+      Keys: image(Object.fromEntries(keys.map((key) => [key, item[key]]))),
+      ...(before && { OldImage: image(before) }),
+      ...(after && { NewImage: image(after) }),
+      SequenceNumber: sequenceNumber,
+      StreamViewType: 'NEW_AND_OLD_IMAGES',
+    },
+  };
+}
+
+/** As it is in an event: binary as base64. */
+function image(item: PlainItem): Record<string, unknown> {
+  const marshalled = marshall(item, { removeUndefinedValues: true });
+  return JSON.parse(
+    JSON.stringify(marshalled, (_, value) => (value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value)),
+  );
+}
+
+let next = FIRST;
+
+function take(count: number): bigint {
+  const first = next;
+  next += BigInt(count);
+  return first;
+}

@@ -1,0 +1,156 @@
+import { inspect, isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { type Attributes, type Change, itemOf } from '../change.ts';
+import { ViewError } from '../errors.ts';
+import { nameOf } from '../mutation.ts';
+import { FLOOR } from '../version.ts';
+import { planOf, type View } from '../view.ts';
+
+export interface ViewCheckOptions {
+  /** Names of the table's key attributes. */
+  readonly keys: readonly string[];
+  /** Sets of items that are tried: 200 unless told otherwise. */
+  readonly runs?: number;
+  /** Repeats a run that failed. */
+  readonly seed?: number;
+}
+
+const DAY = 86_400_000;
+
+/**
+ * Checks a view by generated items, in plain JavaScript as views get them (see `Attributes`):
+ *
+ * - it takes every item of its entity, without a throw, and gives entries that a cache can hold;
+ * - it is pure: it does not change the item, and gives the same entries again, at any time;
+ * - an address belongs to one item: items of different keys share none;
+ * - values survive JSON, so that a reader gets what was projected.
+ *
+ * Let few values of each attribute be generated, so that items meet.
+ *
+ * @throws ViewError that names the view, what is wrong, the smallest items that show it, and the seed.
+ */
+export function checkView<Item, Value>(view: View<Item, Value>, items: fc.Arbitrary<Attributes>, options: ViewCheckOptions): void {
+  const { keys, runs = 200, seed } = options;
+  let owned = 0;
+  const property = fc.property(fc.array(items, { minLength: 1, maxLength: 20, size: 'max' }), (generated) => {
+    const mine = generated.filter((item) => view.entity.owns(item));
+    owned += mine.length;
+    const owners = new Map<string, { readonly key: string; readonly item: Attributes }>();
+    for (const item of mine) {
+      checkProjection(view, item);
+      const key = keyOfItem(item, keys);
+      for (const address of addressesOf(view, item, key)) {
+        const owner = owners.get(address);
+        if (owner && owner.key !== key) {
+          throw new Fault(`two items share the address ${inspect(address)}, so they overwrite each other`, [owner.item, item]);
+        }
+        owners.set(address, { key, item });
+      }
+    }
+  });
+  const result = fc.check(property, { numRuns: runs, ...(seed !== undefined && { seed }) });
+  if (result.failed) throw failure(view, result.errorInstance, result.seed);
+  if (owned === 0) throw new ViewError(`view ${view.name}: none of the generated items is of its entity "${view.entity.name}"`);
+}
+
+/** What is wrong, and the items that show it. */
+class Fault extends Error {
+  readonly items: readonly Attributes[];
+  constructor(message: string, items: readonly Attributes[], cause?: unknown) {
+    super(message, { cause });
+    this.items = items;
+  }
+}
+
+function failure(view: { readonly name: string }, error: unknown, seed: number): ViewError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const items = error instanceof Fault ? error.items.map((item) => `\n  item: ${shown(item)}`).join('') : '';
+  return new ViewError(`view ${view.name}: ${reason}${items}\n  seed: ${seed}`, { cause: error });
+}
+
+function checkProjection<Item, Value>(view: View<Item, Value>, image: Attributes): void {
+  const parse = () => attempt(image, 'its entity does not take the item', () => view.entity.schema.parse(structuredClone(image)));
+  const [item, untouched] = [parse(), parse()];
+  const project = (of: Item) => attempt(image, 'it throws', () => view.project(of));
+  const first = project(item);
+  if (!isDeepStrictEqual(item, untouched)) throw new Fault('it changes the item that it is given', [image]);
+  for (const [i, entry] of first.entries()) checkJson(entry.value, `value${first.length > 1 ? ` of entry ${i}` : ''}`, image);
+  const again = inAnotherTime(() => project(untouched));
+  if (!isDeepStrictEqual(first, again)) {
+    throw new Fault(`it gives other entries when it is asked again: first ${shown(first)}, then ${shown(again)}`, [image]);
+  }
+  attempt(image, 'it changes the item that it is given', () => view.project(frozen(parse())));
+}
+
+function attempt<T>(item: Attributes, fault: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new Fault(`${fault}: ${error instanceof Error ? error.message : String(error)}`, [item], error);
+  }
+}
+
+/** The addresses, made and checked as in production. */
+function addressesOf<Item, Value>(view: View<Item, Value>, item: Attributes, key: string): string[] {
+  const change: Change = { table: '', keys: {}, item: key, after: item, version: FLOOR, expired: false };
+  const { mutations, poison } = planOf([view as View], change);
+  if (poison[0]) throw new Fault(causeOf(poison[0].error), [item], poison[0].error);
+  return mutations.map(nameOf);
+}
+
+function causeOf({ cause, message }: Error): string {
+  return cause instanceof Error ? cause.message : message;
+}
+
+function keyOfItem(item: Attributes, keys: readonly string[]): string {
+  for (const key of keys) if (item[key] === undefined) throw new Fault(`a generated item lacks the key attribute "${key}"`, [item]);
+  return itemOf(Object.fromEntries(keys.map((key) => [key, item[key]])));
+}
+
+/** A property that is `undefined` reads the same as one that is absent. All else must come back from JSON as it was. */
+function checkJson(value: unknown, path: string, item: Attributes): void {
+  const fault = (what: string) => new Fault(`its ${path} is ${what}, which does not survive JSON`, [item]);
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw fault(String(value));
+    return;
+  }
+  if (typeof value !== 'object') throw fault(value === undefined ? 'undefined' : `a ${typeof value}`);
+  if (Array.isArray(value)) {
+    // Not forEach, which leaves holes out.
+    for (const [i, element] of value.entries()) checkJson(element, `${path}[${i}]`, item);
+    return;
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype) throw fault(`a ${prototype.constructor?.name ?? 'class instance'}`);
+  if ('toJSON' in value) throw fault('an object with toJSON');
+  for (const [name, property] of Object.entries(value)) {
+    if (property !== undefined) checkJson(property, `${path}.${name}`, item);
+  }
+}
+
+/** Runs what is synchronous a day and a bit later: a view that asks for the time is found out. */
+function inAnotherTime<T>(action: () => T): T {
+  const RealDate = globalThis.Date;
+  const later = () => RealDate.now() + DAY + 3_723_004;
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (target, args) => Reflect.construct(target, args.length === 0 ? [later()] : args, target),
+    apply: () => new RealDate(later()).toString(),
+    get: (target, name) => (name === 'now' ? later : Reflect.get(target, name, target)),
+  });
+  try {
+    return action();
+  } finally {
+    globalThis.Date = RealDate;
+  }
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value;
+  for (const part of Object.values(value)) frozen(part);
+  return Object.freeze(value);
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 8, breakLength: Infinity });
+}
