@@ -100,5 +100,5 @@ function urlFaults(url: string | undefined): string[] {
   if (!url) return [`CACHE_URL is absent, and CACHE_BACKEND is "valkey": ${wanted}`];
   if (!URL.canParse(url)) return [`CACHE_URL is not a URL: ${wanted}`];
   const { protocol, hostname } = new URL(url);
-  return URL_SCHEMES.includes(protocol) && hostname ? [] : [`CACHE_URL begins with "${protocol}": ${wanted}`];
+  return URL_SCHEMES.includes(protocol) && hostname ? [] : [`CACHE_URL has another scheme, or no host: ${wanted}`];
 }

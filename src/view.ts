@@ -1,6 +1,6 @@
 import type { Attributes, Change } from './change.ts';
 import { ViewError } from './errors.ts';
-import type { Address, Entry, Mutation } from './mutation.ts';
+import { type Address, type Entry, type Mutation, nameOf } from './mutation.ts';
 
 /** A kind of item in the table. */
 export interface Entity<Item> {
@@ -132,18 +132,31 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
     for (const entry of before) into.push(without(entry, 'forget', version));
     return asViewError(view, change, 'new', cause);
   }
-  // Few entries each: looking through them costs less than a map of their names.
-  for (const entry of after) {
-    const held = before.find((old) => isSame(old, entry));
+  for (const [i, entry] of after.entries()) {
+    const held = find(before, entry, i);
     into.push(put(entry, held?.kind === 'member' ? held.score : undefined, version));
   }
-  for (const old of before) if (!after.some((entry) => isSame(old, entry))) into.push(without(old, 'delete', version));
+  for (const [i, old] of before.entries()) if (!find(after, old, i)) into.push(without(old, 'delete', version));
   return error;
+}
+
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new ViewError('a value has no JSON form: it has a BigInt or a cycle');
+  }
 }
 
 function isSame(a: Address, b: Address): boolean {
   if (a.kind === 'document') return b.kind === 'document' && a.key === b.key;
   return b.kind === 'member' && a.list === b.list && a.member === b.member;
+}
+
+/** A view mostly gives its entries in one order, and few of them: to look costs less than to index. */
+function find(entries: readonly Entry[], wanted: Address, likely: number): Entry | undefined {
+  const there = entries[likely];
+  return there && isSame(there, wanted) ? there : entries.find((entry) => isSame(entry, wanted));
 }
 
 function put(entry: Entry, from: number | undefined, version: Mutation['version']): Mutation {
@@ -175,30 +188,47 @@ function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry
       break;
     case 'list':
       for (const { list, score, value, member = itemName } of view.project(item)) {
-        if (!Number.isFinite(score)) throw new TypeError(`score ${score} of list "${list}" is not a finite number`);
-        if (member === '') throw new TypeError(`a member of list "${list}" has an empty name`);
+        if (!Number.isFinite(score)) throw new ViewError('a score is not a finite number');
+        if (member === '') throw new ViewError('the name of a list member is empty');
         entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json: jsonOf(value) });
       }
       break;
   }
-  if (entries.some((entry, i) => entries.findIndex((other) => isSame(other, entry)) < i)) throw new TypeError('it gives one address twice');
+  if (entries.length > 1 && new Set(entries.map(nameOf)).size < entries.length) throw new ViewError('it gives one address twice');
   return entries;
 }
 
 function fullKey(view: View, key: string): string {
-  if (typeof key !== 'string' || key === '') throw new TypeError(`key ${JSON.stringify(key)} is not a string of one character or more`);
+  if (typeof key !== 'string' || key === '')
+    throw new ViewError(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
   return keyOf(view, key);
 }
 
 function jsonOf(value: unknown): string {
-  const json = JSON.stringify(value);
-  if (json === undefined) throw new TypeError(`value of type ${typeof value} has no JSON form`);
+  const json = stringify(value);
+  if (json === undefined) throw new ViewError(`a value of type ${typeof value} has no JSON form`);
   return json;
 }
 
+/**
+ * The message is fit for a log: it has no values of the item. What the view itself threw may quote some, so that stays the `cause`.
+ */
 function asViewError(view: View, change: Change, image: 'old' | 'new', cause: unknown): ViewError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ViewError(`view ${view.name} cannot project the ${image} image of ${change.item}: ${reason}`, { cause });
+  return new ViewError(`view ${view.name} cannot project the ${image} image of ${change.item}: ${reasonOf(cause)}`, { cause });
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof ViewError) return cause.message;
+  if (!(cause instanceof Error)) return `it threw ${typeof cause}`;
+  const { issues } = cause as { issues?: unknown };
+  return Array.isArray(issues) ? issues.map(describeIssue).join(', ') : `it threw ${cause.name}`;
+}
+
+/** An issue of zod, or of another schema library with paths and codes. */
+function describeIssue({ path, expected, format, code }: { path?: unknown; expected?: unknown; format?: unknown; code?: unknown }): string {
+  const at = Array.isArray(path) && path.length > 0 ? path.map(String).join('.') : 'the item';
+  const wanted = expected ?? format;
+  return wanted === undefined ? `${at} is not valid (${String(code)})` : `${at} is not a valid ${String(wanted)}`;
 }
 
 function check({ name, revision }: { name: string; revision: number }): void {

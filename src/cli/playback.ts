@@ -119,8 +119,13 @@ function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
   };
 }
 
+/** Logs leave out what a view threw, for it may quote values; whoever replays a file of their own may see it. */
+function reasonOf({ message, cause }: Error): string {
+  return cause instanceof Error && !('issues' in cause) ? `${message}: ${cause.message}` : message;
+}
+
 function setAsideOf(cause: Cause): SetAside {
-  const reason = cause.error.message;
+  const reason = reasonOf(cause.error);
   switch (cause.stage) {
     case 'decode':
       return { stage: 'decode', reason };

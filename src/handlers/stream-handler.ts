@@ -13,7 +13,10 @@ export interface StreamHandlerOptions {
   readonly logger?: StructuredLogger;
   /** Told what became of each batch, after it was logged. */
   readonly onReport?: (report: Report) => void;
-  /** No record is begun in the last so many ms of the function's time. */
+  /**
+   * In the last so many ms of the function's time no record is begun that had to wait for another of its item; the stream delivers it
+   * again. Keep it above the time that a call of the cache may take.
+   */
   readonly marginMs?: number;
 }
 
@@ -71,8 +74,26 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
   };
 }
 
-function aside({ record, index, change, cause }: Letter<StreamRecord>): { [key: string]: unknown; error: Error } {
-  return { ...cause, keys: change?.keys, sequenceNumber: record?.dynamodb?.SequenceNumber, eventId: record?.eventID, index };
+/** Keys tell which item it is; its values stay out of logs, and so does what a view threw, for that may quote some. */
+function aside({ record, index, change, cause }: Letter<StreamRecord>): LogFields {
+  const { stage, error } = cause;
+  const thrown = error.cause instanceof Error ? error.cause : error;
+  return {
+    stage,
+    view: stage === 'decode' ? undefined : stage === 'view' ? cause.view : cause.address.split(':', 1)[0],
+    error: {
+      name: error.name,
+      message: error.message,
+      location: thrown.stack
+        ?.split('\n')
+        .find((line) => /^\s+at /.test(line))
+        ?.trim(),
+    },
+    keys: change?.keys,
+    sequenceNumber: record?.dynamodb?.SequenceNumber,
+    eventId: record?.eventID,
+    index,
+  };
 }
 
 function summaryOf({ records }: Report, now: number) {

@@ -100,7 +100,7 @@ function parseArn(arn: string | undefined): { table: string; label: string } {
 function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kind: string, viewType: string | undefined): Attributes {
   if (image) return attributesOf(image);
   throw new MalformedRecordError(
-    `a ${kind} without ${name}${viewType ? ` (the stream is ${viewType})` : ''}: the table's stream must be NEW_AND_OLD_IMAGES`,
+    `${kind} without ${name}${viewType ? ` (the stream is ${viewType})` : ''}: the table's stream must be NEW_AND_OLD_IMAGES`,
   );
 }
 
@@ -158,12 +158,15 @@ const PLAIN_INTEGER = /^-?\d{1,15}$/;
 /** DynamoDB numbers have up to 38 digits: those that a double cannot hold stay text. */
 function exactNumber(text: string): number | string {
   const number = Number(text);
-  return PLAIN_INTEGER.test(text) || decimal(text) === decimal(String(number)) ? number : text;
+  if (PLAIN_INTEGER.test(text)) return number;
+  const exact = decimal(text);
+  return Number.isFinite(number) && exact === decimal(String(number)) ? number : text;
 }
 
 /** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are one. */
 function decimal(text: string): string {
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)\.?(\d*)(?:e([-+]?\d+))?$/i) ?? [];
+  const [, sign, whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)\.?(\d*)(?:e([-+]?\d+))?$/i) ?? [];
+  if (whole + fraction === '') throw new MalformedRecordError('an attribute of type "N" is not a decimal number');
   const digits = (whole + fraction).replace(/^0+/, '');
   const significant = digits.replace(/0+$/, '');
   if (significant === '') return '0';
