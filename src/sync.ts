@@ -49,6 +49,9 @@ export interface RecordReport {
   readonly error?: Error;
 }
 
+/** Then the event loop has its turn, so that what was sent is under way while more is prepared. */
+const RECORDS_A_TURN = 64;
+
 /**
  * Applies records to the cache: those of one item in order, items concurrently. An item stops at its first failed record, for its later
  * ones must not overtake it. Failures are told apart by stage: pure code that throws will always throw (the record, or the view's part of it, is
@@ -76,6 +79,7 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
       : turn();
     chains.set(item, chain);
     running.push(chain);
+    if (index % RECORDS_A_TURN === RECORDS_A_TURN - 1) await new Promise(setImmediate);
   }
   await Promise.all(running);
   return { records: reports };

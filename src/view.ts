@@ -180,6 +180,7 @@ function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry
   const { item } = parsed;
   if (item === undefined) return [];
   const entries: Entry[] = [];
+  let last: { readonly value: unknown; readonly json: string } | undefined;
   switch (view.kind) {
     case 'document':
       for (const { key, value } of view.project(item)) {
@@ -188,9 +189,11 @@ function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry
       break;
     case 'list':
       for (const { list, score, value, member = itemName } of view.project(item)) {
+        // Lists often share one value.
+        if (last === undefined || last.value !== value) last = { value, json: jsonOf(value) };
         if (!Number.isFinite(score)) throw new ViewError('a score is not a finite number');
         if (member === '') throw new ViewError('the name of a list member is empty');
-        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json: jsonOf(value) });
+        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json: last.json });
       }
       break;
   }

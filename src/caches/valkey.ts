@@ -45,8 +45,9 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   const keys = keysIn(namespace);
   const applyInBatches = batcher(connection, keys, [entryTtlMs, tombstoneTtlMs], cluster);
   let closed = false;
+  const wasClosed = () => new CacheUnavailableError('the cache client was closed');
   const open = (): void => {
-    if (closed) throw new CacheUnavailableError('the cache client was closed');
+    if (closed) throw wasClosed();
   };
   const tooLarge = (json: string): string | undefined => {
     // A character has three bytes at the most in UTF-8, so short values need not be counted.
@@ -56,9 +57,8 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   };
 
   return {
-    async apply(mutations) {
-      open();
-      return applyInBatches(mutations, tooLarge);
+    apply(mutations) {
+      return closed ? Promise.reject(wasClosed()) : applyInBatches(mutations, tooLarge);
     },
     async get(key) {
       open();
