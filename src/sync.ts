@@ -1,5 +1,6 @@
 import type { CacheClient } from './cache.ts';
 import type { Change } from './change.ts';
+import type { Mutation, Outcome } from './mutation.ts';
 import { type Poison, planOf, type View } from './view.ts';
 
 export interface SyncInput<Record> {
@@ -59,29 +60,26 @@ const RECORDS_A_TURN = 64;
  */
 export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
   const reports: RecordReport[] = new Array(input.records.length);
-  const chains = new Map<string, Promise<boolean>>();
-  const running: Promise<boolean>[] = [];
+  /** What becomes of the latest record of each item. */
+  const chains = new Map<string, Promise<RecordReport>>();
   for (const [index, record] of input.records.entries()) {
     const decoded = decode(input, record, index);
     const item = 'change' in decoded ? `${decoded.change.table} ${decoded.change.item}` : `undecoded ${index}`;
-    const turn = async (): Promise<boolean> => {
-      const report = await apply(input, record, index, decoded);
+    const apply = async (): Promise<RecordReport> => {
+      const report = await applyRecord(input, record, index, decoded);
       reports[index] = report;
-      return report.status === 'done';
+      return report;
+    };
+    const giveUp = (): RecordReport => {
+      const report = failed(decoded, new Error('an earlier record of this item failed'));
+      reports[index] = report;
+      return report;
     };
     const previous = chains.get(item);
-    const chain = previous
-      ? previous.then((ok) => {
-          if (ok) return turn();
-          reports[index] = failed(decoded, new Error('an earlier record of this item failed'));
-          return false;
-        })
-      : turn();
-    chains.set(item, chain);
-    running.push(chain);
+    chains.set(item, previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply());
     if (index % RECORDS_A_TURN === RECORDS_A_TURN - 1) await new Promise(setImmediate);
   }
-  await Promise.all(running);
+  await Promise.all(chains.values());
   return { records: reports };
 }
 
@@ -95,7 +93,7 @@ function decode<Record>(input: SyncInput<Record>, record: Record, index: number)
   }
 }
 
-async function apply<Record>(input: SyncInput<Record>, record: Record, index: number, decoded: Decoded): Promise<RecordReport> {
+async function applyRecord<Record>(input: SyncInput<Record>, record: Record, index: number, decoded: Decoded): Promise<RecordReport> {
   if (input.signal?.aborted) return failed(decoded, new Error('out of time before this record was begun'));
   const change = 'change' in decoded ? decoded.change : undefined;
   const causes: Cause[] = [];
@@ -106,9 +104,11 @@ async function apply<Record>(input: SyncInput<Record>, record: Record, index: nu
       const { mutations, poison } = planOf(input.views, decoded.change);
       causes.push(...poison.map(viewCause));
       const outcomes = mutations.length > 0 ? await input.cache.apply(mutations) : [];
-      for (const [i, mutation] of mutations.entries()) {
-        const outcome = outcomes[i];
-        if (!outcome) throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
+      if (outcomes.length !== mutations.length) {
+        throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
+      }
+      for (let i = 0; i < outcomes.length; i += 1) {
+        const [outcome, mutation] = [outcomes[i] as Outcome, mutations[i] as Mutation];
         switch (outcome.type) {
           case 'applied':
             applied += 1;

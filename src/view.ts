@@ -121,22 +121,24 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
   let after: readonly Entry[] = [];
   let error: ViewError | undefined;
   try {
-    before = entriesOf(view, old, change.item);
+    before = entriesOf(view, old, change.item, noText);
   } catch (cause) {
     error = asViewError(view, change, 'old', cause);
   }
   try {
-    after = entriesOf(view, now, change.item);
+    after = entriesOf(view, now, change.item, jsonOf);
   } catch (cause) {
     // What the view held of this item is known to be old now, and what it should hold is not known.
     for (const entry of before) into.push(without(entry, 'forget', version));
     return asViewError(view, change, 'new', cause);
   }
-  for (const [i, entry] of after.entries()) {
+  after.forEach((entry, i) => {
     const held = find(before, entry, i);
     into.push(put(entry, held?.kind === 'member' ? held.score : undefined, version));
-  }
-  for (const [i, old] of before.entries()) if (!find(after, old, i)) into.push(without(old, 'delete', version));
+  });
+  before.forEach((entry, i) => {
+    if (!find(after, entry, i)) into.push(without(entry, 'delete', version));
+  });
   return error;
 }
 
@@ -175,31 +177,45 @@ function without(entry: Entry, type: 'delete' | 'forget', version: Mutation['ver
 }
 
 /** The entries of one item, checked: an entry that no cache could hold is the view's fault, to be found here and not by an outage. */
-function entriesOf(view: View, parsed: Parsed, itemName: string): readonly Entry[] {
+function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: (value: unknown) => string): readonly Entry[] {
   if ('error' in parsed) throw parsed.error;
   const { item } = parsed;
   if (item === undefined) return [];
   const entries: Entry[] = [];
-  let last: { readonly value: unknown; readonly json: string } | undefined;
   switch (view.kind) {
     case 'document':
       for (const { key, value } of view.project(item)) {
-        entries.push({ kind: 'document', key: fullKey(view, key), json: jsonOf(value) });
+        entries.push({ kind: 'document', key: fullKey(view, key), json: textOf(value) });
       }
       break;
-    case 'list':
+    case 'list': {
+      let last: unknown;
+      let json: string | undefined;
       for (const { list, score, value, member = itemName } of view.project(item)) {
-        // Lists often share one value.
-        if (last === undefined || last.value !== value) last = { value, json: jsonOf(value) };
         if (!Number.isFinite(score)) throw new ViewError('a score is not a finite number');
         if (member === '') throw new ViewError('the name of a list member is empty');
-        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json: last.json });
+        // An item often gives several lists one value.
+        if (json === undefined || value !== last) json = textOf(value);
+        last = value;
+        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json });
       }
       break;
+    }
   }
-  if (entries.length > 1 && new Set(entries.map(nameOf)).size < entries.length) throw new ViewError('it gives one address twice');
+  if (hasTwins(entries)) throw new ViewError('it gives one address twice');
   return entries;
 }
+
+/** So many are compared with each other faster than they are indexed. */
+const FEW = 8;
+
+function hasTwins(entries: readonly Entry[]): boolean {
+  if (entries.length > FEW) return new Set(entries.map(nameOf)).size < entries.length;
+  return entries.some((entry, i) => entries.findIndex((other) => isSame(other, entry)) < i);
+}
+
+/** Of the old image only the addresses and the scores matter. */
+const noText = (): string => '';
 
 function fullKey(view: View, key: string): string {
   if (typeof key !== 'string' || key === '')

@@ -1,9 +1,10 @@
 import { APPLIED, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
+import { packStrings } from './msgpack.ts';
 import type { Connection } from './valkey-client.ts';
 import { TOKEN_LENGTH } from './valkey-scripts.ts';
 
-/** One script call holds no more than this, so that it does not keep the server from others for long. */
-const MAX_MUTATIONS = 256;
+/** One script call holds no more than this: the server works on it while the next is prepared, and is free for others in between. */
+const MAX_MUTATIONS = 64;
 const MAX_CHARACTERS = 262_144;
 
 export interface Keys {
@@ -30,7 +31,7 @@ interface Lane {
   readonly documentKeys: string[];
   readonly bodies: string[];
   readonly documentSlots: Slot[];
-  readonly lists: Map<string, { readonly keep: number; readonly rows: (string | number)[]; readonly slots: Slot[] }>;
+  readonly lists: Map<string, { readonly keep: number; readonly rows: string[]; readonly slots: Slot[] }>;
   mutations: number;
   characters: number;
 }
@@ -42,24 +43,22 @@ const STATES = { put: 'p', delete: 'd', forget: 'f' } as const;
  * Gathers the mutations of all calls of one turn of the event loop into few script calls: the client's work for each command is what
  * costs. On a cluster each document and each list has a lane of its own, for a script call may not span slots.
  */
-export function batcher(connection: Connection, keys: Keys, ttls: readonly [entryMs: number, tombstoneMs: number], cluster: boolean) {
+export function batcher(connection: Connection, keys: Keys, ttls: readonly [entryMs: string, tombstoneMs: string], cluster: boolean) {
   const lanes = new Map<string, Lane>();
   let scheduled = false;
 
   const send = async (lane: Lane): Promise<void> => {
-    const lists = [...lane.lists];
-    const slots = [...lane.documentSlots];
-    const names = [...lane.documentKeys];
-    const argv: (string | number)[] = [...ttls, lane.bodies.length, ...lane.bodies];
-    for (const [list, group] of lists) {
+    const { documentKeys: names, documentSlots: slots } = lane;
+    const argv = [...ttls, String(lane.bodies.length), ...lane.bodies];
+    for (const [list, group] of lane.lists) {
       names.push(...keys.list(list));
-      argv.push(group.keep, group.slots.length);
-      for (const row of group.rows) argv.push(row);
-      for (const slot of group.slots) slots.push(slot);
+      argv.push(String(group.keep), String(group.slots.length), ...group.rows);
+      slots.push(...group.slots);
     }
     try {
-      const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, ...argv))) as string;
-      for (const [i, { call, index, ifApplied }] of slots.entries()) {
+      const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, packStrings(argv)))) as string;
+      for (let i = 0; i < slots.length; i += 1) {
+        const { call, index, ifApplied } = slots[i] as Slot;
         call.outcomes[index] = outcomes[i] === '1' ? ifApplied : STALE;
         call.waiting -= 1;
         if (call.waiting === 0) call.resolve(call.outcomes);
@@ -103,8 +102,8 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
         group = { keep: mutation.keep, rows: [], slots: [] };
         lane.lists.set(mutation.list, group);
       }
-      const from = mutation.type === 'put' ? (mutation.from ?? '') : '';
-      group.rows.push(header + json, mutation.member, mutation.score, from);
+      const from = mutation.type === 'put' && mutation.from !== undefined ? String(mutation.from) : '';
+      group.rows.push(header + json, mutation.member, String(mutation.score), from);
       group.slots.push(slot);
     }
     lane.mutations += 1;
@@ -119,7 +118,8 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     if (mutations.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
       const call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
-      for (const [index, mutation] of mutations.entries()) {
+      for (let index = 0; index < mutations.length; index += 1) {
+        const mutation = mutations[index] as Mutation;
         const reason = mutation.type === 'put' ? rejected(mutation.json) : undefined;
         if (reason !== undefined && mutation.type === 'put')
           add(forgetInstead(mutation), { call, index, ifApplied: { type: 'rejected', reason } });

@@ -18,7 +18,7 @@ export interface ConnectionOptions {
   readonly deadlineMs?: number;
 }
 
-type Script = (keyCount: number, ...keysAndArguments: (string | number)[]) => Promise<unknown>;
+type Script = (keyCount: number, ...keysAndArguments: (string | number | Buffer)[]) => Promise<unknown>;
 
 /** The commands that this backend sends. Scripts go by their digest, and are sent whole to a server that does not know them. */
 export interface Commands {

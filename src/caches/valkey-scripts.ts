@@ -184,15 +184,16 @@ end
 
 /**
  * KEYS: the documents' keys, then members, scores and peaks of each list.
- * ARGV: entry TTL and tombstone TTL in ms; the number of documents and a string (as it is stored) for each;
+ * ARGV: one MessagePack array of strings: entry TTL and tombstone TTL in ms; the number of documents and a string (as it is stored) for each;
  *   then for each list keep and the number of its mutations, and for each of these: field, member, score, score before.
- * Returns one digit a mutation, in the order of ARGV: 1 applied, 0 stale.
+ * Returns one digit a mutation, in that order: 1 applied, 0 stale.
  */
 export const APPLY = `${PRELUDE}
-local entry_ttl, tombstone_ttl, documents = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local argv = cmsgpack.unpack(ARGV[1])
+local entry_ttl, tombstone_ttl, documents = argv[1], argv[2], tonumber(argv[3])
 local outcomes = {}
 for i = 1, documents do
-  local key, body = KEYS[i], ARGV[3 + i]
+  local key, body = KEYS[i], argv[3 + i]
   if call('GETRANGE', key, 0, VERSION - 1) > string.sub(body, 1, VERSION) then
     outcomes[i] = '0'
   else
@@ -205,11 +206,11 @@ local at = 4 + documents
 for k = documents + 1, #KEYS, 3 do
   local list = load_or_new(KEYS[k], KEYS[k + 1], KEYS[k + 2])
   local changed = false
-  local keep, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local keep, count = tonumber(argv[at]), tonumber(argv[at + 1])
   at = at + 2
   for _ = 1, count do
     local marks = list.marks
-    local applied = apply(list, ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+    local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
     if applied then
       changed = true
       trim(list, keep)

@@ -43,7 +43,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace "${namespace}": use letters, digits, "-" and "_"`);
   const connection = connect(options);
   const keys = keysIn(namespace);
-  const applyInBatches = batcher(connection, keys, [entryTtlMs, tombstoneTtlMs], cluster);
+  const applyInBatches = batcher(connection, keys, [String(entryTtlMs), String(tombstoneTtlMs)], cluster);
   let closed = false;
   const wasClosed = () => new CacheUnavailableError('the cache client was closed');
   const open = (): void => {

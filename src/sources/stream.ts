@@ -89,9 +89,22 @@ function refuseKinesis(record: object): void {
   );
 }
 
-function parseArn(arn: string | undefined): { table: string; label: string } {
+interface Source {
+  readonly arn: string;
+  readonly table: string;
+  readonly label: string;
+}
+
+/** All records of a batch come from one stream. */
+let lastSource: Source | undefined;
+
+function parseArn(arn: string | undefined): Source {
+  if (lastSource && lastSource.arn === arn) return lastSource;
   const [, table, label] = arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([^/]+)\/stream\/(.+)$/) ?? [];
-  if (table && label) return { table, label };
+  if (arn && table && label) {
+    lastSource = { arn, table, label };
+    return lastSource;
+  }
   throw new MalformedRecordError(
     `stream ARN ${arn === undefined ? 'is absent' : `"${arn}"`}: without its label (arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL) versions cannot be compared`,
   );
