@@ -327,23 +327,24 @@ return lease
 
 /**
  * KEYS: members, scores, peaks.
- * ARGV: entry TTL and tombstone TTL in ms; keep; the oldest version; born, bottom, lost and settled of the lease; the lowest score that
+ * ARGV: one MessagePack array of strings: entry TTL and tombstone TTL in ms; keep; the oldest version; born, bottom, lost and settled of the lease; the lowest score that
  *   the list can be sure of, -inf when the table had no more; the number of members that the lease saw, with name and version of each;
  *   then for each member that was found: p, or f where its value cannot be held; name; score; the value as JSON.
  * Returns 1 settled, 0 lost.
  */
 export const SETTLE_LIST = `${PRELUDE}
+local argv = cmsgpack.unpack(ARGV[1])
 local list = load(KEYS[1], KEYS[2], KEYS[3])
 -- Another may have filled it since, and lowered the bottom.
-if not list or list.born ~= ARGV[5] or list.settled ~= tonumber(ARGV[8]) then return 0 end
-local keep, floor, lowest = tonumber(ARGV[3]), ARGV[4], ARGV[9]
+if not list or list.born ~= argv[5] or list.settled ~= tonumber(argv[8]) then return 0 end
+local keep, floor, lowest = tonumber(argv[3]), argv[4], argv[9]
 -- The bottom may sink to what was read only if nothing was thrown away since: else something older than the stream could slip in.
-if (list.bottom == ARGV[6] and list.lost == tonumber(ARGV[7])) or number(lowest) > number(list.bottom) then list.bottom = lowest end
+if (list.bottom == argv[6] and list.lost == tonumber(argv[7])) or number(lowest) > number(list.bottom) then list.bottom = lowest end
 local seen, found = {}, {}
-local newest = 11 + 2 * tonumber(ARGV[10])
-for i = newest, #ARGV, 4 do found[ARGV[i + 1]] = true end
+local newest = 11 + 2 * tonumber(argv[10])
+for i = newest, #argv, 4 do found[argv[i + 1]] = true end
 for i = 11, newest - 1, 2 do
-  local id, version = ARGV[i], ARGV[i + 1]
+  local id, version = argv[i], argv[i + 1]
   seen[id] = version
   local field = not found[id] and call('HGET', list.members, id)
   if field and string.sub(field, 1, VERSION) == version then
@@ -351,13 +352,13 @@ for i = 11, newest - 1, 2 do
     if was ~= 'd' then bury(list, id, was, version, peak_of(list, id, field, was)) end
   end
 end
-for i = newest, #ARGV, 4 do
-  local type, id, score, json = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+for i = newest, #argv, 4 do
+  local type, id, score, json = argv[i], argv[i + 1], argv[i + 2], argv[i + 3]
   if number(score) > number(list.bottom) then apply(list, (seen[id] or floor) .. type .. json, id, score, '') end
 end
 list.settled = list.settled + 1
 trim(list, keep)
 if list.marks > 0 then purge(list) end
-save(list, ARGV[1], ARGV[2])
+save(list, argv[1], argv[2])
 return 1
 `;

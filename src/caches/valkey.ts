@@ -12,6 +12,7 @@ import {
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../version.ts';
+import { packStrings } from './msgpack.ts';
 import { batcher, type Keys } from './valkey-batch.ts';
 import { type ConnectionOptions, connect } from './valkey-client.ts';
 import { DOCUMENT_HEADER, MEMBER_HEADER, TOKEN_LENGTH } from './valkey-scripts.ts';
@@ -115,10 +116,25 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       } else if (target.kind === 'list' && found.kind === 'list' && seen) {
         const [born, bottom, lost, times, ...members] = seen as [string, string, string, string, ...string[]];
         const lowest = found.more ? (found.newest.at(-1)?.score ?? '-inf') : '-inf';
-        const args = [entryTtlMs, tombstoneTtlMs, target.keep, FLOOR, born, bottom, lost, times, lowest, members.length / 2, ...members];
-        for (const { member, score, json } of found.newest)
-          args.push(...(tooLarge(json) ? ['f', member, score, ''] : ['p', member, score, json]));
-        settled = await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(target.list), ...args));
+        const rows = found.newest.flatMap(({ member, score, json }) =>
+          tooLarge(json) ? ['f', member, score, ''] : ['p', member, score, json],
+        );
+        const args = [
+          entryTtlMs,
+          tombstoneTtlMs,
+          target.keep,
+          FLOOR,
+          born,
+          bottom,
+          lost,
+          times,
+          lowest,
+          members.length / 2,
+          ...members,
+          ...rows,
+        ];
+        const packed = packStrings(args.map(String));
+        settled = await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(target.list), packed));
       }
       return settled === 1 ? 'settled' : 'lost';
     },

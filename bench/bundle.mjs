@@ -1,0 +1,158 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { range } from './orders.mjs';
+import { exact, figure, figures } from './report.mjs';
+import { spread } from './statistics.mjs';
+
+const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+const KIB = 1_024;
+const MOST_KIB = 200;
+const BACKENDS = /** @type {const} */ (['memory', 'valkey']);
+
+/** Tells the modules that are loaded, by their URLs. */
+const LISTENER = `
+import { writeSync } from 'node:fs';
+export async function load(url, context, next) {
+  writeSync(2, 'loaded ' + url + '\\n');
+  return next(url, context);
+}`;
+const IMPORT = `
+if (process.env.LISTEN) (await import('node:module')).register('./listener.mjs', import.meta.url);
+const started = performance.now();
+const { handler } = await import('./stream.mjs');
+console.log(performance.now() - started);
+if (typeof handler !== 'function') throw new Error('there is no handler');
+process.exit();`;
+
+/**
+ * The flags that `sam build` gives esbuild: the template's BuildProperties.
+ *
+ * @returns {string[]}
+ */
+function buildFlags() {
+  const template = readFileSync(join(PROJECT, 'template.yaml'), 'utf8');
+  const [, block = ''] = template.match(/^ +BuildProperties:.*\n((?: {8}.*\n)+)/m) ?? [];
+  const properties = block
+    .replace(/ # .*$/gm, '')
+    .replace(/:\n +- (.*)$/gm, ": ['$1']")
+    .matchAll(/^ +(\w+): (.+?) *$/gm);
+  const flags = ['--bundle', '--platform=node'];
+  for (const [, name = '', text = ''] of properties) {
+    const flag = `--${name.replace(/\B[A-Z]/g, '-$&').toLowerCase()}`;
+    const value = text.replace(/^'(.*)'$/, '$1');
+    const list = value.match(/^\['?(.*?)'?\]$/)?.[1];
+    if (name === 'UseNpmCi') continue;
+    if (name === 'EntryPoints') flags.push(list ?? value);
+    else if (list !== undefined) flags.push(`${flag}:${list}`);
+    else flags.push(value === 'true' ? flag : `${flag}=${value}`);
+  }
+  if (!flags.includes('--minify')) throw new Error('the BuildProperties of template.yaml cannot be read');
+  return flags;
+}
+
+/** @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>} */
+function bundle(folder) {
+  const metafile = join(folder, 'metafile.json');
+  const flags = [...buildFlags(), `--outdir=${folder}`, `--metafile=${metafile}`, '--log-level=error'];
+  const { status, stderr } = spawnSync(join(PROJECT, 'node_modules/.bin/esbuild'), flags, { cwd: PROJECT, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`esbuild ${flags.join(' ')} failed:\n${stderr}`);
+  /** @type {import('esbuild').Metafile} */
+  const { outputs } = JSON.parse(readFileSync(metafile, 'utf8'));
+  return Object.fromEntries(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
+}
+
+/** @param {string} folder @param {string} backend @param {boolean} listens */
+function importHandler(folder, backend, listens = false) {
+  const env = {
+    PATH: process.env.PATH,
+    CACHE_BACKEND: backend,
+    CACHE_URL: 'redis://127.0.0.1:6379',
+    POWERTOOLS_SERVICE_NAME: 'bench',
+    ...(listens && { LISTEN: '1' }),
+  };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'import.mjs')], { env, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`the bundled handler cannot be imported:\n${stderr}`);
+  const loaded = [...stderr.matchAll(/^loaded file:.*\/([^/\n]+)$/gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'import.mjs');
+  return { ms: Number(stdout), loaded: new Set(loaded) };
+}
+
+/** Size and cold import time of the stream handler's bundle. @param {import('./report.mjs').Context} context */
+export async function bundleSize({ quick, progress }) {
+  const rounds = quick ? 5 : 21;
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
+  try {
+    progress('bundle: esbuild');
+    const outputs = bundle(folder);
+    writeFileSync(join(folder, 'listener.mjs'), LISTENER);
+    writeFileSync(join(folder, 'import.mjs'), IMPORT);
+    /** @type {Record<string, number[]>} */
+    const times = Object.fromEntries(BACKENDS.map((backend) => [backend, []]));
+    for (const round of range(rounds)) {
+      progress(`bundle: cold import ${round + 1} of ${rounds}`);
+      for (const backend of BACKENDS) times[backend]?.push(importHandler(folder, backend).ms);
+    }
+    const figuresOf = BACKENDS.map((backend) => {
+      const { loaded } = importHandler(folder, backend, true);
+      const chunks = [...loaded].map((name) => {
+        const output = outputs[name];
+        if (!output) throw new Error(`${name} was loaded, and is not part of the bundle`);
+        return { name, bytes: output.bytes, backends: Object.keys(output.inputs).flatMap(backendOf) };
+      });
+      return {
+        backend,
+        bytes: chunks.reduce((sum, { bytes }) => sum + bytes, 0),
+        chunks,
+        // What its chunks hold of the other backends.
+        strangers: chunks.flatMap(({ backends }) => backends).filter((name) => name !== backend).length,
+        importMs: spread(times[backend] ?? []),
+      };
+    });
+    return {
+      sections: [
+        {
+          title: 'The stream handler, bundled as it is deployed',
+          head: ['backend', 'KiB minified', 'chunks loaded', 'modules of others', 'cold import, ms'],
+          rows: figuresOf.map(({ backend, bytes, chunks, strangers, importMs }) => [
+            backend,
+            figure(bytes / KIB),
+            figure(chunks.length),
+            figure(strangers),
+            figures(importMs),
+          ]),
+        },
+      ],
+      checks: [
+        ...figuresOf
+          .filter(({ backend }) => backend === 'valkey')
+          .map(({ bytes }) => ({
+            what: 'stream handler with valkey, minified',
+            measured: exact(bytes / KIB),
+            relation: /** @type {const} */ ('at most'),
+            required: MOST_KIB,
+            unit: ' KiB',
+          })),
+        ...figuresOf.map(({ backend, strangers }) => ({
+          what: `modules of other backends loaded with ${backend}`,
+          measured: exact(strangers),
+          relation: /** @type {const} */ ('exactly'),
+          required: 0,
+        })),
+      ],
+      figures: figuresOf,
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Which backend a module belongs to, if any. @param {string} path */
+function backendOf(path) {
+  if (/caches\/valkey|\/iovalkey\//.test(path)) return ['valkey'];
+  if (/caches\/(memory|bounded-list|ranking)/.test(path)) return ['memory'];
+  return [];
+}
