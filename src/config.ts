@@ -1,5 +1,8 @@
 import * as z from 'zod/mini';
+import { parseCacheUrl } from './caches/cache-url.ts';
 import { ConfigurationError } from './errors.ts';
+import type { IdempotencyOptions } from './shop/idempotency.ts';
+import type { CartCookie } from './shop/migrate-cart-api.ts';
 
 const milliseconds = (fallback: number) => z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(900_000)), fallback);
 const DAY_SECONDS = 86_400;
@@ -35,8 +38,6 @@ export type Config = {
     }
 );
 
-const URL_SCHEMES = ['valkey:', 'valkeys:', 'redis:', 'rediss:'];
-
 /**
  * Reads the environment.
  *
@@ -49,7 +50,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>> = 
   const parsed = environment.safeParse(given);
   const faults = parsed.success ? [] : parsed.error.issues.map((issue) => fault(issue, given));
   const backend = given.CACHE_BACKEND;
-  if (backend === 'valkey') faults.push(...urlFaults(given.CACHE_URL));
+  if (backend === 'valkey') faults.push(...urlFaults(given.CACHE_URL, given.CACHE_CLUSTER === 'true'));
   if (parsed.success && parsed.data.CACHE_COMMAND_TIMEOUT_MS > parsed.data.CACHE_DEADLINE_MS) {
     faults.push(
       `CACHE_COMMAND_TIMEOUT_MS is ${parsed.data.CACHE_COMMAND_TIMEOUT_MS}: it must not exceed CACHE_DEADLINE_MS, which is ${parsed.data.CACHE_DEADLINE_MS}`,
@@ -95,10 +96,86 @@ function fault(issue: z.core.$ZodIssue, given: Readonly<Record<string, string | 
   }
 }
 
-function urlFaults(url: string | undefined): string[] {
-  const wanted = 'give valkey://HOST:PORT, or valkeys://USER:PASSWORD@HOST:PORT for TLS (redis:// and rediss:// work too)';
-  if (!url) return [`CACHE_URL is absent, and CACHE_BACKEND is "valkey": ${wanted}`];
-  if (!URL.canParse(url)) return [`CACHE_URL is not a URL: ${wanted}`];
-  const { protocol, hostname } = new URL(url);
-  return URL_SCHEMES.includes(protocol) && hostname ? [] : [`CACHE_URL has another scheme, or no host: ${wanted}`];
+function urlFaults(url: string | undefined, cluster: boolean): string[] {
+  if (!url) return ['CACHE_URL is absent, and CACHE_BACKEND is "valkey": give valkey://HOST:PORT, or valkeys:// for TLS'];
+  try {
+    parseCacheUrl(url, cluster);
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
+}
+
+/** The write side's configuration, for the functions in `shop/`. */
+export interface ShopConfig {
+  readonly tableName: string;
+  readonly idempotency: IdempotencyOptions;
+  /** Of browsers that may call with credentials. */
+  readonly allowedOrigins: readonly string[];
+  readonly cookie: CartCookie;
+  readonly linesAtOnce: number;
+}
+
+/**
+ * Reads the environment of the write side.
+ *
+ * @throws ConfigurationError with every fault, one a line: the variable, what is wrong and what is allowed.
+ */
+export function parseShopConfig(env: Readonly<Record<string, string | undefined>> = process.env): ShopConfig {
+  // Made here and not above, so that a bundle without this function is without the schema.
+  const name = (fallback: string) => z._default(z.string(), fallback);
+  const whole = (fallback: number, minimum: number, maximum: number) =>
+    z._default(z.coerce.number().check(z.int(), z.minimum(minimum), z.maximum(maximum)), fallback);
+  const shop = z.object({
+    TABLE_NAME: z.optional(z.string()),
+    IDEMPOTENCY_TABLE_NAME: z.optional(z.string()),
+    IDEMPOTENCY_KEY_ATTRIBUTE: name('id'),
+    IDEMPOTENCY_SORT_KEY_ATTRIBUTE: z.optional(z.string()),
+    IDEMPOTENCY_EXPIRY_ATTRIBUTE: name('expiration'),
+    IDEMPOTENCY_IN_PROGRESS_EXPIRY_ATTRIBUTE: name('in_progress_expiration'),
+    IDEMPOTENCY_STATUS_ATTRIBUTE: name('status'),
+    IDEMPOTENCY_DATA_ATTRIBUTE: name('data'),
+    IDEMPOTENCY_VALIDATION_ATTRIBUTE: name('validation'),
+    IDEMPOTENCY_EXPIRES_AFTER_SECONDS: whole(3_600, 1, 31_536_000),
+    CORS_ALLOWED_ORIGINS: name(''),
+    CART_COOKIE_MAX_AGE_SECONDS: whole(2_592_000, 0, 34_560_000),
+    CART_COOKIE_SAME_SITE: z._default(z.enum(['Strict', 'Lax', 'None']), 'None'),
+    CART_LINES_AT_ONCE: whole(8, 1, 100),
+  });
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
+  const parsed = shop.safeParse(given);
+  const faults = parsed.success ? [] : parsed.error.issues.map((issue) => fault(issue, given));
+  for (const required of ['TABLE_NAME', 'IDEMPOTENCY_TABLE_NAME']) {
+    if (given[required] === undefined) faults.push(`${required} is absent: give the name of a DynamoDB table`);
+  }
+  const allowedOrigins = (given.CORS_ALLOWED_ORIGINS ?? '').split(',').flatMap((origin) => origin.trim() || []);
+  for (const origin of allowedOrigins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      faults.push(`CORS_ALLOWED_ORIGINS has "${origin}": give origins as browsers do, https://shop.example, separated by commas`);
+    }
+  }
+  const attributes = Object.entries(parsed.data ?? {}).filter(([key]) => key.endsWith('_ATTRIBUTE'));
+  for (const [i, [key, attribute]] of attributes.entries()) {
+    const other = attributes.slice(0, i).find(([, before]) => before === attribute);
+    if (attribute !== undefined && other) faults.push(`${key} is "${attribute}", as is ${other[0]}: give each a name of its own`);
+  }
+  if (!parsed.success || faults.length > 0) throw new ConfigurationError(['the environment is wrong:', ...faults].join('\n  '));
+  const { data } = parsed;
+  return {
+    tableName: data.TABLE_NAME as string,
+    idempotency: {
+      tableName: data.IDEMPOTENCY_TABLE_NAME as string,
+      keyAttribute: data.IDEMPOTENCY_KEY_ATTRIBUTE,
+      sortKeyAttribute: data.IDEMPOTENCY_SORT_KEY_ATTRIBUTE,
+      expiryAttribute: data.IDEMPOTENCY_EXPIRY_ATTRIBUTE,
+      inProgressExpiryAttribute: data.IDEMPOTENCY_IN_PROGRESS_EXPIRY_ATTRIBUTE,
+      statusAttribute: data.IDEMPOTENCY_STATUS_ATTRIBUTE,
+      dataAttribute: data.IDEMPOTENCY_DATA_ATTRIBUTE,
+      validationAttribute: data.IDEMPOTENCY_VALIDATION_ATTRIBUTE,
+      expiresAfterSeconds: data.IDEMPOTENCY_EXPIRES_AFTER_SECONDS,
+    },
+    allowedOrigins,
+    cookie: { maxAgeSeconds: data.CART_COOKIE_MAX_AGE_SECONDS, sameSite: data.CART_COOKIE_SAME_SITE },
+    linesAtOnce: data.CART_LINES_AT_ONCE,
+  };
 }

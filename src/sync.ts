@@ -142,5 +142,10 @@ function failed(decoded: Decoded, error: Error): RecordReport {
 }
 
 function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (thrown instanceof Error) return thrown;
+  try {
+    return new Error(String(thrown));
+  } catch {
+    return new Error('something without a text was thrown');
+  }
 }

@@ -132,12 +132,13 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
     for (const entry of before) into.push(without(entry, 'forget', version));
     return asViewError(view, change, 'new', cause);
   }
+  const [wasAt, isAt] = [finder(before), finder(after)];
   after.forEach((entry, i) => {
-    const held = find(before, entry, i);
+    const held = wasAt(entry, i);
     into.push(put(entry, held?.kind === 'member' ? held.score : undefined, version));
   });
   before.forEach((entry, i) => {
-    if (!find(after, entry, i)) into.push(without(entry, 'delete', version));
+    if (!isAt(entry, i)) into.push(without(entry, 'delete', version));
   });
   return error;
 }
@@ -146,7 +147,7 @@ function stringify(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
   } catch {
-    throw new ViewError('a value has no JSON form: it has a BigInt or a cycle');
+    throw new EntryFault('a value has no JSON form: it has a BigInt or a cycle');
   }
 }
 
@@ -156,9 +157,15 @@ function isSame(a: Address, b: Address): boolean {
 }
 
 /** A view mostly gives its entries in one order, and few of them: to look costs less than to index. */
-function find(entries: readonly Entry[], wanted: Address, likely: number): Entry | undefined {
-  const there = entries[likely];
-  return there && isSame(there, wanted) ? there : entries.find((entry) => isSame(entry, wanted));
+function finder(entries: readonly Entry[]): (wanted: Address, likely: number) => Entry | undefined {
+  let index: Map<string, Entry> | undefined;
+  return (wanted, likely) => {
+    const there = entries[likely];
+    if (there && isSame(there, wanted)) return there;
+    if (entries.length <= FEW) return entries.find((entry) => isSame(entry, wanted));
+    index ??= new Map(entries.map((entry) => [nameOf(entry), entry]));
+    return index.get(nameOf(wanted));
+  };
 }
 
 function put(entry: Entry, from: number | undefined, version: Mutation['version']): Mutation {
@@ -192,8 +199,9 @@ function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: (value:
       let last: unknown;
       let json: string | undefined;
       for (const { list, score, value, member = itemName } of view.project(item)) {
-        if (!Number.isFinite(score)) throw new ViewError('a score is not a finite number');
-        if (member === '') throw new ViewError('the name of a list member is empty');
+        if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
+        if (member === '') throw new EntryFault('the name of a list member is empty');
+        checkText(member);
         // An item often gives several lists one value.
         if (json === undefined || value !== last) json = textOf(value);
         last = value;
@@ -202,7 +210,7 @@ function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: (value:
       break;
     }
   }
-  if (hasTwins(entries)) throw new ViewError('it gives one address twice');
+  if (hasTwins(entries)) throw new EntryFault('it gives one address twice');
   return entries;
 }
 
@@ -218,16 +226,26 @@ function hasTwins(entries: readonly Entry[]): boolean {
 const noText = (): string => '';
 
 function fullKey(view: View, key: string): string {
-  if (typeof key !== 'string' || key === '')
-    throw new ViewError(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
+  if (typeof key !== 'string' || key === '') {
+    throw new EntryFault(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
+  }
+  checkText(key);
   return keyOf(view, key);
+}
+
+/** In UTF-8 half a surrogate pair becomes a replacement character, and two names become one. */
+function checkText(name: string): void {
+  if (/\p{Surrogate}/u.test(name)) throw new EntryFault('a key or a name has half a character: it was cut inside a surrogate pair');
 }
 
 function jsonOf(value: unknown): string {
   const json = stringify(value);
-  if (json === undefined) throw new ViewError(`a value of type ${typeof value} has no JSON form`);
+  if (json === undefined) throw new EntryFault(`a value of type ${typeof value} has no JSON form`);
   return json;
 }
+
+/** A fault that is found here, whose message has no values of the item. What a view throws is never taken for one. */
+class EntryFault extends Error {}
 
 /**
  * The message is fit for a log: it has no values of the item. What the view itself threw may quote some, so that stays the `cause`.
@@ -237,17 +255,26 @@ function asViewError(view: View, change: Change, image: 'old' | 'new', cause: un
 }
 
 function reasonOf(cause: unknown): string {
-  if (cause instanceof ViewError) return cause.message;
-  if (!(cause instanceof Error)) return `it threw ${typeof cause}`;
-  const { issues } = cause as { issues?: unknown };
-  return Array.isArray(issues) ? issues.map(describeIssue).join(', ') : `it threw ${cause.name}`;
+  if (cause instanceof EntryFault) return cause.message;
+  try {
+    const { issues } = cause as { issues?: unknown };
+    if (Array.isArray(issues)) return issues.map(describeIssue).join(', ');
+    if (cause instanceof Error) return `it threw ${/^\w{1,40}$/.test(cause.constructor.name) ? cause.constructor.name : 'an error'}`;
+  } catch {
+    // A thrown value may be anything, an object that throws when it is looked at too.
+  }
+  return `it threw ${cause === null ? 'null' : typeof cause}`;
 }
 
-/** An issue of zod, or of another schema library with paths and codes. */
-function describeIssue({ path, expected, format, code }: { path?: unknown; expected?: unknown; format?: unknown; code?: unknown }): string {
-  const at = Array.isArray(path) && path.length > 0 ? path.map(String).join('.') : 'the item';
-  const wanted = expected ?? format;
-  return wanted === undefined ? `${at} is not valid (${String(code)})` : `${at} is not a valid ${String(wanted)}`;
+/** An issue of zod, or of another schema library with paths. Below the first name a path may hold keys of a record, which are values. */
+function describeIssue({ path, expected, format }: { path?: unknown; expected?: unknown; format?: unknown }): string {
+  const [first] = Array.isArray(path) ? path : [];
+  const name = typeof first === 'object' && first !== null && 'key' in first ? first.key : first;
+  const wanted = [expected, format].find((word) => typeof word === 'string' && /^[\w-]{1,40}$/.test(word));
+  const at = typeof name === 'string' ? name : 'the item';
+  return wanted === undefined
+    ? `${at} is not valid`
+    : `${at}${(path as unknown[]).length > 1 ? ' has a part that' : ''} is not a valid ${wanted}`;
 }
 
 function check({ name, revision }: { name: string; revision: number }): void {

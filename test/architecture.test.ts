@@ -28,7 +28,8 @@ const MAY_IMPORT: Record<Layer, readonly Layer[]> = {
   caches: ['vocabulary', 'contracts', 'caches'],
   shop: ['vocabulary', 'contracts', 'shop'],
   composition: ['vocabulary', 'contracts', 'use cases', 'sources', 'views', 'caches', 'shop', 'composition'],
-  shells: ['vocabulary', 'contracts', 'use cases', 'sources', 'composition', 'shells'],
+  // The shop writes to the table and knows nothing of the cache: its handlers need no composition of both.
+  shells: ['vocabulary', 'contracts', 'use cases', 'sources', 'shop', 'composition', 'shells'],
 };
 
 /** Packages, the parts' own SDKs among them. Node's own modules go by `node:`. */
@@ -39,7 +40,7 @@ const PACKAGES: Record<Layer, RegExp> = {
   sources: /^@aws-sdk\//,
   views: /^zod(\/mini)?$/,
   caches: /^(iovalkey|node:.+)$/,
-  shop: /^(@aws-sdk\/.+|zod(\/mini)?|node:.+)$/,
+  shop: /^(@aws-sdk\/.+|@aws-lambda-powertools\/.+|uuid|zod(\/mini)?|node:.+)$/,
   composition: /^zod\/mini$/,
   shells: /^(@aws-lambda-powertools\/logger|@aws-sdk\/.+|commander|cli-table3|fast-check|node:.+)$/,
 };

@@ -394,3 +394,10 @@ describe('out of time', () => {
     expect(await readBack(cache, 'a')).toBe('one');
   });
 });
+
+it('never throws, not even when what a cache throws has no text, and records are many', async () => {
+  const cache = { ...memoryCache(), apply: () => Promise.reject(Object.create(null)) };
+  const records: Row[] = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
+  const report = await sync({ records, decode, views: [plain], cache, setAside: async () => {} });
+  expect(report.records.map(({ status }) => status)).toEqual(records.map(() => 'failed'));
+});

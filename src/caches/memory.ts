@@ -38,6 +38,9 @@ interface MemoryLease extends Lease {
   readonly document?: symbol;
 }
 
+/** How long a lease on a document that is not there can be settled, ms. */
+const LEASE_TTL_MS = 60_000;
+
 /** The reference of what a cache does, and the embedded default. Lives in this process alone. */
 export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   const { maxEntries = 100_000, maxValueBytes = 1_048_576, entryTtlMs = 0, tombstoneTtlMs = 90_000_000, now = Date.now } = options;
@@ -135,7 +138,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       const held = document(target.key);
       const lease = held?.lease ?? Symbol('lease');
       if (held) held.lease = lease;
-      else holdDocument(target.key, { version: FLOOR, state: 'forgotten', json: '', lease });
+      else hold(`document ${target.key}`, { version: FLOOR, state: 'forgotten', json: '', lease }, LEASE_TTL_MS);
       return { target, document: lease };
     },
     async settle(lease: MemoryLease, found) {

@@ -114,7 +114,7 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
   };
 
   /** `rejected` tells why a mutation's value cannot be taken: then its address is forgotten instead. */
-  return function apply(mutations: readonly Mutation[], rejected: (json: string) => string | undefined): Promise<readonly Outcome[]> {
+  const apply = (mutations: readonly Mutation[], rejected: (json: string) => string | undefined): Promise<readonly Outcome[]> => {
     if (mutations.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
       const call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
@@ -131,4 +131,6 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
       }
     });
   };
+
+  return { apply, flush };
 }

@@ -1,6 +1,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'iovalkey';
 import { CacheUnavailableError } from '../errors.ts';
+import { parseCacheUrl } from './cache-url.ts';
 import { APPLY, LEASE_DOCUMENT, LEASE_LIST, PAGE, SETTLE_DOCUMENT, SETTLE_LIST } from './valkey-scripts.ts';
 
 export interface ConnectionOptions {
@@ -50,13 +51,15 @@ export interface Connection {
 /** Connects at the first call, and again whenever the connection is lost. */
 export function connect(options: ConnectionOptions): Connection {
   const { connectTimeoutMs = 1_000, commandTimeoutMs = 2_000, deadlineMs = 5_000 } = options;
-  const { port, host, tls, username, password, db } = parse(options.url);
+  const { port, host, tls, username, password, db } = parseCacheUrl(options.url, options.cluster);
   const redisOptions: RedisOptions = {
     ...(username && { username }),
     ...(password && { password }),
     ...(tls && { tls: options.tls ?? {} }),
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
+    // A connection that was dropped without a word (a frozen function, a firewall) is given up, not waited for.
+    socketTimeout: commandTimeoutMs,
     keepAlive: 30_000,
     // A command whose reply was lost is sent again: applying it twice is harmless.
     maxRetriesPerRequest: 3,
@@ -110,19 +113,4 @@ export function connect(options: ConnectionOptions): Connection {
 
 function backoff(attempt: number): number {
   return Math.min(25 * 2 ** Math.min(attempt, 6), 1_000);
-}
-
-/** The URL is not shown in errors: it may hold a password. */
-function parse(url: string) {
-  if (!URL.canParse(url)) throw new TypeError('the cache URL cannot be parsed: give valkey://HOST:PORT');
-  const { protocol, hostname, port, username, password, pathname } = new URL(url);
-  if (!/^(valkey|redis)s?:$/.test(protocol)) throw new TypeError(`the cache URL begins with "${protocol}": use valkey:// or valkeys://`);
-  return {
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: Number(port || 6379),
-    tls: protocol === 'valkeys:' || protocol === 'rediss:',
-    username: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-    db: Number(pathname.slice(1) || 0),
-  };
 }

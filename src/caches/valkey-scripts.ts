@@ -23,7 +23,6 @@ export const TOKEN_LENGTH = 15;
 const PRELUDE = `
 local call = redis.call
 local VERSION = 64
-local BLANK = string.rep(' ', ${TOKEN_LENGTH})
 -- Sweeping looks at so many markers whenever one is made: twice as many as are made keeps their number in bounds.
 local SWEEP = 2
 

@@ -38,10 +38,21 @@ interface ValkeyLease extends Lease {
   readonly seen?: readonly string[];
 }
 
+/** How long a lease on a document that is not there can be settled, ms. */
+const LEASE_TTL_MS = 60_000;
+
 /** Valkey 7.2 or later, or Redis 6.2 or later; a single server or a cluster. */
 export function valkeyCache(options: ValkeyOptions): CacheClient {
   const { namespace = 'millrace', entryTtlMs = 0, tombstoneTtlMs = 90_000_000, maxValueBytes = 1_048_576, cluster = false } = options;
   if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace "${namespace}": use letters, digits, "-" and "_"`);
+  for (const [name, value, least] of [
+    ['entryTtlMs', entryTtlMs, 0],
+    ['tombstoneTtlMs', tombstoneTtlMs, 1],
+    ['maxValueBytes', maxValueBytes, 1],
+  ] as const) {
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new TypeError(`cache option ${name} is ${value}: give a whole number of ${least} or more`);
+  }
   const connection = connect(options);
   const keys = keysIn(namespace);
   const applyInBatches = batcher(connection, keys, [String(entryTtlMs), String(tombstoneTtlMs)], cluster);
@@ -59,7 +70,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
 
   return {
     apply(mutations) {
-      return closed ? Promise.reject(wasClosed()) : applyInBatches(mutations, tooLarge);
+      return closed ? Promise.reject(wasClosed()) : applyInBatches.apply(mutations, tooLarge);
     },
     async get(key) {
       open();
@@ -97,7 +108,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       }
       const fresh = randomUUID().replaceAll('-', '').slice(0, TOKEN_LENGTH);
       const token = await connection.call((commands) =>
-        commands.millraceLeaseDocument(1, keys.document(target.key), fresh, `${FLOOR}f`, tombstoneTtlMs),
+        commands.millraceLeaseDocument(1, keys.document(target.key), fresh, `${FLOOR}f`, LEASE_TTL_MS),
       );
       return { target, token: String(token) };
     },
@@ -139,6 +150,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       return settled === 1 ? 'settled' : 'lost';
     },
     async close() {
+      applyInBatches.flush();
       closed = true;
       await connection.close();
     },

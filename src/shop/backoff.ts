@@ -14,7 +14,8 @@ const LONGEST_PAUSE_MS = 1_000;
 /** Throws the signal's reason when it ends the pause. */
 export async function pause(attempt: number, { signal }: Backoff): Promise<void> {
   // Full jitter: whoever collided would collide again after equal pauses.
-  await sleep(Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt), undefined, { signal });
+  const ms = Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
+  await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
 /** @throws what the last try threw, or the first error that will not pass. */
@@ -33,7 +34,6 @@ export async function retried<T>(call: () => Promise<T>, backoff: Backoff): Prom
 
 const TRANSIENT = new Set([
   'InternalServerError',
-  'LimitExceededException',
   'ProvisionedThroughputExceededException',
   'RequestLimitExceeded',
   'ServiceUnavailable',

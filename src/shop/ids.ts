@@ -67,5 +67,7 @@ function refusedBy(error: unknown): Row | undefined {
 
 function idIn({ newId }: Row): string {
   if (newId?.S) return newId.S;
-  throw new Error('the legacy id has a row, but no newId came with the refusal: does this endpoint know ReturnValuesOnConditionCheckFailure?');
+  throw new Error(
+    'the legacy id has a row, but no newId came with the refusal: does this endpoint know ReturnValuesOnConditionCheckFailure?',
+  );
 }

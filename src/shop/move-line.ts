@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { GetItemCommand, type TransactWriteItem, TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
-import { type Backoff, isTransient, pause, reasonsOf } from './backoff.ts';
+import { type Backoff, isTransient, pause, reasonsOf, retried } from './backoff.ts';
 import type { CartLine } from './cart-lines.ts';
 import type { ShopTable } from './table.ts';
 
 /**
  * - `moved`: the quantity is the new owner's, and the line is gone.
  * - `gone`: somebody else moved or removed it, or this call did, whose answer was lost.
- * - `left`: it cannot be moved, for its quantity, or that of the line it would join, is no number, or the sum is none.
+ * - `left`: it cannot be moved: its quantity, or that of the line it would join, is no number, or DynamoDB cannot hold what they make.
  */
 export type Moved = 'moved' | 'gone' | 'left';
 
@@ -37,14 +37,14 @@ export async function moveLine(table: ShopTable, line: CartLine, to: string, bac
       return 'moved';
     } catch (error) {
       const [added, removed] = reasonsOf(error) ?? [];
-      if (added === 'ValidationError') return 'left';
+      if (added === 'ValidationError' || (error as Error).name === 'ValidationException') return 'left';
       const changed = removed === 'ConditionalCheckFailed';
       const otherwise = added === 'ConditionalCheckFailed';
       if (attempt + 1 >= tries || !(changed || otherwise || isTransient(error))) throw error;
       if (changed || otherwise) token = randomUUID();
       if (otherwise) expiry = expiry === 'renew' ? 'keep' : 'renew';
       if (changed) {
-        const found = await read(table, current);
+        const found = await read(table, current, backoff);
         if (!found) return 'gone';
         current = found;
       }
@@ -59,7 +59,10 @@ function add({ tableName }: ShopTable, line: CartLine, to: string, expiry: Expir
   const sets = named.map(({ alias }) => `#${alias} = if_not_exists(#${alias}, :${alias})`);
   const ends = expiresAt?.N !== undefined;
   if (ends && expiry === 'renew') sets.push('#expiresAt = :expiresAt');
-  const conditions = { renew: 'attribute_not_exists(pk) OR #expiresAt < :expiresAt', keep: 'attribute_exists(pk) AND NOT #expiresAt < :expiresAt' };
+  const conditions = {
+    renew: 'attribute_not_exists(pk) OR #expiresAt < :expiresAt',
+    keep: 'attribute_exists(pk) AND NOT #expiresAt < :expiresAt',
+  };
   return {
     Update: {
       TableName: tableName,
@@ -97,8 +100,9 @@ function remove({ tableName }: ShopTable, line: CartLine): TransactWriteItem {
   };
 }
 
-async function read({ client, tableName }: ShopTable, line: CartLine): Promise<CartLine | undefined> {
-  return (await client.send(new GetItemCommand({ TableName: tableName, Key: keyOf(line), ConsistentRead: true }))).Item;
+async function read({ client, tableName }: ShopTable, line: CartLine, backoff: Backoff): Promise<CartLine | undefined> {
+  const command = new GetItemCommand({ TableName: tableName, Key: keyOf(line), ConsistentRead: true });
+  return (await retried(() => client.send(command), backoff)).Item;
 }
 
 function keyOf({ pk = { S: '' }, sk = { S: '' } }: CartLine) {

@@ -1,0 +1,136 @@
+import type { Logger } from '@aws-lambda-powertools/logger';
+import { isTransient } from './backoff.ts';
+import type { Invocation, Outcome } from './idempotency.ts';
+
+/** The part of an HTTP API's event (payload format 2.0) that is used. */
+export interface ApiRequest {
+  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly cookies?: readonly string[];
+  readonly body?: string;
+  readonly isBase64Encoded?: boolean;
+  readonly requestContext?: {
+    readonly authorizer?: { readonly jwt?: { readonly claims?: Readonly<Record<string, unknown>> } };
+  };
+}
+
+export interface ApiResponse {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly cookies?: readonly string[];
+  readonly body: string;
+}
+
+/** What an API needs besides its work. */
+export interface ApiOptions {
+  /** Origins whose pages may call with credentials and read the answers, `https://shop.example` say. */
+  readonly allowedOrigins: readonly string[];
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** The work ends so many ms before the function's time does, so that it can be answered. */
+  readonly marginMs?: number;
+}
+
+export interface Answer extends Outcome {
+  readonly cookies?: readonly string[];
+}
+
+/** The request cannot be done: the status and the body say why. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError';
+  readonly status: number;
+  readonly text: string;
+
+  constructor(status: number, message: string, more: object = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+    this.text = JSON.stringify({ message, ...more });
+  }
+}
+
+type Work = (request: ApiRequest, invocation: Invocation, signal: AbortSignal) => Promise<Answer>;
+
+/**
+ * A Lambda handler for a route of an HTTP API. It never throws: what the work throws is logged by its name, without values, and
+ * answered with a status.
+ */
+export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, work: Work) {
+  return async (request: ApiRequest, invocation: Invocation): Promise<ApiResponse> => {
+    const common = { 'content-type': 'application/json', 'cache-control': 'no-store', ...corsHeaders(request, allowedOrigins) };
+    try {
+      const signal = AbortSignal.timeout(Math.max(0, invocation.getRemainingTimeInMillis() - marginMs));
+      const { text, replayed, cookies } = await work(request, invocation, signal);
+      const headers = { ...common, ...(replayed && { 'idempotency-replayed': 'true' }) };
+      return { statusCode: 200, headers, ...(cookies && { cookies }), body: text };
+    } catch (error) {
+      const { status, text } = refusalOf(error);
+      if (status >= 500) logger.error('request failed', faultOf(error));
+      const headers = { ...common, ...((status === 409 || status === 503) && { 'retry-after': '1' }) };
+      return { statusCode: status, headers, body: text };
+    }
+  };
+}
+
+/** @throws RefusedError 400 unless the authorizer found a signed-in user: the token's `sub`. */
+export function callerOf({ requestContext }: ApiRequest): string {
+  const sub = requestContext?.authorizer?.jwt?.claims?.sub;
+  if (typeof sub !== 'string' || sub === '') throw new RefusedError(400, 'Invalid user');
+  return sub;
+}
+
+/** @throws RefusedError 400 for a key that is too long or not printable ASCII. */
+export function idempotencyKeyOf(request: ApiRequest): string | undefined {
+  const key = headerOf(request, 'idempotency-key');
+  if (key !== undefined && !/^[\x20-\x7e]{1,255}$/.test(key)) throw new RefusedError(400, 'Invalid idempotency key');
+  return key;
+}
+
+/** @param name in lower case. */
+export function headerOf({ headers = {} }: ApiRequest, name: string): string | undefined {
+  // An HTTP API gives lower case; other front ends may not.
+  return headers[name] ?? Object.entries(headers).find(([given]) => given.toLowerCase() === name)?.[1];
+}
+
+export function cookieOf({ cookies = [] }: ApiRequest, name: string): string | undefined {
+  return cookies.find((cookie) => cookie.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+export function bodyOf({ body = '', isBase64Encoded }: ApiRequest): string {
+  return isBase64Encoded ? Buffer.from(body, 'base64').toString() : body;
+}
+
+/** A browser takes no asterisk for a call with credentials, so the origin is named, and caches are told that it matters. */
+function corsHeaders(request: ApiRequest, allowedOrigins: readonly string[]): Record<string, string> {
+  if (allowedOrigins.length === 0) return {};
+  const origin = headerOf(request, 'origin');
+  if (origin === undefined || !allowedOrigins.includes(origin)) return { vary: 'Origin' };
+  return {
+    vary: 'Origin',
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    'access-control-expose-headers': 'Idempotency-Replayed, Retry-After',
+  };
+}
+
+function refusalOf(error: unknown): RefusedError {
+  if (error instanceof RefusedError) return error;
+  switch ((error as Partial<Error> | undefined)?.name) {
+    case 'IdempotencyAlreadyInProgressError':
+      return new RefusedError(409, 'The same request is in progress');
+    case 'IdempotencyValidationError':
+      return new RefusedError(422, 'The idempotency key was used for another request');
+    case 'IdempotencyPersistenceLayerError':
+    case 'WorkKeepsComingError':
+      return new RefusedError(503, 'Try again');
+    default:
+      return isTransient(error) ? new RefusedError(503, 'Try again') : new RefusedError(500, 'Internal error');
+  }
+}
+
+/** Messages may quote what was sent, so those of the AWS SDK alone are told: they name resources and permissions. */
+function faultOf(error: unknown) {
+  if (!(error instanceof Error)) return { fault: typeof error };
+  const { name, message, stack, cause } = error;
+  const frames = stack?.split('\n').filter((line) => /^\s+at /.test(line));
+  const reason = '$fault' in error ? message : undefined;
+  const from = cause instanceof Error ? { name: cause.name, message: '$fault' in cause ? cause.message : undefined } : undefined;
+  return { fault: name, ...(reason && { reason }), cause: from, frames: frames?.slice(0, 10) };
+}

@@ -1,0 +1,51 @@
+import * as z from 'zod/mini';
+
+const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum));
+
+/** A field more than these is a fault: to drop it would lose it. */
+const legacyOrder = z.strictObject({
+  /** The legacy id. */
+  id: text(256),
+  createdAt: z.iso.datetime({ offset: true }),
+  status: text(64),
+  /** The number of `items` unless told otherwise. */
+  numItems: z.optional(z.int().check(z.minimum(0))),
+  items: z
+    .array(
+      z.strictObject({
+        size: text(64),
+        crust: text(64),
+        sauce: text(64),
+        toppings: z.array(text(64)).check(z.maxLength(50)),
+      }),
+    )
+    .check(z.maxLength(100)),
+  creator: text(256),
+  lastUpdated: z.optional(z.iso.datetime({ offset: true })),
+});
+
+export type LegacyOrder = z.infer<typeof legacyOrder>;
+
+/** @returns the order, or its faults: the field and what is wrong, without values. */
+export function parseLegacyOrder(given: unknown): LegacyOrder | { readonly faults: readonly string[] } {
+  const parsed = legacyOrder.safeParse(given);
+  if (parsed.success) return parsed.data;
+  return { faults: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'order'}: ${wantedOf(issue)}`) };
+}
+
+function wantedOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `must be of type ${issue.expected}`;
+    case 'too_small':
+      return `must have ${issue.minimum} or more`;
+    case 'too_big':
+      return `must have ${issue.maximum} or less`;
+    case 'invalid_format':
+      return `must be a ${issue.format}`;
+    case 'unrecognized_keys':
+      return `does not have ${issue.keys.join(', ')}`;
+    default:
+      return issue.message;
+  }
+}
