@@ -1,3 +1,5 @@
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { itemOf } from '../src/change.ts';
 import { MalformedRecordError } from '../src/errors.ts';
@@ -242,5 +244,36 @@ describe('what is refused, with the record and the reason', () => {
     ['text', 'INSERT', /^record 3 \(not an object\): a record is an object/],
   ])('%s', (_, of, message) => {
     expect(refusal(of)).toMatch(message);
+  });
+});
+
+describe('beside the SDK', () => {
+  const leaf = fc.oneof(fc.string(), fc.boolean(), fc.constant(null), fc.integer(), fc.double({ noNaN: true, min: -1e15, max: 1e15 }));
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small' },
+      leaf,
+      fc.uint8Array({ minLength: 1, maxLength: 8 }),
+      fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 1 }).map((texts) => new Set(texts)),
+      fc.array(tie('value'), { maxLength: 4 }),
+      fc.dictionary(fc.string({ minLength: 1 }), tie('value'), { maxKeys: 4, noNullPrototype: true }),
+    ),
+  }));
+  /** What `Attributes` promises of what `unmarshall` gives. */
+  const plain = (of: unknown): unknown => {
+    if (of instanceof Uint8Array) return Buffer.from(of).toString('base64');
+    if (of instanceof Set || Array.isArray(of)) return [...of].map(plain);
+    if (typeof of !== 'object' || of === null) return of;
+    return Object.fromEntries(Object.entries(of).map(([name, part]) => [name, plain(part)]));
+  };
+
+  it('understands what marshall wrote as unmarshall does', () => {
+    fc.assert(
+      fc.property(value, (it) => {
+        const marshalled = marshall({ it }, { convertEmptyValues: false, allowImpreciseNumbers: true });
+        expect(decoded(marshalled.it)).toEqual(plain(unmarshall(marshalled).it));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
