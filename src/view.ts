@@ -143,14 +143,6 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
   return error;
 }
 
-function stringify(value: unknown): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    throw new EntryFault('a value has no JSON form: it has a BigInt or a cycle');
-  }
-}
-
 function isSame(a: Address, b: Address): boolean {
   if (a.kind === 'document') return b.kind === 'document' && a.key === b.key;
   return b.kind === 'member' && a.list === b.list && a.member === b.member;
@@ -239,7 +231,12 @@ function checkText(name: string): void {
 }
 
 function jsonOf(value: unknown): string {
-  const json = stringify(value);
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch {
+    throw new EntryFault('a value has no JSON form: it has a BigInt or a cycle');
+  }
   if (json === undefined) throw new EntryFault(`a value of type ${typeof value} has no JSON form`);
   return json;
 }

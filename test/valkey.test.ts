@@ -98,6 +98,23 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(calls).toBeLessThan(50);
     });
 
+    it('splits large values into several commands, so that none keeps the server for long', async () => {
+      const { cache } = open();
+      await cache.apply([put('warm', 1)]);
+      await raw.config('RESETSTAT');
+      await cache.apply(['a', 'b', 'c', 'd'].map((key) => put(key, 1, 'x'.repeat(300_000))));
+      expect(await raw.info('commandstats')).toMatch(/cmdstat_evalsha:calls=4,/);
+    });
+
+    it('sends again what a lost connection took with it, and the caller does not notice', async () => {
+      const { cache } = open();
+      await cache.apply([put('a', 1)]);
+      for (let n = 2; n < 7; n += 1) {
+        const [outcomes] = await Promise.all([cache.apply([put('a', n)]), raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')]);
+        expect(outcomes).toEqual([APPLIED]);
+      }
+    });
+
     it('goes on when the server has lost its scripts', async () => {
       const { cache } = open();
       await cache.apply([put('a', 1)]);

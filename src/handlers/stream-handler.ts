@@ -14,8 +14,9 @@ export interface StreamHandlerOptions {
   /** Told what became of each batch, after it was logged. */
   readonly onReport?: (report: Report) => void;
   /**
-   * In the last so many ms of the function's time no record is begun that had to wait for another of its item; the stream delivers it
-   * again. Keep it above the time that a call of the cache may take; 5,500 unless told otherwise, for a deadline of 5 s.
+   * In the last so many ms of the function's time no further record is begun; the stream delivers it again. Keep it above the time that a
+   * call of the cache may take; 5,500 unless told otherwise, for a deadline of 5 s. However short the time, the first records of a batch
+   * are begun, so that it gets on.
    */
   readonly marginMs?: number;
 }
