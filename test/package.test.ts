@@ -172,6 +172,30 @@ describe('the package, installed elsewhere', () => {
       expect(output).toMatch(/seed: -?\d+/);
     });
   });
+
+  describe('in a project that runs a handler of its own on a stream', () => {
+    let at: string;
+    let compiled: Record<'nodenext' | 'bundler', Result>;
+    beforeAll(async () => {
+      at = await project('mapping', { 'main.ts': MAPPING });
+      compiled = await compile(at);
+    }, SLOW);
+
+    it.each(['nodenext', 'bundler'] as const)('type-checks strictly, libraries included, as %s', (resolution) => {
+      expect(compiled[resolution]).toEqual({ code: 0, output: '' });
+    });
+
+    it('needs neither fast-check nor the client of DynamoDB Streams, and says so where it does', async () => {
+      for (const name of ['fast-check', '@aws-sdk/client-dynamodb-streams']) {
+        expect(await run(at, 'node', '-p', `require.resolve('${name}')`)).toMatchObject({ code: 1 });
+      }
+      expect((await succeed(at, 'node', 'out/main.js')).trim().split('\n')).toEqual([
+        'recipe#1 recipe#2',
+        'sdkStreamReader needs a package that is not installed: npm install @aws-sdk/client-dynamodb-streams',
+        'this needs a package that is not installed: npm install --save-dev fast-check',
+      ]);
+    });
+  });
 });
 
 const RECIPES = `
@@ -373,4 +397,29 @@ cacheContract(
   { describe, it },
   { histories: 30 },
 );
+`;
+
+const MAPPING = `
+import { checkView, eventSourceMapping, insert, memoryStream, sdkStreamReader, streamEvent, virtualClock } from 'millrace/testing';
+
+const clock = virtualClock();
+const stream = memoryStream({ clock });
+const mapping = eventSourceMapping({
+  reader: stream,
+  clock,
+  batchSize: 2,
+  handler: async ({ Records }) => console.log(...Records.map(({ dynamodb }) => (dynamodb?.Keys?.pk as { S: string }).S)),
+});
+stream.append(...streamEvent([insert({ pk: 'recipe#1', sk: 'recipe' }), insert({ pk: 'recipe#2', sk: 'recipe' })]).Records);
+await mapping.start();
+await clock.run(mapping.drained());
+await clock.run(mapping.stop());
+
+const told = (error: Error) => console.log(error.message);
+await sdkStreamReader({ client: { send: async () => ({}) }, streamArn: 'arn' }).shards().catch(told);
+try {
+  checkView({} as never, {} as never, { keys: ['pk'] });
+} catch (error) {
+  told(error as Error);
+}
 `;

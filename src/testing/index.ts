@@ -1,3 +1,4 @@
+export * from '../sources/mapping/index.ts';
 export {
   type CacheSubject,
   type Cannot,
@@ -7,4 +8,4 @@ export {
   type Runner,
 } from './cache-contract.ts';
 export { type EventOptions, insert, modify, type PlainItem, remove, type Step, streamEvent } from './events.ts';
-export { checkView, type ViewCheckOptions } from './view-check.ts';
+export { checkView, type ItemArbitrary, type ViewCheckOptions } from './view-check.ts';

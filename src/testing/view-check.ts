@@ -1,10 +1,11 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
+import type { Arbitrary } from 'fast-check';
 import { type Attributes, type Change, itemOf } from '../change.ts';
 import { ViewError } from '../errors.ts';
 import { nameOf } from '../mutation.ts';
 import { FLOOR } from '../version.ts';
 import { planOf, type View } from '../view.ts';
+import { fastCheck } from './fast-check.ts';
 
 export interface ViewCheckOptions {
   /** Names of the table's key attributes. */
@@ -13,6 +14,11 @@ export interface ViewCheckOptions {
   readonly runs?: number;
   /** Repeats a run that failed. */
   readonly seed?: number;
+}
+
+/** An arbitrary of fast-check: `fc.record(...)`, say. */
+export interface ItemArbitrary {
+  generate(random: never, biasFactor: number | undefined): { readonly value: Attributes };
 }
 
 const DAY = 86_400_000;
@@ -27,12 +33,15 @@ const DAY = 86_400_000;
  *
  * Let few values of each attribute be generated, so that items meet.
  *
+ * It needs fast-check.
+ *
  * @throws ViewError that names the view, what is wrong, the smallest items that show it, and the seed.
  */
-export function checkView<Item, Value>(view: View<Item, Value>, items: fc.Arbitrary<Attributes>, options: ViewCheckOptions): void {
+export function checkView<Item, Value>(view: View<Item, Value>, items: ItemArbitrary, options: ViewCheckOptions): void {
+  const fc = fastCheck();
   const { keys, runs = 200, seed } = options;
   let owned = 0;
-  const property = fc.property(fc.array(items, { minLength: 1, maxLength: 20, size: 'max' }), (generated) => {
+  const property = fc.property(fc.array(items as Arbitrary<Attributes>, { minLength: 1, maxLength: 20, size: 'max' }), (generated) => {
     const mine = generated.filter((item) => view.entity.owns(item));
     owned += mine.length;
     const owners = new Map<string, { readonly key: string; readonly item: Attributes }>();

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import { fastCheck } from '../fast-check.ts';
 import type { Case, Section, Trial } from './case.ts';
 import { HOSTILE_NAMES } from './names.ts';
 import { type Operation, operations, type Setting } from './operations.ts';
@@ -30,8 +30,9 @@ function history(what: string, setting: Setting, ...needs: ('evict' | 'evictPart
     it: `equals the model after every step ${what}`,
     needs,
     async run(trial) {
+      const fc = fastCheck();
       const evictions = { whole: needs.includes('evict'), parts: needs.includes('evictPart') };
-      const histories = operations({ ...setting, evictions, tooLarge: Number.isFinite(trial.maxValueBytes) });
+      const histories = operations(fc, { ...setting, evictions, tooLarge: Number.isFinite(trial.maxValueBytes) });
       const property = fc.asyncProperty(histories, (history) => replay(trial, setting, history));
       await fc.assert(property, { numRuns: trial.histories, ...(trial.seed !== undefined && { seed: trial.seed }) });
     },

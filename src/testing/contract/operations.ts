@@ -1,4 +1,5 @@
-import fc from 'fast-check';
+import type { Arbitrary } from 'fast-check';
+import type { FastCheck } from '../fast-check.ts';
 import { VERSIONS } from './case.ts';
 
 /** What a history is about. */
@@ -42,20 +43,21 @@ export type Operation =
 const MEMBERS = 6;
 
 /** Histories; `keep` is of all lists in one. */
-export function operations({ documents, lists, scores = [0, 1, 2, 3, 4, 5, 6, 7], evictions, tooLarge }: Setting & Abilities) {
+export function operations(fc: FastCheck, setting: Setting & Abilities) {
+  const { documents, lists, scores = [0, 1, 2, 3, 4, 5, 6, 7], evictions, tooLarge } = setting;
   const score = fc.constantFrom(...scores);
   const large = tooLarge ? fc.integer({ min: 0, max: 15 }).map((n) => n === 15) : fc.constant(false);
   const type = fc.constantFrom('put', 'put', 'put', 'delete', 'delete', 'forget');
   const name = fc.nat(MEMBERS - 1);
   const version = fc.integer({ min: 0, max: VERSIONS.length - 1 });
-  const documentDraft: fc.Arbitrary<Draft> = fc.record({
+  const documentDraft: Arbitrary<Draft> = fc.record({
     type,
     name: fc.nat(Math.max(0, documents - 1)),
     version,
     score: fc.constant(0),
     tooLarge: large,
   });
-  const memberDraft: fc.Arbitrary<Draft> = fc.record(
+  const memberDraft: Arbitrary<Draft> = fc.record(
     { type, list: fc.nat(Math.max(0, lists - 1)), name, version, score, from: score, tooLarge: large },
     { requiredKeys: ['type', 'list', 'name', 'version', 'score', 'tooLarge'] },
   );
@@ -81,7 +83,7 @@ export function operations({ documents, lists, scores = [0, 1, 2, 3, 4, 5, 6, 7]
   const settle = fc.record({ do: fc.constant('settle' as const), lease: back, newest, more: fc.boolean() });
   const evict = target.map((it) => ({ do: 'evict' as const, ...it }));
   const evictPart = fc.record({ do: fc.constant('evictPart' as const), n: fc.nat(Math.max(0, lists - 1)), part: fc.nat(11) });
-  const step: fc.Arbitrary<Operation> = fc.oneof(
+  const step: Arbitrary<Operation> = fc.oneof(
     { arbitrary: apply, weight: 10 },
     { arbitrary: page, weight: lists > 0 ? 4 : 0 },
     { arbitrary: lease, weight: 3 },

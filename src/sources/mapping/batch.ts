@@ -1,0 +1,43 @@
+import type { Entry } from './entry.ts';
+import type { Invocation } from './invocation.ts';
+
+/** Records of one shard, in order, that are to go to the function together. */
+export interface Batch {
+  readonly entries: readonly Entry[];
+  /** How often it was retried. What it is split into goes on from there. */
+  readonly retries: number;
+  /** How often the function was invoked with these records. */
+  readonly invocations: number;
+  /** How often in a row no invocation came about. */
+  readonly refusals: number;
+  /** How long to wait first. */
+  readonly delayMs: number;
+  /** The last invocation with these records. */
+  readonly last?: Invocation;
+}
+
+/** "Lambda payload limit": 6 MB. */
+export const MAXIMUM_EVENT_BYTES = 6 * 1_024 * 1_024;
+
+const [HEAD, TAIL] = ['{"Records":[', ']}'];
+
+/** The event's JSON. */
+export function eventText(entries: readonly Entry[]): string {
+  return `${HEAD}${entries.map(({ text }) => text).join(',')}${TAIL}`;
+}
+
+/** How many of the entries, from the first on, make the largest batch; `full` if no further record could be added. */
+export function largestBatch(entries: readonly Entry[], batchSize: number): { readonly count: number; readonly full: boolean } {
+  let bytes = HEAD.length + TAIL.length;
+  for (let count = 0; count < entries.length; count += 1) {
+    if (count === batchSize) return { count, full: true };
+    bytes += (entries[count] as Entry).bytes + 1;
+    // A record alone is always let through.
+    if (bytes - 1 > MAXIMUM_EVENT_BYTES && count > 0) return { count, full: true };
+  }
+  return { count: entries.length, full: entries.length === batchSize };
+}
+
+export function numbersOf(entries: readonly Entry[]): string[] {
+  return entries.map(({ sequenceNumber }) => sequenceNumber);
+}

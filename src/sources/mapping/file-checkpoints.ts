@@ -1,0 +1,74 @@
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Checkpoint, Checkpoints } from './checkpoints.ts';
+
+/**
+ * Checkpoints in one JSON file, which is replaced as a whole: however the process ends, the file is the old or the new one. Its folder is
+ * made if it is not there. Saves that come while one is being written are written together.
+ */
+export function fileCheckpoints(path: string): Checkpoints {
+  let checkpoints: Map<string, Checkpoint> | undefined;
+  let writing: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
+
+  const write = async (): Promise<void> => {
+    const text = `${JSON.stringify({ version: 1, shards: Object.fromEntries(checkpoints ?? []) }, undefined, 2)}\n`;
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(`${path}.new`, 'w');
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(`${path}.new`, path);
+  };
+  const flush = (): Promise<void> => {
+    if (!writing) {
+      writing = write().finally(() => {
+        writing = undefined;
+      });
+      return writing;
+    }
+    queued ??= writing
+      .catch(() => {})
+      .then(() => {
+        queued = undefined;
+        return flush();
+      });
+    return queued;
+  };
+  const change = async (edit: (checkpoints: Map<string, Checkpoint>) => void): Promise<void> => {
+    checkpoints ??= await read(path);
+    edit(checkpoints);
+    await flush();
+  };
+
+  return {
+    async load() {
+      await (queued ?? writing)?.catch(() => {});
+      checkpoints = await read(path);
+      return new Map(checkpoints);
+    },
+    save: (shardId, checkpoint) => change((all) => all.set(shardId, checkpoint)),
+    delete: (shardId) => change((all) => all.delete(shardId)),
+  };
+}
+
+async function read(path: string): Promise<Map<string, Checkpoint>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return new Map();
+    throw error;
+  }
+  try {
+    const { version, shards } = JSON.parse(text);
+    if (version !== 1) throw new Error(`its version is ${version}`);
+    return new Map(Object.entries<Checkpoint>(shards));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${path} has no checkpoints that can be read (${reason}): remove it to begin anew`, { cause: error });
+  }
+}

@@ -1,0 +1,15 @@
+export { type Checkpoint, type Checkpoints, memoryCheckpoints } from './checkpoints.ts';
+export type { Clock } from './clock.ts';
+export type { Condition, FailureReason, Gap, MappingEvent, Place } from './event.ts';
+export { counted, type EventCounts, NO_EVENTS } from './event-counts.ts';
+export { eventRecord } from './event-record.ts';
+export { fileCheckpoints } from './file-checkpoints.ts';
+export type { Filter, FilterCriteria } from './filter.ts';
+export { type LambdaContext, type LambdaHandler, NotInvokedError } from './handler.ts';
+export { type EventSourceMapping, eventSourceMapping } from './mapping.ts';
+export { type MemoryStream, type MemoryStreamOptions, memoryStream } from './memory-stream.ts';
+export type { OnFailure } from './on-failure.ts';
+export { type SdkStreamReaderOptions, type StreamsClient, sdkStreamReader } from './sdk-stream-reader.ts';
+export type { MappingOptions } from './settings.ts';
+export { ExpiredIteratorError, type Page, type Position, type Shard, type StreamReader, TrimmedError } from './stream-reader.ts';
+export { type VirtualClock, virtualClock } from './virtual-clock.ts';
