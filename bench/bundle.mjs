@@ -35,26 +35,42 @@ process.exit();`;
 function buildFlags() {
   const template = readFileSync(join(PROJECT, 'template.yaml'), 'utf8');
   const [, block = ''] = template.match(/^ +BuildProperties:.*\n((?: {8}.*\n)+)/m) ?? [];
-  const properties = block
-    .replace(/ # .*$/gm, '')
-    .replace(/:\n +- (.*)$/gm, ": ['$1']")
-    .matchAll(/^ +(\w+): (.+?) *$/gm);
   const flags = ['--bundle', '--platform=node'];
-  for (const [, name = '', text = ''] of properties) {
-    const flag = `--${name.replace(/\B[A-Z]/g, '-$&').toLowerCase()}`;
-    const value = text.replace(/^'(.*)'$/, '$1');
-    const list = value.match(/^\['?(.*?)'?\]$/)?.[1];
-    if (name === 'UseNpmCi') continue;
-    if (name === 'EntryPoints') flags.push(list ?? value);
-    else if (list !== undefined) flags.push(`${flag}:${list}`);
-    else flags.push(value === 'true' ? flag : `${flag}=${value}`);
+  let name = '';
+  /** @param {string} item */
+  const add = (item) => {
+    const value = item.replace(/^'(.*)'$/, '$1');
+    flags.push(name === 'EntryPoints' ? value : `${flagOf(name)}:${value}`);
+  };
+  for (const line of block.replace(/ # .*$/gm, '').split('\n')) {
+    const [, item] = line.match(/^ +- (.+?) *$/) ?? [];
+    if (item !== undefined) {
+      add(item);
+      continue;
+    }
+    const [, next, text = ''] = line.match(/^ +(\w+):(?: (.+?))? *$/) ?? [];
+    if (next === undefined) continue;
+    name = next;
+    const [, list] = text.match(/^\[(.*)\]$/) ?? [];
+    if (list !== undefined) list.split(', ').forEach(add);
+    else if (text !== '' && name !== 'UseNpmCi')
+      flags.push(text === 'true' ? flagOf(name) : `${flagOf(name)}=${text.replace(/^'(.*)'$/, '$1')}`);
   }
   if (!flags.includes('--minify')) throw new Error('the BuildProperties of template.yaml cannot be read');
   return flags;
 }
 
-/** @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>} */
-function bundle(folder) {
+/** @param {string} name */
+function flagOf(name) {
+  return `--${name.replace(/\B[A-Z]/g, '-$&').toLowerCase()}`;
+}
+
+/**
+ * Bundles the stream handler into a folder, as it is deployed.
+ *
+ * @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>}
+ */
+export function bundle(folder) {
   const metafile = join(folder, 'metafile.json');
   const flags = [...buildFlags(), `--outdir=${folder}`, `--metafile=${metafile}`, '--log-level=error'];
   const { status, stderr } = spawnSync(join(PROJECT, 'node_modules/.bin/esbuild'), flags, { cwd: PROJECT, encoding: 'utf8' });
@@ -71,6 +87,9 @@ function importHandler(folder, backend, listens = false) {
     CACHE_BACKEND: backend,
     CACHE_URL: 'redis://127.0.0.1:6379',
     POWERTOOLS_SERVICE_NAME: 'bench',
+    // As it is deployed: nothing is optional there.
+    METRICS: 'true',
+    DEAD_LETTERS: 's3://bench',
     ...(listens && { LISTEN: '1' }),
   };
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'import.mjs')], { env, encoding: 'utf8' });

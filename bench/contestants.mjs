@@ -20,8 +20,8 @@ export function syncRecords(cache, views, records) {
     decode: (record, index) => decodeRecord(record, index),
     views,
     cache,
-    setAside: async ({ cause }) => {
-      throw cause.error;
+    setAside: async ({ causes }) => {
+      throw causes[0]?.error;
     },
   });
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { bundleSize } from './bundle.mjs';
 import { listLength } from './list-length.mjs';
 import { memory } from './memory.mjs';
+import { momento } from './momento.mjs';
 import { isMet, printSection, progressLine, sectionOfChecks } from './report.mjs';
 import { roundTrips } from './round-trips.mjs';
 import { throughput } from './throughput.mjs';
@@ -15,6 +16,7 @@ const parts = {
   c: { title: 'records a second', run: throughput },
   d: { title: 'size and import time of the bundle', run: bundleSize },
   e: { title: 'memory of the server', run: memory },
+  f: { title: 'calls of Momento, and what a list costs there', run: momento },
 };
 
 const { quick, only, json } = new Command('bench')

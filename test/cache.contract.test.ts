@@ -2,9 +2,11 @@ import { Cluster, Redis } from 'iovalkey';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import type { LeaseTarget } from '../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../src/caches/memory.ts';
+import { momentoCache } from '../src/caches/momento.ts';
 import { valkeyCache } from '../src/caches/valkey.ts';
 import type { Config } from '../src/config.ts';
 import { type CacheSubject, cacheContract } from '../src/testing/index.ts';
+import { type MomentoServer, startMomentoServer } from './helpers/momento-server.ts';
 import { missing } from './helpers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from './helpers/valkey-server.ts';
 
@@ -17,6 +19,7 @@ const backends = {
     valkey('Valkey, a single node', startValkey, (url) => new Redis(url));
     valkey('Valkey, a cluster of three nodes', startCluster, (url) => new Cluster([url]), true);
   },
+  momento: () => momento(),
 } satisfies Record<Config['backend'], () => void>;
 
 const memory: CacheSubject<MemoryCache> = {
@@ -58,6 +61,36 @@ function valkey(name: string, start: () => Promise<Server>, connect: (url: strin
         const keys = keysOf({ kind: 'list', list, keep: 1 }, namespace);
         return (await raw.del(keys[part % keys.length] as string)) > 0;
       },
+    };
+    cacheContract(subject, { describe, it }, { histories: 200 });
+  });
+}
+
+function momento(): void {
+  describe('Momento, its test server', () => {
+    const cacheName = 'contract';
+    let server: MomentoServer;
+    beforeAll(async () => {
+      // A plain write on a key that is written with conditions fails.
+      server = await startMomentoServer({ caches: [cacheName], casMixing: 'reject' });
+    });
+    afterAll(async () => {
+      await server?.stop();
+    });
+    const listKey = (list: string, namespace: string) => `${namespace}:list:${list}`;
+    const subject: CacheSubject = {
+      name: 'Momento',
+      open({ namespace, maxValueBytes }) {
+        const access = { kind: 'local', host: server.host, port: server.port } as const;
+        return momentoCache({ access, cacheName, namespace, maxValueBytes, commandTimeoutMs: 20_000, deadlineMs: 30_000 });
+      },
+      maxValueBytes,
+      shared: true,
+      evict(target, _, namespace) {
+        server.evict(cacheName, target.kind === 'list' ? listKey(target.list, namespace) : `${namespace}:doc:${target.key}`);
+      },
+      // A list is one item.
+      evictPart: (list, _part, _client, namespace) => server.evict(cacheName, listKey(list, namespace)),
     };
     cacheContract(subject, { describe, it }, { histories: 200 });
   });

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missing } from './helpers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from './helpers/valkey-server.ts';
-import { type Backend, memoryBackend, valkeyBackend } from './helpers/world/backend.ts';
+import { type Backend, memoryBackend, momentoBackend, valkeyBackend } from './helpers/world/backend.ts';
 import { type History, history } from './helpers/world/history.ts';
 import { MAX_VALUE_BYTES } from './helpers/world/items.ts';
 import { differences, fillQuietly, gaps, Witness } from './helpers/world/oracle.ts';
@@ -73,4 +73,16 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('a table, its str
   });
 
   it(TITLE, { timeout: minutes(300) * 60_000 }, () => liveThrough(backend, 300));
+});
+
+describe('a table, its stream, the handler and a Momento cache that is late, refuses and loses replies', () => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await momentoBackend();
+  });
+  afterAll(async () => {
+    await backend.close();
+  });
+
+  it(TITLE, { timeout: minutes(40) * 60_000 }, () => liveThrough(backend, 40));
 });

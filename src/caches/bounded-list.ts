@@ -13,6 +13,21 @@ type Member = {
   | { readonly state: 'forgotten' }
 );
 
+/** All that a list holds, as plain data: so it can be kept elsewhere. */
+export interface ListContent {
+  readonly bottom: number;
+  readonly lost: number;
+  readonly settled: number;
+  /** Live ones by ascending score; gone ones in the order in which they became so. */
+  readonly members: readonly ListRow[];
+}
+
+export type ListRow = Member & {
+  readonly name: string;
+  /** Of a gone one: when it became so, ms. */
+  readonly since?: number;
+};
+
 export interface ListLease {
   readonly seen: ReadonlyMap<string, Version>;
   readonly bottom: number;
@@ -36,6 +51,21 @@ export class BoundedList {
   /** How often a version or a value was thrown away. */
   #lost = 0;
   #settled = 0;
+
+  static of({ bottom, lost, settled, members }: ListContent): BoundedList {
+    const list = new BoundedList();
+    for (const { name, since = 0, ...member } of members) list.#hold(name, member, since);
+    [list.#bottom, list.#lost, list.#settled] = [bottom, lost, settled];
+    return list;
+  }
+
+  get content(): ListContent {
+    const row = (name: string) => ({ name, ...(this.#members.get(name) as Member) });
+    const live = this.#live.page(this.#live.size, undefined, false).map(({ member }) => row(member));
+    const gone = [...this.#markers].map(([name, since]) => ({ ...row(name), since }));
+    const forgotten = [...this.#members].flatMap(([name, member]) => (member.state === 'forgotten' ? { name, ...member } : []));
+    return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, members: [...live, ...gone, ...forgotten] };
+  }
 
   get isEmpty(): boolean {
     return this.#live.size === 0;
@@ -93,6 +123,19 @@ export class BoundedList {
     }
     this.#settled += 1;
     this.#trim(keep, now);
+    return true;
+  }
+
+  /**
+   * Lets go of what is lowest, as a list that keeps fewer would: of this share (above 0, up to 1) of its live members and markers, by
+   * raising the bottom over them. `now` in ms. False when there was nothing to let go.
+   */
+  shed(share: number, now: number): boolean {
+    const scores = [...this.#live.scores, ...this.#gone.scores].sort((a, b) => a - b);
+    const highest = scores[Math.ceil(scores.length * share) - 1];
+    if (highest === undefined) return false;
+    this.#bottom = Math.max(this.#bottom, highest);
+    this.#trim(this.#live.scores.filter((score) => score > this.#bottom).length, now);
     return true;
   }
 

@@ -1,7 +1,10 @@
 import { Valkey } from 'iovalkey';
 import type { CacheClient, LeaseTarget } from '../../../src/cache.ts';
 import { memoryCache } from '../../../src/caches/memory.ts';
+import { momentoCache } from '../../../src/caches/momento.ts';
 import { valkeyCache } from '../../../src/caches/valkey.ts';
+
+import { late, lostReply, type MomentoServer, startMomentoServer, throttled, unavailable } from '../momento-server.ts';
 
 /** A kind of cache, and how a world takes things from it. */
 export interface Backend {
@@ -53,6 +56,39 @@ export function valkeyBackend(url: string): Backend {
     async close() {
       raw.disconnect();
     },
+  };
+}
+
+/** On a server of its own, which now and then is late, refuses a call, or loses a reply. */
+export async function momentoBackend(): Promise<Backend> {
+  const cacheName = 'world';
+  const server: MomentoServer = await startMomentoServer({ caches: [cacheName], casMixing: 'reject' });
+  let opened = 0;
+  let calls = 0;
+  server.onCall(() => {
+    calls += 1;
+    if (calls % 199 === 0) return throttled();
+    if (calls % 197 === 0) return unavailable();
+    if (calls % 47 === 0) return lostReply();
+    return calls % 19 === 0 ? late(1) : undefined;
+  });
+  return {
+    name: 'Momento',
+    async open(options) {
+      opened += 1;
+      const namespace = `world${opened}`;
+      const access = { kind: 'local', host: server.host, port: server.port } as const;
+      return {
+        cache: await momentoCache({ access, cacheName, namespace, deadlineMs: 30_000, ...options }),
+        async evict(target) {
+          server.evict(cacheName, target.kind === 'document' ? `${namespace}:doc:${target.key}` : `${namespace}:list:${target.list}`);
+        },
+        async flush() {
+          server.flush(cacheName);
+        },
+      };
+    },
+    close: () => server.stop(),
   };
 }
 

@@ -181,9 +181,11 @@ export class World {
     const handler = streamHandler({
       views: this.#views,
       cache: this.#unreliable(fates),
+      // The stream's retries are the subject here.
+      retries: { forMs: 0 },
       setAside: async (letter) => {
         if (setAsideFails) throw new Error('the place for letters is away');
-        if (letter.cause.stage === 'view') this.letters.add(letterOf(letter.change?.item, letter.cause.view));
+        for (const cause of letter.causes) if (cause.stage === 'view') this.letters.add(letterOf(letter.change?.item, cause.view));
       },
       logger: SILENT,
       onReport: (report) => this.#count(report),

@@ -1,0 +1,219 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { momentoCache } from '../dist/caches/momento.js';
+import { versionOf } from '../dist/version.js';
+import { views as shopViews } from '../dist/views/index.js';
+import { syncRecords, tally } from './contestants.mjs';
+import { order, range, record } from './orders.mjs';
+import { exact, figure, figures } from './report.mjs';
+import { spread } from './statistics.mjs';
+
+/**
+ * @typedef {import('./orders.mjs').StreamRecord} StreamRecord
+ * @typedef {import('../test/helpers/momento-server.ts').MomentoServer} MomentoServer
+ *
+ * @typedef {object} Story
+ * @property {string} name
+ * @property {(n: number) => StreamRecord} record
+ * @property {{ readonly applied: number, readonly stale: number }} outcome of one record: that the story is what it says
+ * @property {readonly [documents: number, lists: number]} calls at the most, an address
+ */
+
+const SERVER = fileURLToPath(new URL('../test/helpers/momento-server.ts', import.meta.url));
+const CACHE = 'bench';
+const COUNT = 50;
+const LENGTHS = [20, 200, 2_000];
+const BATCH = 100;
+const KIB = 1_024;
+const LABEL = '2026-11-01T09:00:00.123';
+const FIRST_NUMBER = 418_800_000_000_000_000_000_000n;
+/** Places in the stream: of the first write of an order, of what happens to it then, and so on. */
+const [INSERTED, UPDATED, DELETED] = /** @type {const} */ ([1_000_000, 2_000_000, 3_000_000]);
+/** An order is in two documents and in two lists. */
+const ADDRESSES = { documents: 2, lists: 2 };
+const views = Object.values(shopViews);
+
+/** All of one creator, so that both lists are there already. @param {number} n */
+const placed = (n) => ({ ...order(n), creator: 'ann' });
+/** @param {number} n */
+const baked = (n) => ({ ...placed(n), status: 'baked' });
+
+/** @type {readonly Story[]} */
+const stories = [
+  {
+    name: 'insert',
+    record: (n) => record(INSERTED + n, undefined, placed(n)),
+    outcome: { applied: 4, stale: 0 },
+    calls: [2, 1],
+  },
+  { name: 'update', record: (n) => record(UPDATED + n, placed(n), baked(n)), outcome: { applied: 4, stale: 0 }, calls: [1, 1] },
+  { name: 'duplicate', record: (n) => record(UPDATED + n, placed(n), baked(n)), outcome: { applied: 4, stale: 0 }, calls: [1, 1] },
+  { name: 'stale', record: (n) => record(INSERTED + n, undefined, placed(n)), outcome: { applied: 0, stale: 4 }, calls: [1, 1] },
+  { name: 'delete', record: (n) => record(DELETED + n, baked(n), undefined), outcome: { applied: 4, stale: 0 }, calls: [1, 1] },
+];
+
+/** The tests' server, in this process. @param {string} folder @returns {Promise<MomentoServer>} */
+async function startServer(folder) {
+  const outfile = join(folder, 'momento-server.cjs');
+  await build({ entryPoints: [SERVER], bundle: true, platform: 'node', format: 'cjs', outfile, logLevel: 'error' });
+  return await createRequire(import.meta.url)(outfile).startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
+}
+
+/** Calls a record, and bytes a write and a page of a list, counted at the server. @param {import('./report.mjs').Context} context */
+export async function momento({ quick, progress }) {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-momento-'));
+  progress('momento: the test server');
+  const server = await startServer(folder);
+  const access = { kind: /** @type {const} */ ('local'), host: server.host, port: server.port };
+  const cache = await momentoCache({ access, cacheName: CACHE });
+  try {
+    const records = await callsARecord(server, cache, progress);
+    const batch = await callsABatch(server, cache);
+    const lists = [];
+    for (const length of LENGTHS) {
+      progress(`momento: a list of ${length}`);
+      lists.push(await sizeOfAList(server, cache, length, quick ? 5 : 25));
+    }
+    return {
+      sections: [
+        {
+          title: 'Momento: calls a record, one record a batch; an order is in two documents and two lists',
+          head: ['', 'records', 'calls', 'a document', 'a list'],
+          rows: records.map(({ name, documents, lists }) => [
+            name,
+            figure(COUNT),
+            figures(spread(documents.map((calls, i) => calls + (lists[i] ?? 0)))),
+            figure(Math.max(...documents) / ADDRESSES.documents),
+            figure(Math.max(...lists) / ADDRESSES.lists),
+          ]),
+          note: `A document that this client has not written before takes 2 calls. ${BATCH} records at a time, each into one list: ${batch} in all.`,
+        },
+        {
+          title: 'Momento: a list of order summaries, written and read whole',
+          head: ['members', 'KiB a write', 'KiB a read', 'bytes a member', 'update, ms', 'page of 10, ms'],
+          rows: lists.map(({ length, writtenKib, readKib, updateMs, pageMs }) => [
+            figure(length),
+            figure(writtenKib),
+            figure(readKib),
+            figure((writtenKib * KIB) / length),
+            figures(updateMs),
+            figures(pageMs),
+          ]),
+          note: 'Momento charges by the KiB. Client and server share this process; there is no network in the times.',
+        },
+      ],
+      checks: [
+        ...records.flatMap(({ name, documents, lists, calls: [aDocument, aList] }) => [
+          {
+            what: `Momento, ${name}: calls a document`,
+            measured: exact(Math.max(...documents) / ADDRESSES.documents),
+            relation: /** @type {const} */ ('at most'),
+            required: aDocument,
+          },
+          {
+            what: `Momento, ${name}: calls a list`,
+            measured: exact(Math.max(...lists) / ADDRESSES.lists),
+            relation: /** @type {const} */ ('at most'),
+            required: aList,
+          },
+        ]),
+        {
+          what: `Momento: calls for ${BATCH} records at a time into one list`,
+          measured: exact(batch),
+          relation: /** @type {const} */ ('at most'),
+          required: 3,
+        },
+      ],
+      figures: { records, batch, lists },
+    };
+  } finally {
+    await cache.close();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {(step: string) => void} progress */
+async function callsARecord(server, cache, progress) {
+  const counted = { documents: 0, lists: 0 };
+  server.onCall(({ key = '' }) => {
+    counted[key.includes(':list:') ? 'lists' : 'documents'] += 1;
+    return undefined;
+  });
+  tally(await syncRecords(cache, views, [record(INSERTED - 1, undefined, placed(COUNT))]));
+  const results = [];
+  for (const { name, record, outcome, calls } of stories) {
+    progress(`momento: ${name}`);
+    /** @type {number[]} */
+    const documents = [];
+    /** @type {number[]} */
+    const lists = [];
+    for (const n of range(COUNT)) {
+      Object.assign(counted, { documents: 0, lists: 0 });
+      const { applied, stale } = tally(await syncRecords(cache, views, [record(n)]));
+      if (applied !== outcome.applied || stale !== outcome.stale) {
+        throw new Error(`${name}: ${applied} applied and ${stale} stale, not ${outcome.applied} and ${outcome.stale}`);
+      }
+      documents.push(counted.documents);
+      lists.push(counted.lists);
+    }
+    results.push({ name, documents, lists, calls });
+  }
+  server.onCall(undefined);
+  return results;
+}
+
+/** @param {string} list @param {number} n @param {number} keep @param {number} place @returns {import('../dist/mutation.js').Mutation} */
+function put(list, n, keep, place) {
+  const { items: _, creator: __, pk: ___, sk, ...summary } = order(n);
+  // As random as real ones are, and the same for the same n.
+  const digits = createHash('md5').update(String(n)).digest('hex');
+  const id = digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+  const score = Date.parse(summary.createdAt) + (Number.parseInt(digits.slice(0, 4), 16) % 1_000);
+  const json = JSON.stringify({ ...summary, id, createdAt: new Date(score).toISOString() });
+  const version = versionOf(LABEL, String(FIRST_NUMBER + BigInt(place)));
+  return { kind: 'member', type: 'put', list, member: JSON.stringify([`order#${id}`, sk]), score, keep, json, version };
+}
+
+/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache */
+async function callsABatch(server, cache) {
+  await cache.apply([put('batch', 0, 1_000, 1)]);
+  server.resetCounters();
+  await Promise.all(range(BATCH, 1).map((n) => cache.apply([put('batch', n, 1_000, 1 + n)])));
+  return server.calls();
+}
+
+/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {number} length @param {number} rounds */
+async function sizeOfAList(server, cache, length, rounds) {
+  const list = `of ${length}`;
+  await cache.apply(range(length).map((n) => put(list, n, length, 1 + n)));
+  /** @type {number[]} */
+  const updates = [];
+  /** @type {number[]} */
+  const pages = [];
+  server.resetCounters();
+  for (const round of range(rounds)) {
+    const started = performance.now();
+    await cache.apply([put(list, round, length, 1 + length + round)]);
+    updates.push(performance.now() - started);
+  }
+  for (const _ of range(rounds)) {
+    const started = performance.now();
+    const { members } = await cache.list(list, { limit: 10 });
+    pages.push(performance.now() - started);
+    if (members.length !== 10) throw new Error(`a page of 10 has ${members.length} members`);
+  }
+  const { SetIfHash, Get } = server.counters();
+  return {
+    length,
+    writtenKib: (SetIfHash?.bytesIn ?? 0) / rounds / KIB,
+    readKib: (Get?.bytesOut ?? 0) / rounds / KIB,
+    updateMs: spread(updates),
+    pageMs: spread(pages),
+  };
+}

@@ -1,0 +1,63 @@
+/** Where the API key is, or a server that asks for none. */
+export type MomentoAccess = MomentoSecret | ({ readonly kind: 'key' } & MomentoKey) | MomentoLocal;
+
+export interface MomentoSecret {
+  readonly kind: 'secret';
+  /** In Secrets Manager: name or ARN. It holds the key alone, or `{"apiKey": "…", "endpoint": "…"}`. */
+  readonly secretId: string;
+  /** For a secret without one. */
+  readonly endpoint?: string;
+}
+
+export interface MomentoLocal {
+  readonly kind: 'local';
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface MomentoKey {
+  readonly apiKey: string;
+  /** As `cell-4-us-west-2-1.prod.a.momentohq.com`. A key of the first version holds its own. */
+  readonly endpoint?: string;
+}
+
+/** A header can hold no more, and the SDK never answers a call with a key that holds other characters. */
+const KEY = /^[\x21-\x7e]+$/;
+const HOST = /^[\w.-]+(:\d+)?$/;
+const LOCAL = /^([\w.-]+):(\d{1,5})$/;
+
+type Given = Readonly<Record<string, string | undefined>>;
+
+/** Reads the variables MOMENTO_…; adds to `faults` what is wrong, and shows no key. */
+export function parseAccess(given: Given, faults: string[]): MomentoAccess | undefined {
+  const { MOMENTO_SECRET_ID: secretId, MOMENTO_API_KEY: apiKey, MOMENTO_ENDPOINT, MOMENTO_LOCAL: local } = given;
+  const chosen = ['MOMENTO_SECRET_ID', 'MOMENTO_API_KEY', 'MOMENTO_LOCAL'].filter((name) => given[name] !== undefined);
+  if (chosen.length === 0) {
+    faults.push('MOMENTO_SECRET_ID is absent: name the secret with the API key, or give MOMENTO_API_KEY, or MOMENTO_LOCAL=HOST:PORT');
+  }
+  if (chosen.length > 1) faults.push(`${chosen.join(' and ')} are given: leave all but one out`);
+  const endpoint = MOMENTO_ENDPOINT === undefined ? {} : { endpoint: MOMENTO_ENDPOINT.trim() };
+  if (secretId !== undefined) {
+    if (endpoint.endpoint !== undefined) faults.push(...endpointFaults(endpoint.endpoint));
+    return { kind: 'secret', secretId: secretId.trim(), ...endpoint };
+  }
+  if (apiKey !== undefined) {
+    const key = { apiKey: apiKey.trim(), ...endpoint };
+    faults.push(...keyFaults(key, 'MOMENTO_API_KEY'));
+    return { kind: 'key', ...key };
+  }
+  if (local === undefined) return undefined;
+  const [whole, host = '', port] = LOCAL.exec(local.trim()) ?? [];
+  if (whole === undefined) faults.push(`MOMENTO_LOCAL is "${local}": give HOST:PORT`);
+  return { kind: 'local', host, port: Number(port) };
+}
+
+/** `where` the key comes from. */
+export function keyFaults({ apiKey, endpoint }: MomentoKey, where: string): string[] {
+  const faults = KEY.test(apiKey) ? [] : [`${where} holds no API key: it is empty, or has blanks or characters beyond ASCII`];
+  return endpoint === undefined ? faults : [...faults, ...endpointFaults(endpoint)];
+}
+
+function endpointFaults(endpoint: string): string[] {
+  return HOST.test(endpoint) ? [] : ['the endpoint of Momento is no host name: give it as cell-4-us-west-2-1.prod.a.momentohq.com'];
+}

@@ -1,0 +1,105 @@
+import { type CacheClient, checkFound, type Lease, parseQuery } from '../cache.ts';
+import { CacheUnavailableError } from '../errors.ts';
+import { BoundedList } from './bounded-list.ts';
+import { applier } from './momento-apply.ts';
+import { cells } from './momento-cell.ts';
+import { connect, type MomentoConnectionOptions } from './momento-client.ts';
+import { deadlineIn } from './momento-deadline.ts';
+import { documentCodec, leaseDocument, lookup, settleDocument } from './momento-document.ts';
+import { type LimitOptions, limitsOf } from './momento-limits.ts';
+import { type ListSeen, leaseList, listCodec, settleList } from './momento-list.ts';
+import { memoOf } from './momento-memo.ts';
+import { store } from './momento-store.ts';
+
+export interface MomentoOptions extends MomentoConnectionOptions, LimitOptions {
+  /** Begins all keys: letters, digits, `-` and `_`. Nothing else may write keys that begin so. */
+  readonly namespace?: string;
+  /** For what was written or read last, bytes: a change at an address that is remembered takes one call. */
+  readonly memoBytes?: number;
+}
+
+interface MomentoLease extends Lease {
+  /** Of a document. */
+  readonly token?: string;
+  /** Of a list. */
+  readonly seen?: ListSeen;
+}
+
+const MEMO_BYTES = 16 * 1_048_576;
+
+/**
+ * Momento Cache. A document and a list are one value each, and a change of it is a conditional write: one call at an address that this
+ * client remembers, else two. Reads are Momento's ordinary ones, which may lag behind a write by some milliseconds.
+ *
+ * @throws ConfigurationError when the API key or the name of the cache is wrong: Momento is asked once.
+ */
+export async function momentoCache(options: MomentoOptions): Promise<CacheClient> {
+  const { namespace = 'millrace', memoBytes = MEMO_BYTES, deadlineMs = 5_000 } = options;
+  if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace "${namespace}": use letters, digits, "-" and "_"`);
+  const keys = { document: (key: string) => `${namespace}:doc:${key}`, list: (list: string) => `${namespace}:list:${list}` };
+  const limits = limitsOf(options);
+  const connection = await connect(options, `${namespace}:start`);
+  const stored = store(connection, options.cacheName);
+  const listCells = listCodec(limits.listBytes, limits.ttls);
+  const documents = cells(stored, documentCodec, memoOf(memoBytes / 2));
+  const lists = cells(stored, listCells, memoOf(memoBytes / 2));
+  const apply = applier(documents, lists, keys, limits, deadlineMs);
+  const running = new Set<Promise<unknown>>();
+  let closed = false;
+
+  /** Every call is over before the connection is closed. */
+  const run = async <Result>(call: () => Promise<Result>): Promise<Result> => {
+    if (closed) throw new CacheUnavailableError('the cache client was closed');
+    const promise = call();
+    running.add(promise);
+    try {
+      return await promise;
+    } finally {
+      running.delete(promise);
+    }
+  };
+  const inTime = () => deadlineIn(deadlineMs);
+
+  return {
+    apply: (mutations) => run(() => apply(mutations)),
+    get: (key) => run(async () => lookup(await stored.get(keys.document(key), inTime()))),
+    getMany: (names) =>
+      run(async () => {
+        if (names.length === 0) return [];
+        const found = await stored.getMany(names.map(keys.document), inTime());
+        return found.map(lookup);
+      }),
+    list: (name, query) =>
+      run(async () => {
+        parseQuery(query);
+        const bytes = await stored.get(keys.list(name), inTime());
+        const list = (bytes && listCells.decode(bytes)?.state.list) ?? new BoundedList();
+        return list.page(query);
+      }),
+    lease: (target) =>
+      run(async (): Promise<MomentoLease> => {
+        if (target.kind === 'list') return { target, seen: await lists.update(keys.list(target.list), inTime(), leaseList()) };
+        return { target, token: await documents.update(keys.document(target.key), inTime(), leaseDocument()) };
+      }),
+    settle: (lease: MomentoLease, found) =>
+      run(async () => {
+        checkFound(lease, found);
+        const { target, token, seen } = lease;
+        let settled = false;
+        if (target.kind === 'list' && found.kind === 'list' && seen) {
+          const tooLarge = (json: string) => limits.member(json) !== undefined;
+          settled = await lists.update(keys.list(target.list), inTime(), settleList(seen, found, target.keep, tooLarge));
+        } else if (target.kind === 'document' && found.kind === 'document' && token !== undefined) {
+          const key = keys.document(target.key);
+          const fits = found.json === undefined || limits.document(key, found.json) === undefined;
+          settled = fits && (await documents.update(key, inTime(), settleDocument(token, found.json, limits.ttls)));
+        }
+        return settled ? 'settled' : 'lost';
+      }),
+    async close() {
+      closed = true;
+      await Promise.allSettled(running);
+      connection.close();
+    },
+  };
+}
