@@ -1,7 +1,8 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { Cluster, Redis, type RedisOptions } from 'iovalkey';
+import { AbstractConnector, Cluster, Redis, type RedisOptions } from 'iovalkey';
 import { CacheUnavailableError } from '../errors.ts';
 import { parseCacheUrl } from './cache-url.ts';
+import type { Login } from './valkey-login.ts';
 import { APPLY, LEASE_DOCUMENT, LEASE_LIST, PAGE, SETTLE_DOCUMENT, SETTLE_LIST } from './valkey-scripts.ts';
 
 export interface ConnectionOptions {
@@ -9,6 +10,8 @@ export interface ConnectionOptions {
   readonly url: string;
   /** For `valkeys://`: what `node:tls` takes, a private certificate authority say (`{ ca }`). */
   readonly tls?: TlsOptions;
+  /** Instead of user and password in the URL: passwords that expire, ElastiCache's IAM tokens say (`elastiCacheLogin`). */
+  readonly login?: Login;
   /** The server is a cluster, and `url` one of its nodes or its configuration endpoint. */
   readonly cluster?: boolean;
   /** ms */
@@ -56,6 +59,7 @@ export function connect(options: ConnectionOptions): Connection {
     ...(username && { username }),
     ...(password && { password }),
     ...(tls && { tls: options.tls ?? {} }),
+    ...options.login?.options(AbstractConnector),
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
     // A connection that was dropped without a word (a frozen function, a firewall) is given up, not waited for.
@@ -88,6 +92,7 @@ export function connect(options: ConnectionOptions): Connection {
 
   return {
     async call(send) {
+      options.login?.renew(() => ('nodes' in client ? client.nodes() : [client]));
       let timer: NodeJS.Timeout | undefined;
       const deadline = new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(new Error(`no answer in ${deadlineMs} ms`)), deadlineMs);
