@@ -1,5 +1,6 @@
 import type { CacheClient } from './cache.ts';
 import type { Config } from './config.ts';
+import type { LetterStore } from './letter-store.ts';
 import type { View } from './view.ts';
 import { views as shopViews } from './views/index.ts';
 
@@ -10,7 +11,23 @@ export async function openCache(config: Config): Promise<CacheClient> {
   switch (config.backend) {
     case 'memory':
       return (await import('./caches/memory.ts')).memoryCache(config);
-    case 'valkey':
-      return (await import('./caches/valkey.ts')).valkeyCache(config);
+    case 'valkey': {
+      const login = config.iam && (await import('./caches/valkey-iam.ts')).elastiCacheLogin(config.iam);
+      return (await import('./caches/valkey.ts')).valkeyCache({ ...config, ...(login && { login }) });
+    }
+    case 'momento':
+      return (await import('./caches/momento.ts')).momentoCache(config);
+  }
+}
+
+/** Loads the code of the chosen store only. `undefined`: none is chosen. */
+export async function openLetters({ letters }: Config): Promise<LetterStore | undefined> {
+  switch (letters?.kind) {
+    case 's3':
+      return (await import('./letters/s3.ts')).s3Store(letters);
+    case 'folder':
+      return (await import('./letters/folder.ts')).folderStore(letters.path);
+    case undefined:
+      return undefined;
   }
 }

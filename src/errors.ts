@@ -3,6 +3,11 @@ export class MalformedRecordError extends Error {
   override readonly name = 'MalformedRecordError';
 }
 
+/** A text that is no dead letter, or a dead letter without its records. */
+export class MalformedLetterError extends Error {
+  override readonly name = 'MalformedLetterError';
+}
+
 /** A view's projection threw, or gave entries that no cache can hold. */
 export class ViewError extends Error {
   override readonly name = 'ViewError';

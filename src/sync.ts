@@ -9,20 +9,33 @@ export interface SyncInput<Record> {
   /** Pure: a throw is poison. */
   decode(record: Record, index: number): Change;
   readonly views: readonly View[];
-  readonly cache: CacheClient;
+  readonly cache: Pick<CacheClient, 'apply'>;
   /** Puts a record in a safe place before it is reported as done. A throw means that it is not safe: the record is retried. */
   setAside(letter: Letter<Record>): Promise<void>;
+  /**
+   * Asked once a batch, when all of it was decoded and projected, and before any of it is set aside. An error: poison is not set aside, its
+   * records are `failed` with that error.
+   */
+  objection?(planned: Planned<Record>): Error | undefined;
   /** Once aborted, no further record is begun; those that were not are `failed`. */
   readonly signal?: AbortSignal;
 }
 
-/** A record that, or a part of which, will never be applied, with the reason. */
+/** A record that, or a part of which, will never be applied, with all the reasons. */
 export interface Letter<Record> {
   readonly record: Record;
   readonly index: number;
   /** Absent when the record could not be decoded. */
   readonly change?: Change;
-  readonly cause: Cause;
+  /** One or more. */
+  readonly causes: readonly Cause[];
+}
+
+/** What the pure stages made of a batch. A record that is no view's business is neither. */
+export interface Planned<Record> {
+  /** Records that were decoded, and that all views projected which they concern. */
+  readonly sound: number;
+  readonly poison: readonly Letter<Record>[];
 }
 
 /** Where a record failed for good. `rejected`: the cache will never take the value. */
@@ -44,7 +57,7 @@ export interface RecordReport {
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
-  /** Why parts of the record, or all of it, were set aside. */
+  /** Why parts of the record, or all of it, are set aside. */
   readonly causes: readonly Cause[];
   /** Why it failed. */
   readonly error?: Error;
@@ -55,23 +68,33 @@ const RECORDS_A_TURN = 64;
 
 /**
  * Applies records to the cache: those of one item in order, items concurrently. An item stops at its first failed record, for its later
- * ones must not overtake it. Failures are told apart by stage: pure code that throws will always throw (the record, or the view's part of it, is
- * set aside and the rest goes on); an effect that throws may work next time (the record is `failed`). Never throws.
+ * ones must not overtake it; a record that cannot be decoded is of no known item and holds back none, which versions keep harmless. Failures
+ * are told apart by stage: pure code that throws will always throw (the record, or the view's part of it, is set aside and the rest goes on);
+ * an effect that throws may work next time (the record is `failed`). Never throws.
  */
 export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
   const reports: RecordReport[] = new Array(input.records.length);
   /** What becomes of the latest record of each item. */
   const chains = new Map<string, Promise<RecordReport>>();
+  const poison: Letter<Record>[] = [];
+  let sound = 0;
+  let judge = (_: Error | undefined): void => {};
+  const objection = new Promise<Error | undefined>((resolve) => {
+    judge = resolve;
+  });
   for (const [index, record] of input.records.entries()) {
-    const decoded = decode(input, record, index);
-    const item = 'change' in decoded ? `${decoded.change.table} ${decoded.change.item}` : `undecoded ${index}`;
+    const planned = plan(input, record, index);
+    const { change, mutations, causes } = planned;
+    if (causes.length > 0) poison.push({ record, index, change, causes });
+    else if (mutations.length > 0) sound += 1;
+    const item = change ? `${change.table} ${change.item}` : `undecoded ${index}`;
     const apply = async (): Promise<RecordReport> => {
-      const report = await applyRecord(input, record, index, decoded);
+      const report = await applyRecord(input, record, index, planned, objection);
       reports[index] = report;
       return report;
     };
     const giveUp = (): RecordReport => {
-      const report = failed(decoded, new Error('an earlier record of this item failed'));
+      const report = failed(change, new Error('an earlier record of this item failed'));
       reports[index] = report;
       return report;
     };
@@ -79,53 +102,76 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
     chains.set(item, previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply());
     if (index % RECORDS_A_TURN === RECORDS_A_TURN - 1) await new Promise(setImmediate);
   }
+  judge(poison.length > 0 || sound > 0 ? objectionOf(input, { sound, poison }) : undefined);
   await Promise.all(chains.values());
   return { records: reports };
 }
 
-type Decoded = { readonly change: Change } | { readonly error: Error };
+/** What the pure stages made of a record. */
+interface PlannedRecord {
+  readonly change?: Change;
+  readonly mutations: readonly Mutation[];
+  readonly causes: readonly Cause[];
+}
 
-function decode<Record>(input: SyncInput<Record>, record: Record, index: number): Decoded {
+function plan<Record>(input: SyncInput<Record>, record: Record, index: number): PlannedRecord {
+  let change: Change;
   try {
-    return { change: input.decode(record, index) };
+    change = input.decode(record, index);
   } catch (error) {
-    return { error: asError(error) };
+    return { mutations: [], causes: [{ stage: 'decode', error: asError(error) }] };
+  }
+  // Projecting takes most of the time, and what there is no time left for is not begun.
+  if (input.signal?.aborted) return { change, mutations: [], causes: [] };
+  const { mutations, poison } = planOf(input.views, change);
+  return { change, mutations, causes: poison.map(viewCause) };
+}
+
+function objectionOf<Record>(input: SyncInput<Record>, planned: Planned<Record>): Error | undefined {
+  try {
+    return input.objection?.(planned);
+  } catch (error) {
+    return asError(error);
   }
 }
 
-async function applyRecord<Record>(input: SyncInput<Record>, record: Record, index: number, decoded: Decoded): Promise<RecordReport> {
-  if (input.signal?.aborted) return failed(decoded, new Error('out of time before this record was begun'));
-  const change = 'change' in decoded ? decoded.change : undefined;
-  const causes: Cause[] = [];
+async function applyRecord<Record>(
+  input: SyncInput<Record>,
+  record: Record,
+  index: number,
+  { change, mutations, causes: poison }: PlannedRecord,
+  objection: Promise<Error | undefined>,
+): Promise<RecordReport> {
+  if (input.signal?.aborted) return failed(change, new Error('out of time before this record was begun'));
+  const causes = [...poison];
   let [applied, stale, rejected] = [0, 0, 0];
   try {
-    if ('error' in decoded) causes.push({ stage: 'decode', error: decoded.error });
-    else {
-      const { mutations, poison } = planOf(input.views, decoded.change);
-      causes.push(...poison.map(viewCause));
-      const outcomes = mutations.length > 0 ? await input.cache.apply(mutations) : [];
-      if (outcomes.length !== mutations.length) {
-        throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
-      }
-      for (let i = 0; i < outcomes.length; i += 1) {
-        const [outcome, mutation] = [outcomes[i] as Outcome, mutations[i] as Mutation];
-        switch (outcome.type) {
-          case 'applied':
-            applied += 1;
-            break;
-          case 'stale':
-            stale += 1;
-            break;
-          case 'rejected': {
-            rejected += 1;
-            const address = mutation.kind === 'document' ? mutation.key : mutation.list;
-            causes.push({ stage: 'rejected', address, error: new Error(outcome.reason) });
-            break;
-          }
+    const outcomes = mutations.length > 0 ? await input.cache.apply(mutations) : [];
+    if (outcomes.length !== mutations.length) {
+      throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
+    }
+    for (let i = 0; i < outcomes.length; i += 1) {
+      const [outcome, mutation] = [outcomes[i] as Outcome, mutations[i] as Mutation];
+      switch (outcome.type) {
+        case 'applied':
+          applied += 1;
+          break;
+        case 'stale':
+          stale += 1;
+          break;
+        case 'rejected': {
+          rejected += 1;
+          const address = mutation.kind === 'document' ? mutation.key : mutation.list;
+          causes.push({ stage: 'rejected', address, error: new Error(outcome.reason) });
+          break;
         }
       }
     }
-    for (const cause of causes) await input.setAside({ record, index, change, cause });
+    if (poison.length > 0) {
+      const error = await objection;
+      if (error) throw error;
+    }
+    if (causes.length > 0) await input.setAside({ record, index, change, causes });
     return { change, status: 'done', applied, stale, rejected, causes };
   } catch (error) {
     return { change, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
@@ -136,8 +182,7 @@ function viewCause({ view, error }: Poison): Cause {
   return { stage: 'view', view, error };
 }
 
-function failed(decoded: Decoded, error: Error): RecordReport {
-  const change = 'change' in decoded ? decoded.change : undefined;
+function failed(change: Change | undefined, error: Error): RecordReport {
   return { change, status: 'failed', applied: 0, stale: 0, rejected: 0, causes: [], error };
 }
 

@@ -8,12 +8,12 @@ import {
   UpdateItemCommand,
   UpdateTableCommand,
 } from '@aws-sdk/client-dynamodb';
-import type { _Record } from '@aws-sdk/client-dynamodb-streams';
 import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheClient, FoundMember } from '../src/cache.ts';
 import { itemOf } from '../src/change.ts';
 import { streamHandler } from '../src/handlers/stream-handler.ts';
+import { eventRecord } from '../src/sources/mapping/index.ts';
 import { decodeRecord, type StreamRecord } from '../src/sources/stream.ts';
 import { keyOf, type View } from '../src/view.ts';
 import { views as shopViews } from '../src/views/index.ts';
@@ -136,22 +136,9 @@ class Shop {
   }
 }
 
-/** The event that Lambda makes of a record: seconds for dates, the stream's ARN in each record, and all of it JSON. */
-function eventOf(record: _Record, streamArn: string): StreamRecord {
-  const { ApproximateCreationDateTime: at, ...dynamodb } = record.dynamodb ?? {};
-  const seconds = at && at.getTime() / 1_000;
-  const event = { ...record, eventSourceARN: streamArn, dynamodb: { ...dynamodb, ApproximateCreationDateTime: seconds } };
-  return JSON.parse(JSON.stringify(event, (_, value) => (isBytes(value) ? Buffer.from(value).toString('base64') : value)));
-}
-
-/** `JSON.stringify` shows a Uint8Array as it is to the replacer. */
-function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array;
-}
-
 async function eventsOf(reader: StreamReader, streamArn: string): Promise<StreamRecord[]> {
   return (await reader.readNew()).map((record, i) => {
-    const event = eventOf(record, streamArn);
+    const event = eventRecord(record, streamArn);
     // Whichever way a record comes, it says the same.
     expect(decodeRecord(record, i, streamArn)).toEqual(decodeRecord(event, i));
     return event;

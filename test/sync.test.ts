@@ -5,7 +5,7 @@ import { type MemoryOptions, memoryCache } from '../src/caches/memory.ts';
 import { type Change, itemOf } from '../src/change.ts';
 import { CacheUnavailableError, MalformedRecordError } from '../src/errors.ts';
 import type { Mutation, Outcome } from '../src/mutation.ts';
-import { type Letter, type Report, type SyncInput, sync } from '../src/sync.ts';
+import { type Letter, type Planned, type Report, type SyncInput, sync } from '../src/sync.ts';
 import { versionOf } from '../src/version.ts';
 import { documentView, entity, listView } from '../src/view.ts';
 
@@ -267,10 +267,10 @@ describe('poison', () => {
       record: rows[1],
       index: 1,
       change: undefined,
-      cause: { stage: 'decode', error: expect.any(MalformedRecordError) },
+      causes: [{ stage: 'decode', error: expect.any(MalformedRecordError) }],
     });
-    expect(second).toMatchObject({ record: rows[2], index: 2, change: { item: '["a"]' }, cause: { stage: 'view', view: 'moody' } });
-    expect(report.records[2]?.causes).toEqual([second?.cause]);
+    expect(second).toMatchObject({ record: rows[2], index: 2, change: { item: '["a"]' }, causes: [{ stage: 'view', view: 'moody' }] });
+    expect(report.records[2]?.causes).toEqual(second?.causes);
     expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual(['four', 'four']);
   });
 
@@ -314,6 +314,22 @@ describe('poison', () => {
     expect(letters).toEqual([]);
   });
 
+  it('is set aside once a record, with the causes of all its views and of what the cache rejected', async () => {
+    const cache = memoryCache({ maxValueBytes: 16 });
+    const grim = documentView({ ...moody, name: 'grim' });
+    const wide = documentView({ ...plain, name: 'wide', project: ({ pk }) => [{ key: pk, value: 'far too large a value' }] });
+    const { letters } = await run([{ item: 'a', n: 1, value: CURSED }], cache, { views: [moody, plain, grim, wide] });
+    expect(letters).toMatchObject([
+      {
+        causes: [
+          { stage: 'view', view: 'moody' },
+          { stage: 'view', view: 'grim' },
+          { stage: 'rejected', address: 'wide@1:a' },
+        ],
+      },
+    ]);
+  });
+
   it.each<[string, SyncInput<Row>['setAside']]>([
     ['throws', () => Promise.reject(new Error('the queue is full'))],
     [
@@ -332,6 +348,88 @@ describe('poison', () => {
   });
 });
 
+describe('an objection to poison', () => {
+  const bad = { item: 'b', n: 1, value: MALFORMED };
+  const cursed = { item: 'a', n: 2, value: CURSED };
+  const good = { item: 'c', n: 3, value: 'three' };
+  const objecting = (planned: Planned<Row>[]) => ({
+    views: [plain, moody],
+    objection: (batch: Planned<Row>) => {
+      planned.push(batch);
+      return new Error('not these');
+    },
+  });
+
+  it('is asked for once a batch, with what the whole of it is, before anything is set aside', async () => {
+    const planned: Planned<Row>[] = [];
+    const steps: string[] = [];
+    const many = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: i, value: 'x' }));
+    await run([bad, cursed, ...many, good], memoryCache(), {
+      ...objecting(planned),
+      objection(batch) {
+        planned.push(batch);
+        steps.push('asked');
+        return undefined;
+      },
+      async setAside({ index }) {
+        steps.push(`set aside ${index}`);
+      },
+    });
+    expect(planned).toMatchObject([
+      {
+        sound: 201,
+        poison: [
+          { record: bad, index: 0, causes: [{ stage: 'decode' }] },
+          { record: cursed, index: 1, causes: [{ stage: 'view' }] },
+        ],
+      },
+    ]);
+    expect([steps[0], ...steps.slice(1).sort()]).toEqual(['asked', 'set aside 0', 'set aside 1']);
+  });
+
+  it('fails poison and what follows it of its item; nothing is set aside, and sound records are applied', async () => {
+    const cache = memoryCache();
+    const later = { item: 'a', n: 4, value: 'four' };
+    const { report, letters } = await run([bad, cursed, good, later], cache, objecting([]));
+    expect(statuses(report)).toEqual(['failed', 'failed', 'done', 'failed']);
+    expect(report.records[0]?.error?.message).toBe('not these');
+    expect(letters).toEqual([]);
+    expect(await readBack(cache, 'c')).toBe('three');
+  });
+
+  it('does not touch what the cache rejects: that is no poison', async () => {
+    const planned: Planned<Row>[] = [];
+    const large = { item: 'a', n: 1, value: 'far too large a value' };
+    const { report, letters } = await run([large], memoryCache({ maxValueBytes: 16 }), objecting(planned));
+    expect(planned).toEqual([{ sound: 1, poison: [] }]);
+    expect([statuses(report), letters.length]).toEqual([['done'], 1]);
+  });
+
+  it('counts a record as sound though the cache gave no answer, and not at all if it is no view’s business', async () => {
+    const planned: Planned<Row>[] = [];
+    await run(
+      [cursed, good],
+      faulty(() => Promise.reject(new CacheUnavailableError('no answer'))),
+      objecting(planned),
+    );
+    await run([cursed, good], memoryCache(), { ...objecting(planned), views: [] });
+    await run([bad], memoryCache(), { ...objecting(planned), views: [] });
+    expect(planned.map(({ sound, poison }) => [sound, poison.length])).toEqual([
+      [1, 1],
+      [0, 1],
+    ]);
+  });
+
+  it('that throws is one', async () => {
+    const { report, letters } = await run([bad], memoryCache(), {
+      objection() {
+        throw new Error('no judgement');
+      },
+    });
+    expect([statuses(report), report.records[0]?.error?.message, letters.length]).toEqual([['failed'], 'no judgement', 0]);
+  });
+});
+
 describe('a value that the cache will never take', () => {
   it('is set aside with its address, and the value from before is not served', async () => {
     const cache = memoryCache({ maxValueBytes: 16 });
@@ -342,11 +440,15 @@ describe('a value that the cache will never take', () => {
     ];
     const { report, letters } = await run(rows, cache, { views: [plain, listed] });
     expect(report.records[1]).toMatchObject({ status: 'done', applied: 0, rejected: 2 });
-    expect(letters.map(({ index, cause }) => [index, cause.stage, cause.stage === 'rejected' && cause.address])).toEqual([
-      [1, 'rejected', 'plain@1:a'],
-      [1, 'rejected', 'listed@1:all'],
+    expect(letters).toMatchObject([
+      {
+        index: 1,
+        causes: [
+          { stage: 'rejected', address: 'plain@1:a', error: { message: expect.stringContaining('23 bytes is over the limit of 16') } },
+          { stage: 'rejected', address: 'listed@1:all' },
+        ],
+      },
     ]);
-    expect(letters[0]?.cause.error.message).toMatch(/23 bytes is over the limit of 16/);
     expect(await readBack(cache, 'a')).toBe('miss');
     expect((await cache.list('listed@1:all', { limit: 10 })).members).toEqual([]);
   });

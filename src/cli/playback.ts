@@ -68,6 +68,10 @@ export function playback(cache: CacheClient, logger: StreamHandlerOptions['logge
     views,
     cache: watched,
     logger,
+    // Whoever replays a file wants to see its faults, all of them, and at once.
+    retries: { forMs: 0 },
+    poisonRunLimit: 0,
+    retention: false,
     onReport(report) {
       last = report;
     },

@@ -1,34 +1,48 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { CacheClient } from '../cache.ts';
+import { CacheUnavailableError } from '../errors.ts';
+import type { LetterStore } from '../letter-store.ts';
+import { letterName, letterText } from '../letters/letter.ts';
+import { poisonRun } from '../poison-run.ts';
+import { type RetentionOptions, retentionWatch } from '../retention.ts';
+import { type RetryOptions, retry } from '../retry.ts';
 import { decodeRecord, type StreamEvent, type StreamRecord } from '../sources/stream.ts';
-import { type Letter, type RecordReport, type Report, sync } from '../sync.ts';
+import { type Letter, type Report, sync } from '../sync.ts';
 import type { View } from '../view.ts';
+import { type BatchCounts, type BatchFacts, factsOf, timesOf } from './batch-facts.ts';
+import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, shownCause } from './batch-log.ts';
+
+export type { StructuredLogger };
 
 export interface StreamHandlerOptions {
   readonly views: readonly View[];
   readonly cache: CacheClient;
-  /** A durable place for records that will never be applied. Called besides logging them; a throw makes the record be retried. */
+  /**
+   * Where dead letters go: a record that will never be applied is put there, whole, before it is reported as done. If that fails, the record
+   * is retried. Without a store such records are only logged.
+   */
+  readonly letters?: LetterStore;
+  /** Another place for records that will never be applied. Called besides; a throw makes the record be retried. */
   readonly setAside?: (letter: Letter<StreamRecord>) => Promise<void>;
   /** Powertools' logger unless told otherwise. */
   readonly logger?: StructuredLogger;
   /** Told what became of each batch, after it was logged. */
   readonly onReport?: (report: Report) => void;
+  /** Told the figures of each batch. */
+  readonly metrics?: (facts: BatchFacts) => void;
   /**
-   * In the last so many ms of the function's time no further record is begun; the stream delivers it again. Keep it above the time that a
-   * call of the cache may take; 5,500 unless told otherwise, for a deadline of 5 s. However short the time, the first records of a batch
-   * are begun, so that it gets on.
+   * In the last so many ms of the function's time no further record is begun, and no call is repeated; the stream delivers again. Keep it above
+   * the time that a call of the cache may take; 5,500 unless told otherwise, for a deadline of 5 s. However short the time, the first records
+   * of a batch are begun, so that it gets on.
    */
   readonly marginMs?: number;
+  /** How the cache and the store are called again. `forMs`: for how long, where the context tells of no time limit; 2,000 unless told otherwise. */
+  readonly retries?: Pick<RetryOptions, 'baseMs' | 'capMs' | 'sleep' | 'random'> & { readonly forMs?: number };
+  /** So many records that cannot be decoded or projected are set aside in a row; see `poisonRun`. 10 unless told otherwise; 0: no limit. */
+  readonly poisonRunLimit?: number;
+  /** When records that wait are worth a warning. `false`: never, for events that were saved. */
+  readonly retention?: RetentionOptions | false;
 }
-
-/** A logger that takes a message and fields. */
-export interface StructuredLogger {
-  info(message: string, fields: LogFields): void;
-  warn(message: string, fields: LogFields): void;
-  error(message: string, fields: LogFields): void;
-}
-
-type LogFields = { readonly [name: string]: unknown };
 
 /** What Lambda's `ReportBatchItemFailures` reads: the lowest failed sequence number is the checkpoint; an empty list is success. */
 export interface StreamAnswer {
@@ -38,6 +52,9 @@ export interface StreamAnswer {
 /** The part of Lambda's context that is used. */
 export interface InvocationContext {
   getRemainingTimeInMillis?(): number;
+  readonly awsRequestId?: string;
+  readonly invokedFunctionArn?: string;
+  readonly functionName?: string;
 }
 
 /**
@@ -47,71 +64,100 @@ export interface InvocationContext {
  * retries the whole batch.
  */
 export function streamHandler(options: StreamHandlerOptions): (event: StreamEvent, context?: InvocationContext) => Promise<StreamAnswer> {
-  const { views, cache, logger = new Logger(), marginMs = 5_500 } = options;
-  const setAside = async (letter: Letter<StreamRecord>): Promise<void> => {
-    await options.setAside?.(letter);
-    logger.error('record set aside', aside(letter));
-  };
+  const { views, cache, letters, logger = new Logger(), marginMs = 5_500, retries = {}, poisonRunLimit = 10 } = options;
+  const run = poisonRun(poisonRunLimit);
+  const retention = options.retention === false ? undefined : retentionWatch(options.retention);
+
   return async (event, context) => {
     if (!Array.isArray(event?.Records))
       throw new TypeError('the event has no Records: this function takes the events of a DynamoDB stream');
+    const { Records: records } = event;
     const started = Date.now();
     const remaining = context?.getRemainingTimeInMillis?.();
-    const signal = remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs)));
+    const counts: BatchCounts = { parked: 0, retries: 0, withheld: 0, cacheMs: [] };
+
+    const repeatedly = <T>(call: () => Promise<T>, isTransient?: RetryOptions['isTransient']): Promise<T> => {
+      const { forMs = 2_000, ...how } = retries;
+      const begun = performance.now();
+      return retry(call, {
+        ...how,
+        isTransient,
+        remainingMs: () =>
+          context?.getRemainingTimeInMillis ? context.getRemainingTimeInMillis() - marginMs : begun + forMs - performance.now(),
+        onRetry() {
+          counts.retries += 1;
+        },
+      });
+    };
     const report = await sync({
-      records: event.Records,
+      records,
       decode: (record, index) => decodeRecord(record, index),
       views,
-      cache,
-      setAside,
-      signal,
+      cache: {
+        apply: (mutations) =>
+          repeatedly(async () => {
+            const asked = performance.now();
+            try {
+              return await cache.apply(mutations);
+            } finally {
+              counts.cacheMs.push(performance.now() - asked);
+            }
+          }, isUnavailable),
+      },
+      async setAside(letter) {
+        const name = letters && letterName(letter.record);
+        if (letters && name) {
+          const text = letterText({ ...contentOf(letter), requestId: context?.awsRequestId, functionArn: context?.invokedFunctionArn });
+          await repeatedly(() => letters.put(name, text));
+          counts.parked += 1;
+        }
+        await options.setAside?.(letter);
+        logger.error('record set aside', setAsideLine(letter, name));
+      },
+      objection({ sound, poison }) {
+        if (sound > 0) run.end();
+        if (sound > 0 || run.admits(poison.map(({ record }) => letterName(record)))) return undefined;
+        counts.withheld = poison.length;
+        const [first] = poison;
+        logger.error('poison is not set aside', {
+          answer:
+            'nothing else comes, so it may be this code: roll it back or mend it, and the stream delivers again; if the records are bad, raise POISON_RUN_LIMIT (0: no limit)',
+          poison: poison.length,
+          poisonRunLimit,
+          causes: first?.causes.map(shownCause),
+          sequenceNumber: first?.record?.dynamodb?.SequenceNumber,
+        });
+        return new Error(`there is nothing but poison, and more than ${poisonRunLimit} records of it in a row`);
+      },
+      signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
     });
-    const line = { ...summaryOf(report, started), milliseconds: Date.now() - started };
+
+    const now = Date.now();
+    const times = timesOf(records);
+    const headroom = times && retention?.see({ stream: String(records[0]?.eventSourceARN), ...times, now });
+    const facts = factsOf(report, counts, { now, headroom, functionName: context?.functionName });
+    const line = batchLine(facts, times, started, now);
     const failure = report.records.find(({ status }) => status === 'failed');
     if (failure?.error) logger.warn('batch failed in part', { ...line, error: failure.error });
     else logger.info('batch', line);
+    if (headroom?.changed) logHeadroom(logger, headroom, records);
+    try {
+      options.metrics?.(facts);
+    } catch (error) {
+      logger.warn('the metrics of a batch are missing', { error });
+    }
     options.onReport?.(report);
-    return answerOf(event.Records, report);
+    return answerOf(records, report);
   };
 }
 
-/** Keys tell which item it is; its values stay out of logs, and so does what a view threw, for that may quote some. */
-function aside({ record, index, change, cause }: Letter<StreamRecord>): LogFields {
-  const { stage, error } = cause;
-  const thrown = error.cause instanceof Error ? error.cause : error;
-  return {
-    stage,
-    view: stage === 'decode' ? undefined : stage === 'view' ? cause.view : cause.address.split(':', 1)[0],
-    error: { name: error.name, message: error.message, location: locationOf(thrown) },
-    keys: change?.keys,
-    sequenceNumber: record?.dynamodb?.SequenceNumber,
-    eventId: record?.eventID,
-    index,
-  };
+function isUnavailable(error: unknown): boolean {
+  return error instanceof CacheUnavailableError;
 }
 
-/** The first frame of the stack: what stands before the frames is the message, which may quote values. */
-function locationOf({ stack, message }: Error): string | undefined {
-  if (typeof stack !== 'string' || typeof message !== 'string') return undefined;
-  const frames = stack.slice(stack.indexOf(message) + message.length);
-  return frames
-    .split('\n')
-    .find((line) => /^\s+at /.test(line))
-    ?.trim();
-}
-
-function summaryOf({ records }: Report, now: number) {
-  const sum = (count: (record: RecordReport) => number): number => records.reduce((total, record) => total + count(record), 0);
-  const newest = records.reduce((at, { change }) => Math.max(at, change?.at ?? 0), 0);
-  return {
-    records: records.length,
-    applied: sum(({ applied }) => applied),
-    stale: sum(({ stale }) => stale),
-    rejected: sum(({ rejected }) => rejected),
-    poison: sum(({ causes }) => causes.filter(({ stage }) => stage !== 'rejected').length),
-    failed: sum(({ status }) => (status === 'failed' ? 1 : 0)),
-    newestAgeMs: newest === 0 ? undefined : now - newest,
-  };
+function contentOf({ record, causes }: Letter<StreamRecord>) {
+  const condition = causes.every(({ stage }) => stage === 'rejected') ? 'Rejected' : 'Poison';
+  return { records: [record], condition, at: new Date(), causes: causes.map(shownCause) };
 }
 
 function answerOf(records: readonly StreamRecord[], report: Report): StreamAnswer {

@@ -1,4 +1,4 @@
-import { openCache, views } from '../app.ts';
+import { openCache, openLetters, views } from '../app.ts';
 import { parseConfig } from '../config.ts';
 import { streamHandler } from './stream-handler.ts';
 
@@ -7,6 +7,10 @@ const config = parseConfig();
 export const handler = streamHandler({
   views,
   cache: await openCache(config),
+  letters: await openLetters(config),
+  metrics: config.metrics ? (await import('./emf.ts')).emfMetrics() : undefined,
   // A call of the cache that is begun must be able to end, so that its outcome is reported.
   marginMs: config.deadlineMs + 500,
+  poisonRunLimit: config.poisonRunLimit,
+  retention: { warnMs: config.retentionWarningMs },
 });

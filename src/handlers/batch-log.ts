@@ -1,0 +1,85 @@
+import type { Headroom } from '../retention.ts';
+import type { StreamRecord } from '../sources/stream.ts';
+import type { Cause, Letter } from '../sync.ts';
+import type { BatchFacts } from './batch-facts.ts';
+
+/** A logger that takes a message and fields. */
+export interface StructuredLogger {
+  info(message: string, fields: LogFields): void;
+  warn(message: string, fields: LogFields): void;
+  error(message: string, fields: LogFields): void;
+}
+
+type LogFields = { readonly [name: string]: unknown };
+
+/** The line on a record that was set aside. Keys tell which item it is; its values stay out, and so does what a view threw, for that may quote some. */
+export function setAsideLine({ record, index, change, causes }: Letter<StreamRecord>, letter: string | undefined): LogFields {
+  return {
+    causes: causes.map((cause) => ({ ...shownCause(cause), location: locationOf(cause.error) })),
+    keys: change?.keys,
+    sequenceNumber: record?.dynamodb?.SequenceNumber,
+    eventId: record?.eventID,
+    index,
+    letter,
+  };
+}
+
+/** A cause without the values of its item. An address may hold one: of that, only what it begins with is shown, which is the view. */
+export function shownCause(cause: Cause) {
+  const { stage, error } = cause;
+  const view = stage === 'decode' ? undefined : stage === 'view' ? cause.view : cause.address.split(':', 1)[0];
+  return { stage, view, error: { name: error.name, message: error.message } };
+}
+
+/** The first frame of the stack: what stands before the frames is the message, which may quote values. */
+function locationOf(error: Error): string | undefined {
+  const { stack, message } = error.cause instanceof Error ? error.cause : error;
+  if (typeof stack !== 'string' || typeof message !== 'string') return undefined;
+  const frames = stack.slice(stack.indexOf(message) + message.length);
+  return frames
+    .split('\n')
+    .find((line) => /^\s+at /.test(line))
+    ?.trim();
+}
+
+/** The line on the whole batch. */
+export function batchLine(facts: BatchFacts, times: { readonly newest: number } | undefined, started: number, now: number): LogFields {
+  const { records, applied, stale, rejected, poison, parked, retries, failed, headroom } = facts;
+  return {
+    records,
+    applied,
+    stale,
+    rejected,
+    poison,
+    parked,
+    retries,
+    failed,
+    newestAgeMs: times && started - times.newest,
+    oldestAgeMs: headroom?.oldestAgeMs,
+    milliseconds: now - started,
+  };
+}
+
+/** The line on records that wait for so long that the stream may trim them unread, once a change of state. */
+export function logHeadroom(logger: StructuredLogger, headroom: Headroom, records: readonly StreamRecord[]): void {
+  const { state, span, oldestAgeMs, headroomMs } = headroom;
+  const place = {
+    stream: records[0]?.eventSourceARN,
+    shard: 'unknown: a function is not told',
+    sequenceNumber: records[0]?.dynamodb?.SequenceNumber,
+    oldestAgeMs,
+    headroomMs,
+  };
+  if (state === 'late') {
+    logger.warn('records wait for long', { answer: 'see what holds them up: the stream trims them 24 hours after the write', ...place });
+  }
+  if (state === 'lost') {
+    logger.error('records may be lost', {
+      answer:
+        'what was written between from and to may have left the stream unread: resync the table (a mapping that begins at TRIM_HORIZON says so once, too)',
+      from: span?.from === undefined ? 'unknown: the last record that was delivered before' : new Date(span.from).toISOString(),
+      to: span && new Date(span.to).toISOString(),
+      ...place,
+    });
+  }
+}

@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import type { LetterStore } from '../letter-store.ts';
+
+const UNFINISHED = /(^|\/)\.[\da-f-]{36}\.tmp$/;
+
+/** Letters as files: the embedded store, for local work. The folder is made by the first `put`. A reader never finds half a letter. */
+export function folderStore(path: string): LetterStore {
+  const fileOf = (name: string): string => {
+    if (!isInside(name)) throw new TypeError(`letter name ${JSON.stringify(name)}: give a relative path with "/" and without "." and ".."`);
+    return join(path, ...name.split('/'));
+  };
+  return {
+    async put(name, text) {
+      const file = fileOf(name);
+      const unfinished = join(dirname(file), `.${randomUUID()}.tmp`);
+      await mkdir(dirname(file), { recursive: true });
+      try {
+        const handle = await open(unfinished, 'wx');
+        try {
+          await handle.writeFile(text);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await rename(unfinished, file);
+      } catch (error) {
+        await rm(unfinished, { force: true });
+        throw error;
+      }
+    },
+    async *names(prefix = '') {
+      const files = await orAbsent(readdir(path, { recursive: true, withFileTypes: true }));
+      const names = (files ?? [])
+        .filter((file) => file.isFile())
+        .map((file) => relative(path, join(file.parentPath, file.name)).replaceAll(sep, '/'))
+        .filter((name) => name.startsWith(prefix) && !UNFINISHED.test(name));
+      yield* names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    },
+    async get(name) {
+      return await orAbsent(readFile(fileOf(name), 'utf8'));
+    },
+    async delete(name) {
+      await orAbsent(rm(fileOf(name), { force: true }));
+    },
+    async close() {},
+  };
+}
+
+function isInside(name: string): boolean {
+  return !/[\\\0]/.test(name) && name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
+/** A file is absent, too, where there is a folder, or where a part of its path is none. */
+async function orAbsent<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ERR_FS_EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}

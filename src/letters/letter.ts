@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { MalformedLetterError } from '../errors.ts';
+import type { StreamEvent, StreamRecord } from '../sources/stream.ts';
+
+/**
+ * A dead letter: records that were given up, and why. The text is the JSON that Lambda writes to an S3 on-failure destination of an event source
+ * mapping, with one more field, `millrace`, in those that the worker writes itself. Of a text that is read, every field but `payload` may be absent.
+ */
+export interface Letter {
+  /** The event as Lambda gave it to the function. */
+  readonly event: StreamEvent;
+  /** `Poison` and `Rejected` are the worker's; Lambda has `RetryAttemptsExhausted`, `RecordAgeExceeded` and others. */
+  readonly condition?: string;
+  /** When it was written. */
+  readonly at?: Date;
+  readonly functionArn?: string;
+  readonly streamArn?: string;
+  /** Empty in Lambda's letters, which do not tell. */
+  readonly causes: readonly LetterCause[];
+  /** How often it was redriven in vain. */
+  readonly redrives?: Redrives;
+  /** The whole of it, as it was read. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** Why a record was given up, without the values of its item: those are in the payload alone. */
+export interface LetterCause {
+  readonly stage: 'decode' | 'view' | 'rejected';
+  /** The view by name, or, of what the cache rejected, by what its keys begin with: `detail@1`. */
+  readonly view?: string;
+  readonly error: { readonly name: string; readonly message: string };
+}
+
+export interface Redrives {
+  readonly count: number;
+  /** ISO 8601 */
+  readonly last: string;
+  /** What went wrong then. No values of items. */
+  readonly cause: string;
+}
+
+export interface LetterContent {
+  readonly records: readonly StreamRecord[];
+  readonly condition: string;
+  readonly at: Date;
+  readonly causes?: readonly LetterCause[];
+  readonly requestId?: string;
+  readonly functionArn?: string;
+  readonly approximateInvokeCount?: number;
+  readonly responseContext?: { readonly statusCode: number; readonly executedVersion: string; readonly functionError?: string };
+  /** A function is not told the shard of its records. */
+  readonly shardId?: string;
+}
+
+/** AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB", has the fields and their forms. */
+export function letterText(content: LetterContent): string {
+  const { records, condition, at, causes, requestId, functionArn, approximateInvokeCount, responseContext, shardId = 'unknown' } = content;
+  const [first, last] = [records[0], records.at(-1)];
+  return JSON.stringify({
+    requestContext: { requestId, functionArn, condition, approximateInvokeCount },
+    responseContext,
+    version: '1.0',
+    timestamp: at.toISOString(),
+    DDBStreamBatchInfo: {
+      shardId,
+      startSequenceNumber: first?.dynamodb?.SequenceNumber,
+      endSequenceNumber: last?.dynamodb?.SequenceNumber,
+      approximateArrivalOfFirstRecord: isoOf(first),
+      approximateArrivalOfLastRecord: isoOf(last),
+      batchSize: records.length,
+      streamArn: first?.eventSourceARN,
+    },
+    payload: JSON.stringify({ Records: records }, inEventForm),
+    ...(causes && { millrace: { causes } }),
+  });
+}
+
+/** The text of a letter that was redriven in vain: the same, and how often. */
+export function redrivenText({ raw }: Letter, redrives: Redrives): string {
+  const millrace = isObject(raw.millrace) ? raw.millrace : {};
+  return JSON.stringify({ ...raw, millrace: { ...millrace, redrives } });
+}
+
+/**
+ * The name of a record's letter: the same whenever it is given up, so that a retry replaces its letter and never adds another. It tells table,
+ * time and sequence number, as far as the record has them, and what else it is by a hash.
+ */
+export function letterName(record: StreamRecord): string {
+  const table = /^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})\//.exec(String(record?.eventSourceARN))?.[1] ?? 'unknown-table';
+  const sequenceNumber = /^\d{1,64}$/.exec(String(record?.dynamodb?.SequenceNumber))?.[0] ?? 'unnumbered';
+  const hash = createHash('sha256')
+    .update(JSON.stringify(record, sorted) ?? '')
+    .digest('hex')
+    .slice(0, 16);
+  const [day, time] = isoOf(record)?.split('T') ?? [];
+  const at = day && time ? `${day.replaceAll('-', '/')}/${day}T${time.slice(0, 8).replaceAll(':', '.')}` : 'undated/undated';
+  return `millrace/${table}/${at}-${sequenceNumber}-${hash}.json`;
+}
+
+/** @throws MalformedLetterError that says what is wrong with it. */
+export function parseLetter(text: string): Letter {
+  const raw = jsonOf(text, 'it');
+  if (!isObject(raw)) throw new MalformedLetterError('not a dead letter: it is no JSON object');
+  if (raw.payload === undefined) {
+    throw new MalformedLetterError(
+      'not a dead letter with records: it has no payload. The letters of SQS and SNS destinations have none; make the on-failure destination an S3 bucket',
+    );
+  }
+  const event = typeof raw.payload === 'string' ? jsonOf(raw.payload, 'its payload') : raw.payload;
+  if (!isObject(event) || !Array.isArray(event.Records)) throw new MalformedLetterError('not a dead letter: its payload has no Records');
+  const { requestContext, DDBStreamBatchInfo: batch, timestamp, millrace } = raw;
+  const at = typeof timestamp === 'string' ? new Date(timestamp) : undefined;
+  return {
+    event: event as unknown as StreamEvent,
+    condition: textIn(requestContext, 'condition'),
+    at: at && !Number.isNaN(at.getTime()) ? at : undefined,
+    functionArn: textIn(requestContext, 'functionArn'),
+    streamArn: textIn(batch, 'streamArn') ?? textIn(event.Records[0], 'eventSourceARN'),
+    causes: isObject(millrace) && Array.isArray(millrace.causes) ? (millrace.causes.filter(isCause) as LetterCause[]) : [],
+    redrives: isObject(millrace) && isRedrives(millrace.redrives) ? millrace.redrives : undefined,
+    raw,
+  };
+}
+
+/** The parser's own message would quote the text, and so values of items. */
+function jsonOf(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new MalformedLetterError(`not a dead letter: ${name} is not JSON`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textIn(holder: unknown, name: string): string | undefined {
+  const value = isObject(holder) ? holder[name] : undefined;
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isCause(value: unknown): boolean {
+  if (!isObject(value) || !isObject(value.error)) return false;
+  return ['decode', 'view', 'rejected'].includes(String(value.stage)) && textIn(value.error, 'message') !== undefined;
+}
+
+function isRedrives(value: unknown): value is Redrives {
+  return isObject(value) && typeof value.count === 'number' && textIn(value, 'last') !== undefined && textIn(value, 'cause') !== undefined;
+}
+
+/** To the second, as Lambda writes it. */
+function isoOf(record: StreamRecord | undefined): string | undefined {
+  const at = record?.dynamodb?.ApproximateCreationDateTime;
+  const date = new Date(typeof at === 'number' ? at * 1_000 : at instanceof Date ? at : Number.NaN);
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+/** A record of `GetRecords` has Dates and bytes, where an event has seconds and base64. */
+function inEventForm(this: unknown, name: string, value: unknown): unknown {
+  const original = (this as Record<string, unknown>)[name];
+  if (original instanceof Date) return original.getTime() / 1_000;
+  if (original instanceof Uint8Array) return Buffer.from(original).toString('base64');
+  return value;
+}
+
+/** The order of names in an object says nothing, and is not the same in every delivery of a record. */
+function sorted(this: unknown, name: string, value: unknown): unknown {
+  const plain = inEventForm.call(this, name, value);
+  if (!isObject(plain)) return plain;
+  return Object.fromEntries(Object.entries(plain).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

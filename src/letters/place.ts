@@ -1,0 +1,31 @@
+import { fileURLToPath } from 'node:url';
+import { ConfigurationError } from '../errors.ts';
+
+/** Where dead letters lie. */
+export type Place =
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string }
+  | { readonly kind: 'folder'; readonly path: string };
+
+const BUCKET = /^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/;
+
+/** @throws ConfigurationError */
+export function parsePlace(text: string): Place {
+  const wrong = (why: string) =>
+    new ConfigurationError(`DEAD_LETTERS is "${text}"${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`);
+  const [, bucket, prefix] = text.match(/^s3:\/\/([^/]*)\/?(.*)$/) ?? [];
+  if (bucket !== undefined && prefix !== undefined) {
+    if (!BUCKET.test(bucket)) throw wrong(', which has no bucket that can be');
+    const folders = prefix.replace(/\/+$/, '');
+    return { kind: 's3', bucket, prefix: folders && `${folders}/` };
+  }
+  if (text.startsWith('file:')) {
+    try {
+      return { kind: 'folder', path: fileURLToPath(text) };
+    } catch {
+      throw wrong(', which is no file: URL of this machine');
+    }
+  }
+  // One letter is a drive of Windows.
+  if (/^[a-z][a-z\d+.-]+:/i.test(text)) throw wrong('');
+  return { kind: 'folder', path: text };
+}

@@ -1,0 +1,64 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import type { LetterStore } from '../letter-store.ts';
+
+export interface S3Options {
+  readonly bucket: string;
+  /** Begins all keys, with a "/" at its end if the letters are to lie in a folder. */
+  readonly prefix?: string;
+  /** The account that must own the bucket, so that letters never go to a stranger who took the name. */
+  readonly owner?: string;
+  /** The SDK's with its usual configuration, unless told otherwise. The caller ends it. */
+  readonly client?: S3Client;
+}
+
+/** Letters as objects. The SDK is loaded by the first call: a worker without poison never needs it. */
+export function s3Store({ bucket, prefix = '', owner, client }: S3Options): LetterStore {
+  let loading: ReturnType<typeof load> | undefined;
+  const own = async () => {
+    // A load that failed can be repeated.
+    loading ??= load(client).catch((error) => {
+      loading = undefined;
+      throw error;
+    });
+    return await loading;
+  };
+  const at = (name: string) => ({ Bucket: bucket, Key: prefix + name, ExpectedBucketOwner: owner });
+
+  return {
+    async put(name, text) {
+      const { sdk, s3 } = await own();
+      await s3.send(new sdk.PutObjectCommand({ ...at(name), Body: text, ContentType: 'application/json' }));
+    },
+    async *names(from = '') {
+      const { sdk, s3 } = await own();
+      const pages = sdk.paginateListObjectsV2({ client: s3 }, { Bucket: bucket, Prefix: prefix + from, ExpectedBucketOwner: owner });
+      for await (const { Contents = [] } of pages) {
+        for (const { Key } of Contents) if (Key !== undefined) yield Key.slice(prefix.length);
+      }
+    },
+    async get(name) {
+      const { sdk, s3 } = await own();
+      try {
+        const { Body } = await s3.send(new sdk.GetObjectCommand(at(name)));
+        return (await Body?.transformToString()) ?? '';
+      } catch (error) {
+        if (error instanceof sdk.NoSuchKey) return undefined;
+        throw error;
+      }
+    },
+    async delete(name) {
+      const { sdk, s3 } = await own();
+      await s3.send(new sdk.DeleteObjectCommand(at(name)));
+    },
+    async close() {
+      if (!client) (await loading)?.s3.destroy();
+    },
+  };
+}
+
+async function load(client: S3Client | undefined) {
+  const sdk = await import('@aws-sdk/client-s3');
+  // A call must end before the function does.
+  const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
+  return { sdk, s3: client ?? new sdk.S3Client({ requestHandler, maxAttempts: 2 }) };
+}
