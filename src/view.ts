@@ -1,6 +1,7 @@
 import type { Attributes, Change } from './change.ts';
 import { ViewError } from './errors.ts';
 import { type Address, type Entry, type Mutation, nameOf } from './mutation.ts';
+import type { Version } from './version.ts';
 
 /** A kind of item in the table. */
 export interface Entity<Item> {
@@ -93,6 +94,63 @@ export function planOf(views: readonly View[], change: Change): Plan {
   return { mutations, poison };
 }
 
+/** What an item is known to have been, and what it is. */
+export interface Settlement {
+  /** See `itemOf`. */
+  readonly item: string;
+  readonly images: readonly Attributes[];
+  /** An image is missing, so the item may have been anywhere: also where it is now. */
+  readonly isMissingImages: boolean;
+  /** Absent when there is no such item. */
+  readonly now: Attributes | undefined;
+  readonly version: Version;
+}
+
+/**
+ * What brings the addresses that an item is known to have had to what the item is now, all at one version: those that it still has are put, the others
+ * deleted. Where it is since then is left to the change that brought it there. A view that cannot project the item as it is now forgets what it held
+ * of it. An image that a view cannot project left nothing in that view: a view is pure, and a new projection has a new revision.
+ */
+export function settlementOf(views: readonly View[], { item, images, isMissingImages, now, version }: Settlement): Plan {
+  const mutations: Mutation[] = [];
+  const poison: Poison[] = [];
+  for (const view of views) {
+    const left = entriesLeft(view, images, item);
+    try {
+      for (const entry of entriesOf(view, parse(view.entity, now), item, jsonOf)) {
+        const held = left.get(nameOf(entry));
+        if (!held && !isMissingImages) continue;
+        left.delete(nameOf(entry));
+        mutations.push(put(entry, held?.kind === 'member' ? held.score : undefined, version));
+      }
+      for (const entry of left.values()) mutations.push(without(entry, 'delete', version));
+    } catch (cause) {
+      for (const entry of left.values()) mutations.push(without(entry, 'forget', version));
+      poison.push({ view: view.name, error: asViewError(view, `${item} as it is now`, cause) });
+    }
+  }
+  return { mutations, poison };
+}
+
+/** By address; of a list's member, at the highest score that it is known to have had: its marker must block what is older there. */
+function entriesLeft(view: View, images: readonly Attributes[], item: string): Map<string, Entry> {
+  const left = new Map<string, Entry>();
+  for (const image of images) {
+    let entries: readonly Entry[] = [];
+    try {
+      entries = entriesOf(view, parse(view.entity, image), item, noText);
+    } catch {
+      // It left nothing.
+    }
+    for (const entry of entries) {
+      const other = left.get(nameOf(entry));
+      if (entry.kind === 'member' && other?.kind === 'member' && other.score > entry.score) continue;
+      left.set(nameOf(entry), entry);
+    }
+  }
+  return left;
+}
+
 /**
  * What a change does to one view: entries of the old image that the new one lacks are deleted, those of the new image are put.
  *
@@ -123,14 +181,14 @@ function plan(view: View, change: Change, old: Parsed, now: Parsed, into: Mutati
   try {
     before = entriesOf(view, old, change.item, noText);
   } catch (cause) {
-    error = asViewError(view, change, 'old', cause);
+    error = asViewError(view, `the old image of ${change.item}`, cause);
   }
   try {
     after = entriesOf(view, now, change.item, jsonOf);
   } catch (cause) {
     // What the view held of this item is known to be old now, and what it should hold is not known.
     for (const entry of before) into.push(without(entry, 'forget', version));
-    return asViewError(view, change, 'new', cause);
+    return asViewError(view, `the new image of ${change.item}`, cause);
   }
   const [wasAt, isAt] = [finder(before), finder(after)];
   after.forEach((entry, i) => {
@@ -247,8 +305,8 @@ class EntryFault extends Error {}
 /**
  * The message is fit for a log: it has no values of the item. What the view itself threw may quote some, so that stays the `cause`.
  */
-function asViewError(view: View, change: Change, image: 'old' | 'new', cause: unknown): ViewError {
-  return new ViewError(`view ${view.name} cannot project the ${image} image of ${change.item}: ${reasonOf(cause)}`, { cause });
+function asViewError(view: View, what: string, cause: unknown): ViewError {
+  return new ViewError(`view ${view.name} cannot project ${what}: ${reasonOf(cause)}`, { cause });
 }
 
 function reasonOf(cause: unknown): string {

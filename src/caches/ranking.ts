@@ -16,6 +16,11 @@ export class Ranking {
     this.#rows.splice(this.#rank(row), 1);
   }
 
+  /** Ascending. */
+  get scores(): readonly number[] {
+    return this.#rows.map(({ score }) => score);
+  }
+
   get lowest(): Place | undefined {
     return this.#rows[0];
   }

@@ -1,4 +1,4 @@
-import { type Attributes, type Change, itemOf } from '../change.ts';
+import { type Attributes, type Change, type Hint, type Image, itemOf } from '../change.ts';
 import { MalformedRecordError } from '../errors.ts';
 import { versionOf } from '../version.ts';
 
@@ -19,7 +19,7 @@ export interface StreamRecord {
   };
 }
 
-type Marshalled = { readonly [name: string]: unknown };
+export type Marshalled = { readonly [name: string]: unknown };
 
 export interface StreamEvent {
   readonly Records: readonly StreamRecord[];
@@ -45,6 +45,44 @@ export function decodeRecord(record: StreamRecord, index: number, streamArn?: st
   }
 }
 
+/**
+ * What a record tells though `decodeRecord` may refuse it. An image that should be there and is not is an error too: what it would have told is
+ * not known.
+ *
+ * @param streamArn the stream's ARN, for records that do not carry it.
+ * @throws MalformedRecordError when the item is not known, or as of when.
+ */
+export function hintOf(record: StreamRecord, index: number, streamArn?: string): Hint {
+  try {
+    return hint(record, streamArn);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MalformedRecordError(`record ${index} (${label(record)}): ${reason}`);
+  }
+}
+
+function hint(record: StreamRecord, streamArn: string | undefined): Hint {
+  const { kind, source, version, key, keys, body } = identify(record, record?.eventSourceARN ?? streamArn);
+  const needs = IMAGES[kind];
+  const imageOf = (name: 'OldImage' | 'NewImage', needed: boolean): Image => {
+    if (!needed && !body[name]) return {};
+    try {
+      return { attributes: image(body[name], name, kind, body.StreamViewType) };
+    } catch (error) {
+      return { error: error as Error };
+    }
+  };
+  return {
+    table: source.table,
+    tableArn: source.arn.slice(0, source.arn.lastIndexOf('/stream/')),
+    key,
+    item: itemOf(keys),
+    version,
+    before: imageOf('OldImage', needs.old),
+    after: imageOf('NewImage', needs.new),
+  };
+}
+
 /** What a person finds a record by. */
 function label(record: StreamRecord): string {
   if (typeof record !== 'object' || record === null) return 'not an object';
@@ -56,22 +94,10 @@ function label(record: StreamRecord): string {
 }
 
 function decode(record: StreamRecord, arn: string | undefined): Change {
-  if (typeof record !== 'object' || record === null) throw new MalformedRecordError('a record is an object');
-  refuseKinesis(record);
-  const kind = record.eventName;
-  if (kind !== 'INSERT' && kind !== 'MODIFY' && kind !== 'REMOVE') {
-    throw new MalformedRecordError(`eventName "${kind}" is none of INSERT, MODIFY, REMOVE`);
-  }
-  const body = record.dynamodb;
-  if (!body) throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
-  const { table, label } = parseArn(arn ?? record.eventSourceARN);
-  if (!body.SequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
-  const version = versionOf(label, body.SequenceNumber);
-  if (!body.Keys || Object.keys(body.Keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
-  const keys = attributesOf(body.Keys);
+  const { kind, source, version, keys, body } = identify(record, arn ?? record?.eventSourceARN);
   const needs = IMAGES[kind];
   return {
-    table,
+    table: source.table,
     keys,
     item: itemOf(keys),
     ...(needs.old && { before: image(body.OldImage, 'OldImage', kind, body.StreamViewType) }),
@@ -80,6 +106,23 @@ function decode(record: StreamRecord, arn: string | undefined): Change {
     at: millisOf(body.ApproximateCreationDateTime),
     expired: kind === 'REMOVE' && isTimeToLive(record.userIdentity),
   };
+}
+
+/** Which item a record is of, and as of when. */
+function identify(record: StreamRecord, arn: string | undefined) {
+  if (typeof record !== 'object' || record === null) throw new MalformedRecordError('a record is an object');
+  refuseKinesis(record);
+  const kind = record.eventName;
+  if (kind !== 'INSERT' && kind !== 'MODIFY' && kind !== 'REMOVE') {
+    throw new MalformedRecordError(`eventName "${kind}" is none of INSERT, MODIFY, REMOVE`);
+  }
+  const body = record.dynamodb;
+  if (!body) throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
+  const source = parseArn(arn);
+  if (!body.SequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
+  const version = versionOf(source.label, body.SequenceNumber);
+  if (!body.Keys || Object.keys(body.Keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
+  return { kind, source, version, key: body.Keys, keys: attributesOf(body.Keys), body } as const;
 }
 
 function refuseKinesis(record: object): void {
@@ -117,8 +160,8 @@ function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kin
   );
 }
 
-/** See `Attributes` for what becomes of numbers, sets and binary. */
-function attributesOf(marshalled: Marshalled): Attributes {
+/** An image, or an item as the table gives it. See `Attributes` for what becomes of numbers, sets and binary. */
+export function attributesOf(marshalled: Marshalled): Attributes {
   const attributes: Record<string, unknown> = {};
   for (const name in marshalled) {
     const value = attributeOf(marshalled[name], name);
