@@ -235,7 +235,7 @@ describe('the cache', () => {
     const { status, stdout, stderr } = await millrace(['replay', story('insert')], { CACHE_BACKEND: 'redsi', CACHE_CLUSTER: 'yes' });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toBe(
-      'millrace: the environment is wrong:\n  CACHE_BACKEND is "redsi": use memory or valkey\n  CACHE_CLUSTER is "yes": use true or false\n',
+      'millrace: the environment is wrong:\n  CACHE_BACKEND is "redsi": use memory or valkey or momento\n  CACHE_CLUSTER is "yes": use true or false\n',
     );
   });
 
@@ -305,7 +305,11 @@ describe('the log of the handler', () => {
       .map((line) => JSON.parse(line));
     const ofOrders = Object.values(views).filter(({ entity }) => entity === views.detail.entity);
     expect(lines).toMatchObject([
-      ...ofOrders.map(({ name }) => ({ level: 'ERROR', message: 'record set aside', view: name, error: { name: 'ViewError' } })),
+      {
+        level: 'ERROR',
+        message: 'record set aside',
+        causes: ofOrders.map(({ name }) => ({ stage: 'view', view: name, error: { name: 'ViewError' } })),
+      },
       { level: 'INFO', message: 'batch', records: 5, poison: ofOrders.length },
     ]);
   });

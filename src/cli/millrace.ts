@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { devCommand } from './dev.ts';
+import { redriveCommand } from './redrive.ts';
 import { replayCommand } from './replay.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
@@ -16,6 +18,8 @@ try {
     .helpCommand(false)
     .showHelpAfterError('(millrace --help says what there is)')
     .addCommand(replayCommand())
+    .addCommand(redriveCommand())
+    .addCommand(devCommand())
     .parseAsync();
 } catch (error) {
   const verbose = process.argv.includes('--verbose');

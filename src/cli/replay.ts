@@ -1,15 +1,13 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { openCache } from '../app.ts';
-import { type Config, parseConfig } from '../config.ts';
-import type { StreamHandlerOptions } from '../handlers/stream-handler.ts';
+import type { Config } from '../config.ts';
+import { addCacheOptions, type CacheChoice, configOf } from './cache-choice.ts';
+import { quietLogger, stderrLogger } from './loggers.ts';
 import { type Entries, type Played, playback, type RecordResult } from './playback.ts';
 import { readSavedEvents } from './saved-events.ts';
 import { printReplay } from './tables.ts';
 
-interface ReplayOptions {
-  readonly backend?: string;
-  readonly url?: string;
-  readonly namespace?: string;
+interface ReplayOptions extends CacheChoice {
   readonly json?: true;
   readonly all?: true;
   readonly verbose?: true;
@@ -35,10 +33,11 @@ const HELP = `
 The files are replayed in the order given, those of a folder by name, into one cache: a history
 may span several files.
 
-The memory cache starts empty and ends with the run. A Valkey cache keeps what it holds, and what
-is newer there than a record stays: the record is then "stale". With --backend or --url the cache
-is chosen by the options alone; without them by the environment, as the Lambda function does:
-CACHE_BACKEND (memory unless set), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE and the rest.
+The memory cache starts empty and ends with the run. A Valkey or Momento cache keeps what it
+holds, and what is newer there than a record stays: the record is then "stale". With --backend or
+--url the cache is chosen by the options alone; without them by the environment, as the Lambda
+function does: CACHE_BACKEND (memory unless set), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE; for
+Momento, which is chosen there only, MOMENTO_CACHE_NAME, MOMENTO_SECRET_ID and the rest.
 A password is safer in CACHE_URL than in --url, where "ps" shows it.
 
 Exit status: 0 if all went well. 1 if a record failed, since the cache did not answer, or was set
@@ -52,15 +51,14 @@ Examples:
   millrace replay events --url valkey://localhost:6379`;
 
 export function replayCommand(): Command {
-  return new Command('replay')
-    .summary('run saved stream events through the handler, and show what they did')
-    .description(
-      'Runs saved DynamoDB stream events through the very code of the Lambda handler, and shows what each record did and the views that result.',
-    )
-    .argument('<paths...>', 'event files, or folders of them')
-    .addOption(new Option('--backend <name>', 'the cache to use').choices(['memory', 'valkey']))
-    .option('--url <url>', 'where Valkey or Redis is: valkey://HOST:PORT, or valkeys:// for TLS; implies --backend valkey')
-    .option('--namespace <name>', 'begins every key in Valkey (with --url)')
+  return addCacheOptions(
+    new Command('replay')
+      .summary('run saved stream events through the handler, and show what they did')
+      .description(
+        'Runs saved DynamoDB stream events through the very code of the Lambda handler, and shows what each record did and the views that result.',
+      )
+      .argument('<paths...>', 'event files, or folders of them'),
+  )
     .option('--json', 'print one JSON document, and nothing else')
     .option('--all', 'print every row of the tables')
     .option('--verbose', "print the handler's log lines on stderr")
@@ -93,18 +91,6 @@ async function run(paths: readonly string[], options: ReplayOptions): Promise<Re
   }
 }
 
-function configOf({ backend, url, namespace }: ReplayOptions): Config {
-  if (backend === undefined && url === undefined) {
-    if (namespace !== undefined) throw new Error('--namespace goes with --url: without it, set CACHE_NAMESPACE');
-    return parseConfig();
-  }
-  if (backend === 'memory' && url !== undefined) throw new Error('--url goes with --backend valkey: the memory cache is in this process');
-  if (backend === 'valkey' && url === undefined) {
-    throw new Error('--backend valkey needs --url valkey://HOST:PORT; or leave both out, and set CACHE_BACKEND=valkey and CACHE_URL');
-  }
-  return parseConfig({ CACHE_BACKEND: backend ?? 'valkey', CACHE_URL: url, CACHE_NAMESPACE: namespace });
-}
-
 function isUnexpected({ status, setAside }: RecordResult, expected: RecordResult | undefined): boolean {
   if (status === 'failed') return true;
   return setAside.length > 0 && causesOf(setAside) !== causesOf(expected?.setAside);
@@ -112,17 +98,4 @@ function isUnexpected({ status, setAside }: RecordResult, expected: RecordResult
 
 function causesOf(setAside: RecordResult['setAside'] = []): string {
   return JSON.stringify(setAside.map(({ stage, view, address }) => [stage, view, address]));
-}
-
-const quietLogger: StreamHandlerOptions['logger'] = { info() {}, warn() {}, error() {} };
-
-const stderrLogger: StreamHandlerOptions['logger'] = {
-  info: (...line) => logLine('INFO', line),
-  warn: (...line) => logLine('WARN', line),
-  error: (...line) => logLine('ERROR', line),
-};
-
-function logLine(level: string, [message, ...extra]: readonly unknown[]): void {
-  const plain = (_: string, value: unknown) => (value instanceof Error ? { name: value.name, message: value.message } : value);
-  process.stderr.write(`${JSON.stringify(Object.assign({ level, message }, ...extra), plain)}\n`);
 }

@@ -159,7 +159,7 @@ function section(title: string, head: readonly string[], widths: readonly number
   return `\n${paint('bold', title)}\n${table(head, widths, rows)}`;
 }
 
-function table(head: readonly string[], colWidths: readonly number[], rows: readonly Row[]): string {
+export function table(head: readonly string[], colWidths: readonly number[], rows: readonly Row[]): string {
   const made = new Table({
     head: head.map((name) => dim(name)),
     colWidths: [...colWidths],
@@ -212,21 +212,21 @@ function brief(value: unknown): string {
 }
 
 /** What others wrote must not steer the terminal. */
-function text(written: string): string {
+export function text(written: string): string {
   return String(written)
     .replace(/\s+/g, ' ')
     .replace(/\p{Cc}/gu, '?');
 }
 
-function count(n: number, noun: string): string {
+export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-function dim(words: string): string {
+export function dim(words: string): string {
   return paint('gray', words);
 }
 
 /** Colour is for people: not in pipes, and not where NO_COLOR is set. */
-function paint(style: Style, words: string): string {
+export function paint(style: Style, words: string): string {
   return process.stdout.isTTY && process.stdout.hasColors() ? styleText(style, words) : words;
 }
