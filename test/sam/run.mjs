@@ -17,7 +17,13 @@ const ARCHITECTURE = 'x86_64';
 const API_EVENTS = 'api';
 /** Makes the API, whose authorizer sam local does not ask. */
 const API_PARAMETERS = ['JwtIssuer=https://issuer.example', 'JwtAudience=shop'];
-const API_FUNCTIONS = { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-order.mjs' };
+const BUILT = {
+  SyncFunction: 'stream.mjs',
+  RedriveFunction: 'redrive.mjs',
+  MigrateCartFunction: 'migrate-cart.mjs',
+  ImportOrdersFunction: 'import-order.mjs',
+};
+const CHUNKS = ['memory', 'valkey', 'valkey-iam', 'momento'];
 const OUTAGE_EVENT = 'insert.json';
 const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
 
@@ -43,6 +49,8 @@ const environment = {
   AWS_DEFAULT_REGION: process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
   // sam local makes nothing of the template's choice between two tables; the name is never used here.
   TABLE_NAME: 'shop',
+  // Inside the container.
+  DEAD_LETTERS: '/tmp/dead-letters',
 };
 
 /** Something that this machine lacks, and the command that would bring it. */
@@ -201,13 +209,14 @@ async function useImage() {
 
 /** A backend that was not chosen must cost nothing at a cold start, so it has to be a file of its own. */
 async function checkBundle(buildFolder) {
-  const files = await readdir(join(buildFolder, FUNCTION));
-  if (!files.includes('stream.mjs')) throw new StepFailed(`The build has no stream.mjs: ${files.join(', ')}`);
-  if (!files.some((file) => /^valkey-.*\.mjs$/.test(file)))
-    throw new StepFailed(`The Valkey backend is no chunk of its own: ${files.join(', ')}`);
-  for (const [name, file] of Object.entries(API_FUNCTIONS)) {
-    const built = await readdir(join(buildFolder, name));
-    if (!built.includes(file)) throw new StepFailed(`The build of ${name} has no ${file}: ${built.join(', ')}`);
+  for (const [name, file] of Object.entries(BUILT)) {
+    const files = await readdir(join(buildFolder, name));
+    if (!files.includes(file)) throw new StepFailed(`The build of ${name} has no ${file}: ${files.join(', ')}`);
+    if (name !== FUNCTION) continue;
+    for (const chunk of CHUNKS) {
+      if (!files.some((it) => new RegExp(`^${chunk}-[A-Z0-9]+\\.mjs$`).test(it)))
+        throw new StepFailed(`${chunk} is no chunk of its own: ${files.join(', ')}`);
+    }
   }
 }
 
