@@ -1,6 +1,7 @@
 export * from './cache.ts';
 export { type Attributes, type Change, itemOf } from './change.ts';
 export * from './errors.ts';
+export type { BatchFacts } from './handlers/batch-facts.ts';
 export {
   type InvocationContext,
   type StreamAnswer,
@@ -8,6 +9,7 @@ export {
   type StructuredLogger,
   streamHandler,
 } from './handlers/stream-handler.ts';
+export * from './letter-store.ts';
 export * from './mutation.ts';
 export { decodeRecord, type StreamEvent, type StreamRecord } from './sources/stream.ts';
 export * from './sync.ts';

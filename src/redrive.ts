@@ -1,8 +1,9 @@
-import type { Attributes, Hint } from './change.ts';
+import type { Hint } from './change.ts';
 import type { LetterStore } from './letter-store.ts';
 import { type KeptCause, type LetterReader, type OpenLetter, openLetter, type RedrivenLetter } from './open-letter.ts';
 import { Outage } from './outage.ts';
 import { type ItemHints, type ItemOutcome, type SettleInput, settleItems } from './settle-items.ts';
+import type { KnownImage } from './view.ts';
 
 export interface RedriveInput<Record, Letter extends RedrivenLetter<Record>>
   extends Omit<SettleInput, 'outage'>,
@@ -118,11 +119,14 @@ async function tryAll<Record, Letter extends RedrivenLetter<Record>>(
   outages: Outages,
   letters: readonly Placed<Letter>[],
 ): Promise<readonly (LetterReport | undefined)[]> {
-  const items = new Map<string, ItemHints & { readonly images: Attributes[] }>();
+  const items = new Map<string, ItemHints & { readonly images: KnownImage[] }>();
   for (const hint of letters.flatMap(({ hints }) => hints)) {
     const { newest, images, isMissingImages } = items.get(itemName(hint)) ?? { newest: hint, images: [], isMissingImages: false };
     const { before, after } = hint;
-    for (const image of [before, after]) if ('attributes' in image && image.attributes) images.push(image.attributes);
+    for (const as of ['before', 'after'] as const) {
+      const image = hint[as];
+      if ('attributes' in image && image.attributes) images.push({ as, attributes: image.attributes });
+    }
     items.set(itemName(hint), {
       newest: hint.version > newest.version ? hint : newest,
       images,

@@ -1,14 +1,14 @@
 import type { CacheClient } from './cache.ts';
 import type { Attributes, Hint } from './change.ts';
 import type { Outage } from './outage.ts';
-import { settlementOf, type View } from './view.ts';
+import { type KnownImage, settlementOf, type View } from './view.ts';
 
 /** An item, and what is known of its past. */
 export interface ItemHints {
   /** At its version the item is settled. */
   readonly newest: Hint;
   /** What it is known to have been. */
-  readonly images: readonly Attributes[];
+  readonly images: readonly KnownImage[];
   /** There are more, which cannot be read. */
   readonly isMissingImages: boolean;
 }
@@ -62,7 +62,7 @@ const MOST_READS = 4;
 interface Work {
   readonly item: ItemHints;
   /** What it was when it was written before. */
-  readonly elsewhere: Attributes[];
+  readonly elsewhere: KnownImage[];
   /** What it was when it was written last, and what becomes of it if it still is. */
   written?: { readonly as: Attributes | undefined; readonly outcome: ItemOutcome };
   outcome: ItemOutcome;
@@ -154,7 +154,7 @@ async function settle(
     return false;
   }
   if (isLast) return keep(work, { stage: 'changing', error: new Error(`${newest.item} changes as fast as it is read`) });
-  if (work.written?.as) work.elsewhere.push(work.written.as);
+  if (work.written?.as) work.elsewhere.push({ as: 'after', attributes: work.written.as });
   // Only then it was written to where it is not known to have been.
   const images = isMissingImages ? [...known, ...work.elsewhere] : known;
   const { mutations, poison } = settlementOf(views, { ...newest, images, isMissingImages, now });

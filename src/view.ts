@@ -94,11 +94,17 @@ export function planOf(views: readonly View[], change: Change): Plan {
   return { mutations, poison };
 }
 
+/** What an item was: `before` a change whose part was set aside, or `after` one. */
+export interface KnownImage {
+  readonly as: 'before' | 'after';
+  readonly attributes: Attributes;
+}
+
 /** What an item is known to have been, and what it is. */
 export interface Settlement {
   /** See `itemOf`. */
   readonly item: string;
-  readonly images: readonly Attributes[];
+  readonly images: readonly KnownImage[];
   /** An image is missing, so the item may have been anywhere: also where it is now. */
   readonly isMissingImages: boolean;
   /** Absent when there is no such item. */
@@ -109,13 +115,15 @@ export interface Settlement {
 /**
  * What brings the addresses that an item is known to have had to what the item is now, all at one version: those that it still has are put, the others
  * deleted. Where it is since then is left to the change that brought it there. A view that cannot project the item as it is now forgets what it held
- * of it. An image that a view cannot project left nothing in that view: a view is pure, and a new projection has a new revision.
+ * of it. One that cannot project an image from before is poison, too: the code before this one, or the code after it, may have projected it, and left
+ * entries nobody knows where. An image from after may be passed over: the change that ended it has it as its own image from before.
  */
 export function settlementOf(views: readonly View[], { item, images, isMissingImages, now, version }: Settlement): Plan {
   const mutations: Mutation[] = [];
   const poison: Poison[] = [];
   for (const view of views) {
-    const left = entriesLeft(view, images, item);
+    const { left, error } = entriesLeft(view, images, item);
+    if (error) poison.push({ view: view.name, error });
     try {
       for (const entry of entriesOf(view, parse(view.entity, now), item, jsonOf)) {
         const held = left.get(nameOf(entry));
@@ -133,14 +141,15 @@ export function settlementOf(views: readonly View[], { item, images, isMissingIm
 }
 
 /** By address; of a list's member, at the highest score that it is known to have had: its marker must block what is older there. */
-function entriesLeft(view: View, images: readonly Attributes[], item: string): Map<string, Entry> {
+function entriesLeft(view: View, images: readonly KnownImage[], item: string) {
   const left = new Map<string, Entry>();
-  for (const image of images) {
+  let error: ViewError | undefined;
+  for (const { as, attributes } of images) {
     let entries: readonly Entry[] = [];
     try {
-      entries = entriesOf(view, parse(view.entity, image), item, noText);
-    } catch {
-      // It left nothing.
+      entries = entriesOf(view, parse(view.entity, attributes), item, noText);
+    } catch (cause) {
+      if (as === 'before') error = asViewError(view, `the old image of ${item}`, cause);
     }
     for (const entry of entries) {
       const other = left.get(nameOf(entry));
@@ -148,7 +157,7 @@ function entriesLeft(view: View, images: readonly Attributes[], item: string): M
       left.set(nameOf(entry), entry);
     }
   }
-  return left;
+  return { left, error };
 }
 
 /**

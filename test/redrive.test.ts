@@ -194,7 +194,23 @@ describe('an item of a letter', () => {
     expect(await found('place@1:home')).toBe('mended');
     await deliver(event(modify(item('a', CURSED), item('a', 'mended'))));
     expect(await found('moody@1:a')).toBe('mended');
+    // No code may ever have projected the old image, but who is to know?
+    expect((await run()).told).toEqual(['kept view']);
+    expect(await found('moody@1:a')).toBe('mended');
+  });
+
+  it('that was deleted while all of a view threw goes when the code before is back, and not by the code that threw', async () => {
+    const throws = (view: View): View => ({ ...view, project: () => fail() }) as View;
+    const fail = () => {
+      throw new Error('a bad deployment');
+    };
+    const bad = [place, latest, moody].map(throws);
+    await deliver(event(insert(item('a', 'x'))));
+    park(1, event(remove(item('a', 'x'))));
+    expect((await run({ views: bad })).told).toEqual(['kept view view view']);
+    expect(await found('moody@1:a')).toBe('x');
     expect((await run()).told).toEqual(['removed']);
+    expect([await found('moody@1:a'), await found('place@1:home')]).toEqual(['gone', 'gone']);
   });
 
   it('is served after its view was mended', async () => {
@@ -421,6 +437,27 @@ describe('a record that cannot be decoded', () => {
     expect([await found('place@1:work'), await members('work')]).toEqual(['v', ['v']]);
   });
 
+  it('is written again where it is by then, when it moves between read and write', async () => {
+    const unreadable = keysOnly(event(insert(item('a', 'v'))));
+    const move = event(modify(item('a', 'v'), item('a', 'v', { at: 'work' })));
+    park(1, unreadable);
+    has(item('a', 'v'));
+    let isFirst = true;
+    const slow: CurrentItems = {
+      async read(arn, keys) {
+        const answer = await current.read(arn, keys);
+        if (!isFirst) return answer;
+        isFirst = false;
+        has(item('a', 'v', { at: 'work' }));
+        await deliver(move);
+        cache.flush();
+        return answer;
+      },
+    };
+    expect((await run({ table: slow })).told).toEqual(['removed']);
+    expect([await found('place@1:home'), await members('home'), await found('place@1:work')]).toEqual(['gone', [], 'v']);
+  });
+
   it('goes by its old image when the new one cannot be read', async () => {
     await deliver(event(insert(item('a', 'v'))));
     const change = only(event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
@@ -449,7 +486,9 @@ describe('a record that cannot be decoded', () => {
 
 describe('a redrive', () => {
   const many = (n: number) => Array.from({ length: n }, (_, i) => item(`i${i}`, `v${i}`, { at: `at${i}` }));
-  const parkEach = (things: readonly Thing[]) => things.forEach((one, i) => park(i, event(insert({ ...one }))));
+  const parkEach = (things: readonly Thing[]) => {
+    for (const [i, one] of things.entries()) park(i, event(insert({ ...one })));
+  };
 
   it('asks the table for each item once, and once more for what was written', async () => {
     const things = many(30);
@@ -471,6 +510,15 @@ describe('a redrive', () => {
     };
     expect((await run({ table: both })).told).toEqual(['removed', 'removed']);
     expect([await found('place@1:one'), await found('place@1:two')]).toEqual(['one now', 'gone']);
+  });
+
+  it('goes by the ARN of a record, whatever its letter says', async () => {
+    const { Records: records } = streamEvent([insert(item('a', 'v'))], { keys: ['pk'], table: 'one' });
+    const letter = JSON.parse(lambdaLetter(records));
+    letter.DDBStreamBatchInfo.streamArn = 'arn:aws:dynamodb:eu-west-1:123456789012:table/two/stream/2026-01-01T00:00:00.000';
+    store.texts.set(lambdaName(1), JSON.stringify(letter));
+    await run();
+    expect(new Set(reads.map(({ arn }) => arn))).toEqual(new Set(['arn:aws:dynamodb:eu-west-1:123456789012:table/one']));
   });
 
   it('keeps the letters of a table that is not there, and goes on with those of others', async () => {

@@ -1,0 +1,2 @@
+export { folderStore } from './folder.ts';
+export { s3Store } from './s3.ts';
