@@ -227,9 +227,12 @@ describe('the function', () => {
   it('has failed when its time is over, whatever it comes to afterwards', async () => {
     const world = mappingWorld();
     world.write('a');
-    await world.follow({ answer: () => (world.deliveries.length === 1 ? world.clock.sleep(3_001) : world.clock.sleep(3_000)) });
-    expect(world.batches).toEqual([['a1'], ['a1']]);
-    expect(world.told('failed')).toMatchObject([{ reason: 'timeout', error: new Error('Task timed out after 3.00 seconds') }]);
+    const never = new Promise(() => {});
+    const started = world.clock.now();
+    await world.follow({ answer: () => [never, world.clock.sleep(3_001), world.clock.sleep(3_000)][world.deliveries.length - 1] });
+    expect(world.deliveries.map(({ at }) => at - started)).toEqual([0, 4_000, 8_000]);
+    const timeout = { reason: 'timeout', error: new Error('Task timed out after 3.00 seconds') };
+    expect(world.told('failed')).toMatchObject([timeout, timeout]);
   });
 
   it('has failed when it held the thread for longer than its time', async () => {

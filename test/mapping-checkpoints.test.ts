@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Checkpoint, type Checkpoints, fileCheckpoints, memoryCheckpoints } from '../src/testing/index.ts';
+import { type Checkpoint, type Checkpoints, fileCheckpoints, memoryCheckpoints, type StreamReader } from '../src/testing/index.ts';
 import { mappingWorld, numberOf } from './helpers/mapping.ts';
 
 const AFTER: Checkpoint = { type: 'after', sequenceNumber: '7', at: 3 };
@@ -115,6 +115,25 @@ describe('a mapping', () => {
     await world.clock.run(mapping.drained());
     expect(world.batches.flat()).toContain('b2');
     expect(world.batches.length).toBeLessThan(8);
+    await world.clock.run(mapping.stop());
+  });
+
+  it('is not drained by an empty page that was under way before', async () => {
+    const world = mappingWorld();
+    const reader: StreamReader = {
+      ...world.stream,
+      async records(iterator, limit) {
+        const page = await world.stream.records(iterator, limit);
+        await world.clock.sleep(5_000);
+        return page;
+      },
+    };
+    const mapping = world.mapping({ reader });
+    await mapping.start();
+    await world.clock.advance(1_000);
+    world.write('a');
+    await world.clock.run(mapping.drained());
+    expect(world.batches).toEqual([['a1']]);
     await world.clock.run(mapping.stop());
   });
 

@@ -183,4 +183,21 @@ describe('an on-failure destination', () => {
     await world.follow({ ...settings, batchSize: 1 });
     expect(world.batches).toEqual([['a1'], ['a1'], ['b2']]);
   });
+
+  it('gets nothing from a mapping that was killed', async () => {
+    const world = mappingWorld();
+    world.write('a');
+    const { objects, bucket } = destinations();
+    const answer = async () => {
+      await world.clock.sleep(1_000);
+      fail();
+    };
+    const mapping = world.mapping({ ...settings, onFailure: bucket, answer });
+    await mapping.start();
+    await world.clock.advance(500);
+    mapping.kill();
+    await world.clock.advance(10_000);
+    expect(world.batches).toEqual([['a1']]);
+    expect(objects.size).toBe(0);
+  });
 });

@@ -467,6 +467,22 @@ describe('records that the stream removed', () => {
     expect(world.told('gap')).toEqual([]);
   });
 
+  it('are none when a shard is born while its parent, known for long, is still at work', async () => {
+    const world = mappingWorld();
+    const [root = ''] = world.stream.open;
+    const mapping = world.mapping({ ...afterADay, functionTimeoutMs: 900_000, answer: () => world.clock.sleep(60_000) });
+    await mapping.start();
+    await world.clock.advance(DAY + 6 * 3_600_000 - 1_000);
+    world.write('a');
+    await world.clock.advance(2_000);
+    world.stream.roll(root);
+    world.write('b');
+    await world.clock.run(mapping.drained());
+    expect(world.batches).toEqual([['a1'], ['b2']]);
+    expect(world.told('gap')).toEqual([]);
+    await world.clock.run(mapping.stop());
+  });
+
   it('before the first start of all are no gap', async () => {
     const world = mappingWorld();
     const [root = ''] = world.stream.open;

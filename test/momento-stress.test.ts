@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { CacheClient, Found, LeaseTarget } from '../src/cache.ts';
+import type { CacheClient, Found, Lease, LeaseTarget } from '../src/cache.ts';
 import { momentoCache } from '../src/caches/momento.ts';
 import { CacheUnavailableError } from '../src/errors.ts';
 import type { Mutation } from '../src/mutation.ts';
@@ -53,6 +53,7 @@ class World {
   #clock = 0;
   #written = false;
   #drained = 0;
+  readonly #delivered = new Map<readonly Change[], number>();
   readonly tally = { hit: 0, gone: 0, complete: 0, settled: 0, lost: 0, repeated: 0 };
 
   constructor(name: string, mode: Mode, random: Random, clients: readonly CacheClient[], server: MomentoServer) {
@@ -119,9 +120,14 @@ class World {
       if (after) this.#table.set(id, after);
       else this.#table.delete(id);
       this.#shards[id % 2]?.push({ id, before, after, clock: this.#clock });
-      if (this.#random() < 0.6) await sleep(this.#upTo(4));
+      // Sometimes the stream is far behind, sometimes not at all.
+      for (const backlog = this.#upTo(8); this.#backlog > backlog; ) await sleep(1);
     }
     this.#written = true;
+  }
+
+  get #backlog(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.length - (this.#delivered.get(shard) ?? 0), 0);
   }
 
   /** In order, from any client; sometimes from an older record on again. */
@@ -137,6 +143,7 @@ class World {
       const items = new Set(batch.map(({ id }) => id));
       await Promise.all([...items].map((item) => this.#applyInOrder(batch.filter(({ id }) => id === item))));
       at += batch.length;
+      this.#delivered.set(shard, Math.max(at, this.#delivered.get(shard) ?? 0));
       if (this.#mode === 'stragglers' && this.#random() < 0.3) zombies.push(this.#applyInOrder([this.#pick(shard.slice(0, at))]));
       if (this.#mode === 'losses' && this.#random() < 0.2) at -= Math.min(at, this.#upTo(8));
     }
@@ -159,22 +166,29 @@ class World {
     }
   }
 
+  /** Readers between their lease, their reading and their settling, each of them any time; some never come to an end. */
   async #fill(): Promise<void> {
+    const readers: { readonly lease: Lease; found?: Found }[] = [];
+    const settle = async ({ lease, found }: (typeof readers)[number]) => {
+      if (found) this.tally[await this.#pick(this.#clients).settle(lease, found)] += 1;
+    };
     while (this.#drained < this.#shards.length) {
-      await sleep(this.#upTo(12));
-      const target = this.#pick(this.#targets());
-      const client = this.#pick(this.#clients);
-      const lease = await client.lease(target);
-      await sleep(this.#upTo(6));
-      const found = this.#read(target);
-      await sleep(this.#upTo(12));
-      this.tally[await client.settle(lease, found)] += 1;
+      await sleep(this.#upTo(3));
+      const dice = this.#random();
+      if (dice < 0.4 || readers.length === 0) {
+        const lease = await this.#pick(this.#clients).lease(this.#pick(this.#targets()));
+        readers.push({ lease, ...(dice < 0.2 && { found: this.#read(lease.target) }) });
+      } else if (dice < 0.7) {
+        const reader = this.#pick(readers);
+        reader.found ??= this.#read(reader.lease.target);
+      } else await Promise.all(readers.splice(this.#upTo(readers.length), 1).map(settle));
     }
+    for (const reader of readers) await settle(reader);
   }
 
   async #evict(): Promise<void> {
     while (this.#drained < this.#shards.length) {
-      await sleep(this.#upTo(25));
+      await sleep(this.#upTo(80));
       const target = this.#pick(this.#targets());
       this.#server.evict(CACHE, target.kind === 'list' ? `millrace:list:${target.list}` : `millrace:doc:${target.key}`);
     }

@@ -403,7 +403,8 @@ describe('what something else wrote at its keys', () => {
 
   it('is a miss, and is written over', async () => {
     const cache = await client();
-    for (const text of ['', 'text', '{"a":1}', 'M1l', `M1l${'x'.repeat(40)}`, `M1p${'9'.repeat(200)}`]) {
+    const header = `M1p${version(1)}${' '.repeat(16)}${'x'.repeat(16)}1800000000000`;
+    for (const text of [`${header}{`, '', 'text', '{"a":1}', 'M1l', `M1l${'x'.repeat(40)}`, `M1p${'9'.repeat(200)}`]) {
       await raw.set(CACHE, documentKey('a'), text);
       await raw.set(CACHE, listKey('l'), text);
       expect(await cache.get('a'), text).toEqual({ type: 'miss' });
@@ -429,7 +430,12 @@ describe('closing', () => {
     const [cache, other] = [await client(), await client()];
     server.onCall(({ rpc }) => (rpc.startsWith('Set') ? late(150) : undefined));
     const applied = types(cache, put('a', 1), member('x', 1));
+    let ended = false;
+    void applied.then(() => {
+      ended = true;
+    });
     await cache.close();
+    expect(ended).toBe(true);
     expect(await applied).toEqual(['applied', 'applied']);
     await expect(cache.get('a')).rejects.toThrow(/was closed/);
     await expect(cache.apply([put('a', 2)])).rejects.toBeInstanceOf(CacheUnavailableError);

@@ -48,6 +48,9 @@ function meaning(code: Code, cacheName: string, access: MomentoAccess): string {
       return 'one of its keys holds what this program did not write: give CACHE_NAMESPACE a name that nothing else in this cache uses';
     case Code.LIMIT_EXCEEDED_ERROR:
       return 'a limit of the account is exceeded: ask Momento to raise it, or send less at a time';
+    case Code.SERVER_UNAVAILABLE:
+    case Code.CONNECTION_ERROR:
+      return 'the service is not reached: check the endpoint, and the way there from this network';
     case Code.CANCELLED_ERROR:
     case Code.TIMEOUT_ERROR:
       return 'no answer in time';

@@ -104,6 +104,7 @@ export class MappingLife {
   readonly #checkpoints: Checkpoints;
   readonly #written: Written[] = [];
   readonly #byNumber = new Map<string, Written>();
+  readonly #parents = new Map<string, string>();
   readonly #gaps: Extract<MappingEvent, { type: 'gap' }>[] = [];
   #mapping: EventSourceMapping | undefined;
   #stormy = true;
@@ -146,7 +147,11 @@ export class MappingLife {
       case 'split':
       case 'roll':
         if (this.#stream.open.length > 6) return;
-        this.story.push(`${step.type} ${shard} to ${this.#stream[step.type](shard)}`);
+        {
+          const children = [this.#stream[step.type](shard)].flat();
+          for (const child of children) this.#parents.set(child, shard);
+          this.story.push(`${step.type} ${shard} to ${children}`);
+        }
         return this.#count(step.type);
       case 'wait':
         this.story.push(`wait ${step.ms}`);
@@ -364,12 +369,18 @@ export class MappingLife {
     return (record.dynamodb?.ApproximateCreationDateTime as number) * 1_000 < this.clock.now() - DAY;
   }
 
-  /** By a gap that was told. */
+  /** By a gap that was told: of its shard, or of one that descends from it, if nobody can have known of its own. */
   #isCovered({ shardId, number }: Written): boolean {
-    return this.#gaps.some(({ shardId: of, from, to }) => {
+    return this.#gaps.some(({ shardId: of, reason, from, to }) => {
+      if (of !== shardId) return reason === 'vanished' && this.#descends(of, shardId);
       const after = from.sequenceNumber === undefined || BigInt(number) >= BigInt(from.sequenceNumber);
-      return of === shardId && after && (to?.sequenceNumber === undefined || BigInt(number) <= BigInt(to.sequenceNumber));
+      return after && (to?.sequenceNumber === undefined || BigInt(number) <= BigInt(to.sequenceNumber));
     });
+  }
+
+  #descends(shardId: string, from: string): boolean {
+    const parent = this.#parents.get(shardId);
+    return parent !== undefined && (parent === from || this.#descends(parent, from));
   }
 
   #checkAll(): void {

@@ -1,12 +1,13 @@
-import type { Lease } from '../../src/cache.ts';
+import type { Lease, LeaseTarget } from '../../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { itemOf } from '../../src/change.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { redriveLetters } from '../../src/handlers/redrive-letters.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { parseLetter } from '../../src/letters/letter.ts';
 import type { Mutation } from '../../src/mutation.ts';
 import type { CurrentItems } from '../../src/settle-items.ts';
-import { attributesOf } from '../../src/sources/stream.ts';
+import { attributesOf, hintOf } from '../../src/sources/stream.ts';
 import type { View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from './letters.ts';
 import type { OrderStep } from './world/history.ts';
@@ -25,6 +26,8 @@ export type RedriveStep =
   | { readonly type: 'park'; readonly items: readonly number[]; readonly applied: number }
   | { readonly type: 'replay'; readonly item: number; readonly back: number }
   | { readonly type: 'evict'; readonly target: number }
+  /** An order changes, the stream delivers it, and all that the cache has of it is evicted. */
+  | { readonly type: 'overtake'; readonly change: OrderStep }
   | { readonly type: 'lease'; readonly list: number }
   | { readonly type: 'settle'; readonly lease: number }
   | {
@@ -90,13 +93,16 @@ export class RedriveWorld {
         return;
       }
       case 'evict': {
-        const targets = [
-          ...[...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const),
-          ...[...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const),
-        ];
-        const target = this.#lossless ? undefined : pick(targets, step.target);
-        if (target) this.cache.evict(target);
-        if (target) this.story.push(`evict ${target.kind === 'list' ? target.list : target.key}`);
+        const target = pick(this.#targets, step.target);
+        if (target) this.#evict(target);
+        return;
+      }
+      case 'overtake': {
+        const item = itemOf({ ...orderKey(step.change) });
+        this.#write(step.change);
+        await this.#deliver(item, Infinity, 'none');
+        const queue = this.#queues.get(item);
+        if (!queue?.busy && queue?.at === queue?.records.length) for (const target of this.#targets) this.#evict(target);
         return;
       }
       case 'lease': {
@@ -125,14 +131,27 @@ export class RedriveWorld {
     }
   }
 
-  /** Every record is delivered, the views are mended, and all letters are redriven as long as that helps. */
+  get #targets(): readonly LeaseTarget[] {
+    const documents = [...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
+    return [...documents, ...[...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const)];
+  }
+
+  #evict(target: LeaseTarget): void {
+    if (this.#lossless) return;
+    this.cache.evict(target);
+    this.story.push(`evict ${target.kind === 'list' ? target.list : target.key}`);
+  }
+
+  /** Items that letters in the store are of. */
+  get waiting(): ReadonlySet<string> {
+    const events = [...this.store.texts.values()].map((text) => parseLetter(text).event);
+    return new Set(events.flatMap(({ Records }) => Records.map((record, i) => hintOf(record, i).item)));
+  }
+
+  /** Every record is delivered, and all letters are redriven as long as that helps. */
   async comeToRest(): Promise<void> {
-    const drain = async () => {
-      for (const [item, queue] of this.#queues) while (queue.at < queue.records.length) await this.#deliver(item, 1, 'none');
-    };
-    await drain();
+    for (const [item, queue] of this.#queues) while (queue.at < queue.records.length) await this.#deliver(item, 1, 'none');
     for (const reader of this.#leases.splice(0)) await this.#settle(reader);
-    this.bug.mended = true;
     for (let left = Infinity; this.store.texts.size > 0 && this.store.texts.size < left; ) {
       left = this.store.texts.size;
       await this.#redrive([...this.store.texts.keys()], undefined, 0);

@@ -47,7 +47,8 @@ export type Condition = 'RetryAttemptsExhausted' | 'RecordAgeExceeded';
  * Records may be lost, unseen by the function.
  *
  * - `trimmed`: DynamoDB removed the place where the mapping was; it goes on with the first record that is still there;
- * - `vanished`: the whole shard was removed before its end was seen;
+ * - `vanished`: the whole shard was removed before its end was seen, and with it those between it and the shards that were known, of which
+ *   nothing tells;
  * - `expired`: records were retried until the stream no longer had them (24 hours).
  *
  * What was lost lies between `from`, which may itself be among it, and `to`, which is not; `to` is absent if no record

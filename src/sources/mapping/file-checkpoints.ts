@@ -7,12 +7,12 @@ import type { Checkpoint, Checkpoints } from './checkpoints.ts';
  * made if it is not there. Saves that come while one is being written are written together.
  */
 export function fileCheckpoints(path: string): Checkpoints {
-  let checkpoints: Map<string, Checkpoint> | undefined;
+  let loaded: Promise<Map<string, Checkpoint>> | undefined;
   let writing: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
 
   const write = async (): Promise<void> => {
-    const text = `${JSON.stringify({ version: 1, shards: Object.fromEntries(checkpoints ?? []) }, undefined, 2)}\n`;
+    const text = `${JSON.stringify({ version: 1, shards: Object.fromEntries((await loaded) ?? []) }, undefined, 2)}\n`;
     await mkdir(dirname(path), { recursive: true });
     const file = await open(`${path}.new`, 'w');
     try {
@@ -39,16 +39,16 @@ export function fileCheckpoints(path: string): Checkpoints {
     return queued;
   };
   const change = async (edit: (checkpoints: Map<string, Checkpoint>) => void): Promise<void> => {
-    checkpoints ??= await read(path);
-    edit(checkpoints);
+    loaded ??= read(path);
+    edit(await loaded);
     await flush();
   };
 
   return {
     async load() {
       await (queued ?? writing)?.catch(() => {});
-      checkpoints = await read(path);
-      return new Map(checkpoints);
+      loaded = read(path);
+      return new Map(await loaded);
     },
     save: (shardId, checkpoint) => change((all) => all.set(shardId, checkpoint)),
     delete: (shardId) => change((all) => all.delete(shardId)),

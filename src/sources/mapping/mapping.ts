@@ -65,12 +65,15 @@ class Mapping implements EventSourceMapping {
 
   async drained(): Promise<void> {
     if (!this.#started) throw new Error('this event source mapping was not started');
+    const ended = () => new Error('this event source mapping was ended before it was drained');
     await Promise.race([
       this.#shards.caughtUp(),
       this.finished.then(() => {
-        throw new Error('this event source mapping was ended before it was drained');
+        throw ended();
       }),
     ]);
+    // Whoever is stopping is told of no more shards.
+    if (this.#run.stopping.aborted) throw ended();
   }
 
   async stop(): Promise<void> {

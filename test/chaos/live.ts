@@ -1,0 +1,45 @@
+import type { MappingEvent } from '../../src/testing/index.ts';
+import { MAX_VALUE_BYTES } from '../helpers/world/items.ts';
+import type { Backend } from './backends.ts';
+import { ruleTimeouts, WorldClock } from './clock.ts';
+import type { History } from './history.ts';
+import { comeToRest } from './rest.ts';
+import { Tally } from './tally.ts';
+import { World } from './world.ts';
+
+/** Lives through one history. Throws with the story of it when something is wrong. */
+export async function live(history: History, backend: Backend, tally: Tally): Promise<void> {
+  const faults = await outcomeOf(history, backend, tally);
+  if (faults.length === 0) return;
+  // Once more, since it is told only now.
+  const story: string[] = [];
+  const again = await outcomeOf(history, backend, new Tally(), (what) => story.push(typeof what === 'string' ? what : lineOf(what)));
+  const repeats = again[0]?.split('\n')[0] === faults[0]?.split('\n')[0] ? '' : `\n  (the first time: ${faults[0]})`;
+  throw new Error(`${again.slice(0, 4).join('\n  ')}${repeats}\n\n  ${story.join('\n  ')}`);
+}
+
+async function outcomeOf(history: History, backend: Backend, tally: Tally, tell?: World['tell']): Promise<readonly string[]> {
+  const clock = new WorldClock();
+  const undo = ruleTimeouts(clock);
+  const { stackTraceLimit } = Error;
+  // Thousands of errors are thrown, and their stacks cost more than all else about them.
+  if (!tell) Error.stackTraceLimit = 0;
+  try {
+    const cache = await backend.open({ maxValueBytes: MAX_VALUE_BYTES, now: clock.now });
+    const world = new World(history, { clock, cache, tally, tell });
+    for (const step of history.steps) {
+      await world.take(step);
+      if (world.misdeeds.length > 0) return world.misdeeds;
+    }
+    return await comeToRest(world);
+  } catch (error) {
+    return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+  } finally {
+    undo();
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function lineOf(event: MappingEvent): string {
+  return `  ${JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value))}`;
+}
