@@ -224,7 +224,7 @@ describe.skipIf(absent)('the bundled handler', () => {
         await server.restart();
       }
       expect(await answer).toEqual({ batchItemFailures: [] });
-      const ids = orders.Records.map(({ dynamodb }) => (dynamodb?.Keys?.pk as { S: string }).S.replace('order#', ''));
+      const ids = orders.Records.map(({ dynamodb }) => String((dynamodb?.Keys?.pk as { S?: string } | undefined)?.S).replace('order#', ''));
       for (const id of ids) expect((await cache.get(`detail@1:${id}`)).type).toMatch(/hit|gone/);
     } finally {
       await cache.close();

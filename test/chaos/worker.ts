@@ -210,15 +210,19 @@ class Life implements Mortal {
         tally.add('records lost, and told', journal.gap(stream, event));
         return;
       case 'dropped':
-        return misdeed(`records were dropped: ${event.sequenceNumbers}`);
+        misdeed(`records were dropped: ${event.sequenceNumbers}`);
+        return;
       case 'failed':
-        return tally.add(`batches failed: ${event.reason}`);
+        tally.add(`batches failed: ${event.reason}`);
+        return;
       case 'delivered':
-        return tally.add(`letters: ${event.condition}`);
+        tally.add(`letters: ${event.condition}`);
+        return;
       case 'split':
       case 'shard-ended':
       case 'delivery-failed':
-        return tally.add(event.type);
+        tally.add(event.type);
+        return;
     }
   }
 }

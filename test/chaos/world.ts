@@ -95,10 +95,11 @@ export class World {
 
   /**
    * Nothing is under way that nobody waits for any more. A ghost may bring back an old value where the version of the newer one was lost after it was applied, and
-   * the newer one does not come again: the one thing that the law cannot forbid. So nothing is lost while there are ghosts.
+   * the newer one does not come again: the one thing that the law cannot forbid. So nothing is lost while there are ghosts, or a stream that may be behind the one
+   * that replaced it.
    */
   get isFreeOfGhosts(): boolean {
-    return !this.lambda.hasGhosts && this.weathers.late === 0;
+    return !this.lambda.hasGhosts && this.weathers.late === 0 && !this.source.isRenewed;
   }
 
   async evict(target: LeaseTarget | undefined, part: number): Promise<void> {
@@ -124,9 +125,11 @@ export class World {
       case 'weather':
         return this.weathers.set(act.of, act.is);
       case 'kill': {
-        tally.add(act.stale > 0 ? 'workers killed, going on from an old checkpoint' : 'workers killed');
+        // Who forgets where it was cannot tell what it missed.
+        const stale = this.source.isWhole ? act.stale : 0;
+        tally.add(stale > 0 ? 'workers killed, going on from an old checkpoint' : 'workers killed');
         const worker = this.#worker(act.worker);
-        worker?.kill(act.stale);
+        worker?.kill(stale);
         await clock.advance(act.downMs);
         return worker?.start();
       }
@@ -134,6 +137,7 @@ export class World {
         tally.add('workers stopped and started');
         return this.#worker(act.worker)?.restart();
       case 'replay':
+        if (!this.source.isWhole) return;
         tally.add('replays from TRIM_HORIZON');
         return this.#worker(act.worker)?.beginAnew();
       case 'second':
@@ -165,8 +169,7 @@ export class World {
       case 'roll':
         return this.source.close(act.type, act.shard);
       case 'renew':
-        // The old stream may be behind the new one: after a loss nothing is left that tells which is newer.
-        if (this.history.losses || this.workers.length >= MOST_WORKERS) return;
+        if (this.workers.length >= MOST_WORKERS) return;
         this.source.renew();
         this.workers.push(new Worker(this, this.source.stream));
         return;
