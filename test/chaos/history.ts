@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import type { LineStep, OrderStep } from '../helpers/world/history.ts';
-import type { ViewSet } from '../helpers/world/views.ts';
+import type { ViewSet } from './views.ts';
 
 /** What can fail. `function`: Lambda itself. */
 export type Service = 'cache' | 'letters' | 'table' | 'stream' | 'checkpoints' | 'function';
@@ -47,7 +47,7 @@ export type Act =
   /** A reader fills the cache: so many ms from its lease to its read, and from there to its settling. */
   | { readonly type: 'fill'; readonly list: boolean; readonly target: number; readonly readMs: number; readonly settleMs: number }
   | { readonly type: 'split' | 'roll'; readonly shard: number }
-  /** The stream is disabled and enabled. */
+  /** The stream is disabled and enabled, and both are followed at once. */
   | { readonly type: 'renew' }
   | { readonly type: 'expire-iterators' }
   /** Every worker is down for so long. */
@@ -164,8 +164,9 @@ const troubles = [
   { weight: 2, arbitrary: step({ type: type('split'), shard: upTo(6) }) },
   { weight: 2, arbitrary: step({ type: type('roll'), shard: upTo(6) }) },
   { weight: 1, arbitrary: step({ type: type('expire-iterators') }) },
-  { weight: 1, arbitrary: step({ type: type('renew') }) },
 ];
+
+const forks = [{ weight: 3, arbitrary: step({ type: type('renew') }) }];
 
 const rare = [{ weight: 1, arbitrary: step({ type: type('night'), hours: often([2, 2], [25, 1]) }) }];
 
@@ -215,8 +216,9 @@ const either = fc.boolean();
 const lists = fc.constant(true);
 
 export const history: fc.Arbitrary<History> = fc.oneof(
-  { weight: 4, arbitrary: historyOf('all', false, ...writes, ...troubles, ...fills(either)) },
+  { weight: 3, arbitrary: historyOf('all', false, ...writes, ...troubles, ...fills(either)) },
   { weight: 1, arbitrary: historyOf('all', false, ...writes, ...troubles, ...rare) },
+  { weight: 2, arbitrary: historyOf('endless', false, ...writes, ...troubles, ...forks, ...fills(either)) },
   { weight: 4, arbitrary: historyOf('all', true, ...writes, ...troubles, ...fills(either), ...losses(either)) },
   { weight: 3, arbitrary: historyOf('latest', true, ...moves, ...troubles, ...fills(lists), ...losses(lists)) },
 );

@@ -113,22 +113,31 @@ export class Journal {
     for (const written of this.records) if (written.trimmed && !isHandled(written)) written.lost = true;
   }
 
-  /** Returns how many records it explains. Where a shard is gone, so may those before it be. */
+  /** Returns how many records it explains. Where a shard is gone, so may those before it be, and those after it that nobody saw. */
   gap(stream: string, { shardId, from, to, reason }: Gap): number {
     let lost = 0;
-    for (let shard = this.#shards.get(`${stream} ${shardId}`); shard; shard = this.#shards.get(shard.parent ?? '')) {
-      for (const written of shard.records) {
-        // Of the first record of a shard the place is told before it is done.
-        const isFrom = BigInt(written.number) >= BigInt(from.sequenceNumber ?? 0);
-        const isTo =
-          to?.sequenceNumber === undefined || BigInt(written.number) < BigInt(to.sequenceNumber) + (reason === 'expired' ? 1n : 0n);
-        if (isHandled(written) || !isFrom || !isTo) continue;
-        written.lost = true;
-        lost += 1;
-      }
-      if (reason !== 'vanished') break;
+    const shards = reason === 'vanished' ? this.#kinOf(`${stream} ${shardId}`) : [`${stream} ${shardId}`];
+    for (const written of shards.flatMap((id) => this.#shards.get(id)?.records ?? [])) {
+      // Of the first record of a shard the place is told before it is done.
+      const isFrom = BigInt(written.number) >= BigInt(from.sequenceNumber ?? 0);
+      const isTo =
+        to?.sequenceNumber === undefined || BigInt(written.number) < BigInt(to.sequenceNumber) + (reason === 'expired' ? 1n : 0n);
+      if (isHandled(written) || !isFrom || !isTo) continue;
+      written.lost = true;
+      lost += 1;
     }
     return lost;
+  }
+
+  /** A shard, those before it and those after it. */
+  #kinOf(id: string): string[] {
+    const after = (parent: string): string[] =>
+      [...this.#shards].flatMap(([id, shard]) => (shard.parent === parent ? [id, ...after(id)] : []));
+    const before = (child: string): string[] => {
+      const parent = this.#shards.get(child)?.parent;
+      return parent === undefined ? [] : [parent, ...before(parent)];
+    };
+    return [...before(id), id, ...after(id)];
   }
 }
 

@@ -30,10 +30,6 @@ export class Source {
     this.stream = this.#open();
   }
 
-  get isRenewed(): boolean {
-    return this.#streams.length > 1;
-  }
-
   get isIdle(): boolean {
     return this.#writers === 0;
   }

@@ -10,6 +10,8 @@ export interface Call<T> {
   /** A piece of it: what a call may come to that breaks off. */
   part?(): Promise<unknown>;
   fault(): Error;
+  /** It takes effect in time or never. */
+  readonly isPrompt?: boolean;
   /** False: the caller has died, and nothing of it goes on. */
   isAlive?(): boolean;
 }
@@ -60,7 +62,7 @@ export class Weathers {
         await call.part?.();
         break;
       case 'late':
-        void this.#later(call);
+        if (!call.isPrompt) void this.#later(call);
         break;
     }
     await this.#pause(weather, call);

@@ -153,7 +153,12 @@ class Life implements Mortal {
 
   #reader(stream: MemoryStream): StreamReader {
     const call = <T>(act: () => Promise<T>) =>
-      this.#world.weathers.call('stream', { act, fault: () => new Error('InternalServerError'), isAlive: () => !this.isDead });
+      this.#world.weathers.call('stream', {
+        act,
+        fault: () => new Error('InternalServerError'),
+        isAlive: () => !this.isDead,
+        isPrompt: true,
+      });
     return {
       shards: () => call(() => stream.shards()),
       iterator: (shardId, position) => call(() => stream.iterator(shardId, position)),
@@ -163,12 +168,12 @@ class Life implements Mortal {
     };
   }
 
-  /** What a dead process has begun to save is not saved. */
+  /** What a dead process has begun to save is not saved, and no save overtakes another: shards are never further than those before them. */
   #checkpoints(stream: string): Checkpoints {
     const saved = this.#saved;
     const isAlive = () => !this.isDead;
     const call = <T>(act: () => Promise<T>) =>
-      this.#world.weathers.call('checkpoints', { act, fault: () => new Error('the checkpoints are away'), isAlive });
+      this.#world.weathers.call('checkpoints', { act, fault: () => new Error('the checkpoints are away'), isAlive, isPrompt: true });
     const change = (edit: (checkpoints: Map<string, Checkpoint>) => void) =>
       call(async () => {
         if (!isAlive()) return;

@@ -1,7 +1,6 @@
 import type { CacheClient, LeaseTarget } from '../../src/cache.ts';
 import type { MappingEvent } from '../../src/testing/index.ts';
 import type { View } from '../../src/view.ts';
-import { worldViews } from '../helpers/world/views.ts';
 import type { OpenCache } from './backends.ts';
 import { Chance } from './chance.ts';
 import type { WorldClock } from './clock.ts';
@@ -14,6 +13,7 @@ import { Redrives } from './redrives.ts';
 import { Source } from './source.ts';
 import type { Table } from './table.ts';
 import type { Tally } from './tally.ts';
+import { viewSets } from './views.ts';
 import { Weathers } from './weathers.ts';
 import { Worker } from './worker.ts';
 
@@ -59,7 +59,7 @@ export class World {
     this.tally = tally;
     this.tell = tell;
     this.chance = new Chance(history.seed);
-    this.views = worldViews[history.views];
+    this.views = viewSets[history.views];
     this.weathers = new Weathers(clock, this.chance, tally);
     this.source = new Source(this);
     this.letters = new LetterShelf(this);
@@ -95,11 +95,10 @@ export class World {
 
   /**
    * Nothing is under way that nobody waits for any more. A ghost may bring back an old value where the version of the newer one was lost after it was applied, and
-   * the newer one does not come again: the one thing that the law cannot forbid. So nothing is lost while there are ghosts, or a stream that may be behind the one
-   * that replaced it.
+   * the newer one does not come again: the one thing that the law cannot forbid. So nothing is lost while there are ghosts.
    */
   get isFreeOfGhosts(): boolean {
-    return !this.lambda.hasGhosts && this.weathers.late === 0 && !this.source.isRenewed;
+    return !this.lambda.hasGhosts && this.weathers.late === 0;
   }
 
   async evict(target: LeaseTarget | undefined, part: number): Promise<void> {
