@@ -28,6 +28,9 @@ export type ListRow = Member & {
   readonly since?: number;
 };
 
+/** What a mutation does to a list. `noted`: stale, and the list knows a place more at which its member could come back. */
+export type Effect = 'applied' | 'stale' | 'noted';
+
 export interface ListLease {
   readonly seen: ReadonlyMap<string, Version>;
   readonly bottom: number;
@@ -76,14 +79,14 @@ export class BoundedList {
     return this.#members.size;
   }
 
-  /** Returns whether it was applied. `now` and `markerTtl` in ms: a marker older than that is no longer needed. */
-  apply(mutation: MemberMutation, now: number, markerTtl: number): boolean {
-    const applied = this.#apply(mutation, now);
-    if (applied) {
+  /** `now` and `markerTtl` in ms: a marker older than that is no longer needed. */
+  apply(mutation: MemberMutation, now: number, markerTtl: number): Effect {
+    const effect = this.#apply(mutation, now);
+    if (effect === 'applied') {
       this.#trim(mutation.keep, now);
       this.#expire(now - markerTtl);
     }
-    return applied;
+    return effect;
   }
 
   page(query: PageQuery): Page {
@@ -111,15 +114,16 @@ export class BoundedList {
     // The bottom may sink to what was read only if nothing was thrown away since: else something older than the stream could slip in.
     const maySink = this.#bottom === lease.bottom && this.#lost === lease.lost;
     this.#bottom = maySink ? lowest : Math.max(this.#bottom, lowest);
-    const found = new Set(newest.map(({ member }) => member));
+    const above = newest.filter(({ score }) => score > this.#bottom);
+    const found = new Set(above.map(({ member }) => member));
     for (const [member, version] of lease.seen) {
       const held = this.#members.get(member);
       if (held?.version === version && !found.has(member)) this.#hold(member, { state: 'gone', version, peak: held.peak }, now);
     }
-    for (const { member, score, json } of newest) {
+    for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? FLOOR;
       const at = { kind: 'member', list: '', member, score, keep, version } as const;
-      if (score > this.#bottom) this.#apply(tooLarge(json) ? { ...at, type: 'forget' } : { ...at, type: 'put', json }, now);
+      this.#apply(tooLarge(json) ? { ...at, type: 'forget' } : { ...at, type: 'put', json }, now);
     }
     this.#settled += 1;
     this.#trim(keep, now);
@@ -139,12 +143,17 @@ export class BoundedList {
     return true;
   }
 
-  #apply(mutation: MemberMutation, now: number): boolean {
+  #apply(mutation: MemberMutation, now: number): Effect {
     const { member, version, score } = mutation;
     const held = this.#members.get(member);
-    if (held && held.version > version) return false;
     const from = mutation.type === 'put' ? (mutation.from ?? score) : score;
     const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    if (held && held.version > version) {
+      if (peak === held.peak) return 'stale';
+      // Replayed after the list was lost. What is replayed once may come again, late.
+      this.#hold(member, { ...held, peak }, now);
+      return 'noted';
+    }
     if (mutation.type === 'forget') this.#hold(member, { state: 'forgotten', version, peak }, now);
     else if (mutation.type === 'put' && score > this.#bottom)
       this.#hold(member, { state: 'live', version, peak, score, json: mutation.json }, now);
@@ -153,7 +162,7 @@ export class BoundedList {
       // It is in the table, and nobody here knows.
       if (mutation.type === 'put') this.#lost += 1;
     }
-    return true;
+    return 'applied';
   }
 
   #trim(keep: number, now: number): void {

@@ -92,9 +92,9 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   const applyOne = (mutation: Mutation): boolean => {
     if (mutation.kind === 'document') return applyDocument(mutation);
     const held = list(mutation.list) ?? new BoundedList();
-    const applied = held.apply(mutation, now(), tombstoneTtlMs);
-    if (applied) holdList(mutation.list, held);
-    return applied;
+    const effect = held.apply(mutation, now(), tombstoneTtlMs);
+    if (effect === 'applied') holdList(mutation.list, held);
+    return effect === 'applied';
   };
   const apply = (mutation: Mutation): Outcome => {
     if (mutation.type !== 'put' || !tooLarge(mutation.json)) return applyOne(mutation) ? APPLIED : STALE;

@@ -63,12 +63,13 @@ function emptyList(): ListCell {
   return { birth: newNonce(), list: new BoundedList() };
 }
 
-/** One answer a mutation: whether it is applied. All are of one list. */
+/** One answer a mutation: whether it is applied. All are of one list, which is written when anything of it is another. */
 export function applyMembers(mutations: readonly MemberMutation[], { tombstoneTtlMs }: Ttls): Change<ListCell, readonly boolean[]> {
   return (held) => {
     const cell = held ?? emptyList();
-    const result = mutations.map((mutation) => cell.list.apply(mutation, Date.now(), tombstoneTtlMs));
-    return { result, ...(result.includes(true) && { next: cell }) };
+    const effects = mutations.map((mutation) => cell.list.apply(mutation, Date.now(), tombstoneTtlMs));
+    const isAnother = effects.some((effect) => effect !== 'stale');
+    return { result: effects.map((effect) => effect === 'applied'), ...(isAnother && { next: cell }) };
   };
 }
 

@@ -154,6 +154,15 @@ local function sweep(list, tombstone_ttl)
   end
 end
 
+-- Replayed after the list was lost. What is replayed once may come again, late.
+local function note(list, id, was, held, peak)
+  if was == 'f' then
+    call('HSET', list.members, id, string.sub(held, 1, VERSION + 1) .. peak)
+  else
+    list.marks = list.marks + call('ZADD', list.peaks, peak, id)
+  end
+end
+
 -- The law. field: version, type (p, d or f) and the value. from: the score before, or ''. Returns whether it was applied.
 local function apply(list, field, id, score, from)
   local version = string.sub(field, 1, VERSION)
@@ -161,13 +170,16 @@ local function apply(list, field, id, score, from)
   local held = call('HGET', list.members, id)
   local was
   local peak = score
+  if from ~= '' and number(from) > number(peak) then peak = from end
   if held then
-    if string.sub(held, 1, VERSION) > version then return false end
     was = string.sub(held, VERSION + 1, VERSION + 1)
     local old = peak_of(list, id, held, was)
+    if string.sub(held, 1, VERSION) > version then
+      if number(peak) > number(old) then note(list, id, was, held, peak) end
+      return false
+    end
     if number(old) > number(peak) then peak = old end
   end
-  if from ~= '' and number(from) > number(peak) then peak = from end
   if type == 'f' then
     hold(list, id, was, field .. peak, nil, peak)
   elseif type == 'p' and number(score) > number(list.bottom) then
@@ -210,11 +222,9 @@ for k = documents + 1, #KEYS, 3 do
   for _ = 1, count do
     local marks = list.marks
     local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
-    if applied then
-      changed = true
-      trim(list, keep)
-      if list.marks > marks then sweep(list, tombstone_ttl) end
-    end
+    if applied then trim(list, keep) end
+    if list.marks > marks then sweep(list, tombstone_ttl) end
+    changed = changed or applied or list.marks ~= marks
     outcomes[#outcomes + 1] = applied and '1' or '0'
     at = at + 4
   end
@@ -341,7 +351,9 @@ local keep, floor, lowest = tonumber(argv[3]), argv[4], argv[9]
 if (list.bottom == argv[6] and list.lost == tonumber(argv[7])) or number(lowest) > number(list.bottom) then list.bottom = lowest end
 local seen, found = {}, {}
 local newest = 11 + 2 * tonumber(argv[10])
-for i = newest, #argv, 4 do found[argv[i + 1]] = true end
+for i = newest, #argv, 4 do
+  if number(argv[i + 2]) > number(list.bottom) then found[argv[i + 1]] = true end
+end
 for i = 11, newest - 1, 2 do
   local id, version = argv[i], argv[i + 1]
   seen[id] = version
@@ -353,7 +365,7 @@ for i = 11, newest - 1, 2 do
 end
 for i = newest, #argv, 4 do
   local type, id, score, json = argv[i], argv[i + 1], argv[i + 2], argv[i + 3]
-  if number(score) > number(list.bottom) then apply(list, (seen[id] or floor) .. type .. json, id, score, '') end
+  if found[id] then apply(list, (seen[id] or floor) .. type .. json, id, score, '') end
 end
 list.settled = list.settled + 1
 trim(list, keep)

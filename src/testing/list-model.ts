@@ -19,9 +19,12 @@ export class ListModel {
 
   #apply({ type, member, version, score, json, from = score }: ModelMutation): 'applied' | 'stale' {
     const held = this.members.get(member);
-    if (held && held.version > version) return 'stale';
     // The highest score at which an older version of this member could come back. Its marker is needed until the bottom has passed it.
     const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    if (held && held.version > version) {
+      this.members.set(member, { ...held, peak });
+      return 'stale';
+    }
     if (type === 'forget') this.members.set(member, { state: 'forgotten', version, score, peak, json: '' });
     else if (type === 'put' && score > this.bottom) this.members.set(member, { state: 'live', version, score, peak, json: json ?? '' });
     else {
@@ -58,14 +61,15 @@ export class ListModel {
     const lowest = more ? (newest.at(-1)?.score ?? -Infinity) : -Infinity;
     // The bottom may sink to what was read only if no version was thrown away since: else something older than the stream could slip in.
     this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? lowest : Math.max(this.bottom, lowest);
-    const found = new Set(newest.map(({ member }) => member));
+    const above = newest.filter(({ score }) => score > this.bottom);
+    const found = new Set(above.map(({ member }) => member));
     for (const [member, version] of lease.seen) {
       const held = this.members.get(member);
       if (held?.version === version && !found.has(member)) this.members.set(member, { ...held, state: 'gone' });
     }
-    for (const { member, score, json } of newest) {
+    for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? 0;
-      if (score > this.bottom) this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
+      this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
     }
     this.settled += 1;
     // Once, at the end: a marker must not be purged while an older read is still to be compared with it.

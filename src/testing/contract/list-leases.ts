@@ -83,6 +83,17 @@ export const listLeases: Section = {
       },
     },
     {
+      it: 'drops a member that was read below the bottom, where the list held it before',
+      async run({ client }) {
+        await full(client);
+        const lease = await client.lease(target);
+        await client.apply([put('d', 3, 5, { from: 9.5 })]);
+        assert.equal(await client.settle(lease, found({ b: 8, a: 6 })), 'settled');
+        await shows(client, 'list', ['b read'], true, { limit: 1 });
+        await shows(client, 'list', ['b read'], false);
+      },
+    },
+    {
       it: 'keeps the bottom when a marker was purged since the lease, for an older read could bring its member back',
       async run({ client }) {
         await full(client);

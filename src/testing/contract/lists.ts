@@ -105,6 +105,19 @@ export const lists: Section = {
       },
     },
     {
+      it: 'learns from a replay where an older version of the member stood, which may come again',
+      async run({ client }) {
+        for (const type of ['put', 'remove', 'forget'] as const) {
+          const list = membersOf(type, 1);
+          await client.apply([list[type]('a', 3, 1)]);
+          assert.deepEqual(await outcomes(client, list.put('a', 2, 5)), ['stale']);
+          await client.apply([list.put('b', 1, 3), list.put('c', 1, 4)]);
+          assert.deepEqual(await outcomes(client, list.put('a', 2, 5)), ['stale'], type);
+          await shows(client, type, ['c 1'], false);
+        }
+      },
+    },
+    {
       it: 'learns from a put alone where an older version of the member stood',
       async run({ client }) {
         const { put } = membersOf('list', 1);
