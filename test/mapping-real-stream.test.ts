@@ -104,14 +104,22 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('an event source mapp
     first.kill();
     expect(events.filter(({ type }) => type === 'split')).toHaveLength(2);
 
-    await put(tableName, 'e', 1);
+    await put(tableName, 'e', 1, { nothing: {}, within: [{}, []] });
     await put(tableName, 'd', 2);
     const after: string[] = [];
-    const second = eventSourceMapping(settings(async ({ Records }) => void after.push(...Records.map(nameOf))));
+    const images: unknown[] = [];
+    const second = eventSourceMapping(
+      settings(async ({ Records }) => {
+        after.push(...Records.map(nameOf));
+        images.push(...Records.map((record, i) => decodeRecord(record, i).after));
+      }),
+    );
     await second.start();
     await second.drained();
     await second.stop();
     expect(after).toEqual(['e1', 'd2']);
+    // DynamoDB Local's streams give an empty map without its type.
+    expect(images[0]).toMatchObject({ nothing: {}, within: [{}, []] });
   });
 
   it('begins at LATEST, and sees the end of a stream that is disabled', async () => {
@@ -222,6 +230,21 @@ describe('a record of GetRecords', () => {
       },
       eventSourceARN: arn,
     });
+  });
+
+  it('has the empty maps that DynamoDB Local leaves out, and what is named like a type', () => {
+    const image = { M: {}, L: { L: [{}, { M: { deep: {} } }, { L: [] }] }, none: { NULL: true } };
+    const record = {
+      eventName: 'MODIFY',
+      dynamodb: { SequenceNumber: '7', OldImage: image, NewImage: JSON.parse('{"__proto__": {}}') },
+    } as const;
+    const { dynamodb } = eventRecord(record as never, arn);
+    expect(dynamodb?.OldImage).toEqual({
+      M: { M: {} },
+      L: { L: [{ M: {} }, { M: { deep: { M: {} } } }, { L: [] }] },
+      none: { NULL: true },
+    });
+    expect(JSON.stringify(dynamodb?.NewImage)).toBe('{"__proto__":{"M":{}}}');
   });
 
   it('without a user or a date has none', () => {

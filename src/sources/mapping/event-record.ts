@@ -7,7 +7,7 @@ interface SdkRecord extends Omit<StreamRecord, 'userIdentity'> {
 
 /**
  * A record of `GetRecords` as Lambda's event has it: seconds for dates, base64 for binary, `{type, principalId}` for who did it, and the
- * stream's ARN. Properties that are `undefined` are left out.
+ * stream's ARN. Properties that are `undefined` are left out. An empty map, which DynamoDB Local's streams give as `{}`, is `{"M": {}}` again.
  */
 export function eventRecord(record: SdkRecord, streamArn: string): StreamRecord {
   const { dynamodb, userIdentity, ...rest } = record;
@@ -19,7 +19,21 @@ export function eventRecord(record: SdkRecord, streamArn: string): StreamRecord 
     ...(identity && { userIdentity: identity }),
     eventSourceARN: streamArn,
   };
-  return JSON.parse(JSON.stringify(event, plain));
+  const { dynamodb: parts, ...other } = JSON.parse(JSON.stringify(event, plain));
+  for (const image of ['OldImage', 'NewImage']) if (parts[image]) parts[image] = withEmptyMaps(parts[image]);
+  return { ...other, dynamodb: parts };
+}
+
+type Marshalled = Readonly<Record<string, { readonly M?: Marshalled; readonly L?: readonly Marshalled[string][] }>>;
+
+function withEmptyMaps(image: Marshalled): Marshalled {
+  return Object.fromEntries(Object.entries(image).map(([name, value]) => [name, withEmptyMap(value)]));
+}
+
+function withEmptyMap(value: Marshalled[string]): Marshalled[string] {
+  if (value.M) return { M: withEmptyMaps(value.M) };
+  if (value.L) return { L: value.L.map(withEmptyMap) };
+  return Object.keys(value).length === 0 ? { M: {} } : value;
 }
 
 /** A Buffer has made itself an object by the time it comes as `value`. */
