@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { type BackendName, startBackend } from './backends.ts';
-import { type History, history } from './history.ts';
+import { history } from './histories.ts';
+import type { History } from './history.ts';
 import { live } from './live.ts';
 import { Tally } from './tally.ts';
 

@@ -1,4 +1,4 @@
-import type { Mutation } from '../../src/mutation.ts';
+import type { Mutation, Outcome } from '../../src/mutation.ts';
 import type { StreamRecord } from '../../src/sources/stream.ts';
 import type { Gap } from '../../src/testing/index.ts';
 import { versionOf } from '../../src/version.ts';
@@ -18,6 +18,8 @@ export interface Written {
   readonly missing: Set<string>;
   /** A letter of it was taken by the store. */
   lettered: boolean;
+  /** One who made a letter of it could not tell what the cache held of its item. */
+  isBlind: boolean;
   /** A letter of it was redriven, and removed. */
   redriven: boolean;
   /** A gap was told in which it lies. */
@@ -41,6 +43,8 @@ export class Journal {
   readonly #numbers = new Map<string, Written>();
   readonly #shards = new Map<string, Shard>();
   readonly #items = new Map<string, { readonly records: Written[]; handled: number }>();
+  /** Addresses that redrives forgot, whose code could not tell where the item is now: at a newer version than that of the record by which it left. */
+  readonly forgotten = new Set<string>();
 
   get records(): Iterable<Written> {
     return this.#numbers.values();
@@ -63,7 +67,20 @@ export class Journal {
     const missing = change ? new Set(places.map(addressOf)) : new Set(['*']);
     const place = ofItem.records.length;
     const garbled = change?.garbled ?? 'none';
-    const written = { item, stream, shard, number, place, garbled, missing, lettered: false, redriven: false, lost: false, trimmed: false };
+    const written = {
+      item,
+      stream,
+      shard,
+      number,
+      place,
+      garbled,
+      missing,
+      lettered: false,
+      isBlind: false,
+      redriven: false,
+      lost: false,
+      trimmed: false,
+    };
     if (change) {
       ofItem.records.push(written);
       this.#versions.set(versionOf(stream.slice(stream.lastIndexOf('/') + 1), number), written);
@@ -80,8 +97,13 @@ export class Journal {
     return this.#versions.get(version);
   }
 
-  acknowledged(mutation: Mutation): void {
-    this.#versions.get(mutation.version)?.missing.delete(addressOf(mutation));
+  /** What is rejected is not applied. */
+  acknowledged(mutation: Mutation, outcome: Outcome): void {
+    if (outcome.type !== 'rejected') this.#versions.get(mutation.version)?.missing.delete(addressOf(mutation));
+  }
+
+  redrove(mutation: Mutation): void {
+    if (mutation.type === 'forget') this.forgotten.add(addressOf(mutation));
   }
 
   /** Whether all that happened to its item before is dealt with. A record that cannot be decoded is of no item that the worker knows. */

@@ -2,7 +2,7 @@ import type { CacheClient } from '../../src/cache.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { type StreamAnswer, streamHandler } from '../../src/handlers/stream-handler.ts';
 import type { LetterStore } from '../../src/letter-store.ts';
-import type { Mutation } from '../../src/mutation.ts';
+import type { Mutation, Outcome } from '../../src/mutation.ts';
 import type { StreamEvent } from '../../src/sources/stream.ts';
 import { type LambdaContext, NotInvokedError } from '../../src/testing/index.ts';
 import { type Code, GOOD, viewsOf } from './code.ts';
@@ -159,8 +159,9 @@ export class Lambda {
             isAlive: () => !this.#isFrozen(invocation),
           });
           for (const [i, mutation] of mutations.entries()) {
-            this.#world.journal.acknowledged(mutation);
-            this.#world.tally.add(`mutations ${outcomes[i]?.type}`);
+            const outcome = outcomes[i] as Outcome;
+            this.#world.journal.acknowledged(mutation, outcome);
+            this.#world.tally.add(`mutations ${outcome.type}`);
           }
           return outcomes;
         } finally {
@@ -187,7 +188,10 @@ export class Lambda {
   }
 
   #letters(of: () => Environment): LetterStore {
-    const store = this.#world.letters.client(() => !this.#isFrozen(of().invocation as Invocation));
+    const store = this.#world.letters.client(
+      () => !this.#isFrozen(of().invocation as Invocation),
+      () => of().code.kind !== 'good',
+    );
     const poisonRunLimit = this.#poisonRunLimit;
     return {
       ...store,

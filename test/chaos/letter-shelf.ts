@@ -12,8 +12,8 @@ export class LetterShelf {
     this.#world = world;
   }
 
-  /** As one process sees it. */
-  client(isAlive?: () => boolean): LetterStore {
+  /** As one process sees it. `isBlind`: it cannot tell what the cache holds of what it puts there. */
+  client(isAlive?: () => boolean, isBlind: () => boolean = () => false): LetterStore {
     const { texts } = this;
     const call = <T>(act: () => Promise<T>) => this.#world.weathers.call('letters', { act, fault: () => new Error('SlowDown'), isAlive });
     return {
@@ -21,7 +21,7 @@ export class LetterShelf {
         await call(async () => {
           texts.set(name, text);
         });
-        this.#took(name, text);
+        this.#took(name, text, isBlind());
       },
       async *names(prefix = '') {
         yield* await call(async () => [...texts.keys()].filter((name) => name.startsWith(prefix)).sort());
@@ -42,11 +42,14 @@ export class LetterShelf {
     for (const [name, text] of this.texts) if (isLetter(name)) yield [name, recordsOf(text)];
   }
 
-  #took(name: string, text: string): void {
+  #took(name: string, text: string, isBlind: boolean): void {
     if (!isLetter(name)) return;
     const { tally } = this.#world;
     tally.add(name.startsWith('aws/') ? 'letters of Lambda' : 'letters of the worker');
-    for (const written of this.#writtenIn(text)) written.lettered = true;
+    for (const written of this.#writtenIn(text)) {
+      written.lettered = true;
+      written.isBlind ||= isBlind;
+    }
   }
 
   #writtenIn(text: string): readonly Written[] {

@@ -12,10 +12,16 @@ export async function live(history: History, backend: Backend, tally: Tally): Pr
   const faults = await outcomeOf(history, backend, tally);
   if (faults.length === 0) return;
   // Once more, since it is told only now.
+  const again = await storyOf(history, backend);
+  const repeats = firstLine(again.faults) === firstLine(faults) ? '' : `\n  (the first time: ${faults[0]})`;
+  throw new Error(`${again.faults.slice(0, 4).join('\n  ')}${repeats}\n\n  ${again.story.join('\n  ')}`);
+}
+
+/** What happens in a history, line by line, and what is wrong at its end. */
+export async function storyOf(history: History, backend: Backend): Promise<{ faults: readonly string[]; story: readonly string[] }> {
   const story: string[] = [];
-  const again = await outcomeOf(history, backend, new Tally(), (what) => story.push(typeof what === 'string' ? what : lineOf(what)));
-  const repeats = again[0]?.split('\n')[0] === faults[0]?.split('\n')[0] ? '' : `\n  (the first time: ${faults[0]})`;
-  throw new Error(`${again.slice(0, 4).join('\n  ')}${repeats}\n\n  ${story.join('\n  ')}`);
+  const faults = await outcomeOf(history, backend, new Tally(), (what) => story.push(typeof what === 'string' ? what : lineOf(what)));
+  return { faults, story };
 }
 
 async function outcomeOf(history: History, backend: Backend, tally: Tally, tell?: World['tell']): Promise<readonly string[]> {
@@ -42,4 +48,8 @@ async function outcomeOf(history: History, backend: Backend, tally: Tally, tell?
 
 function lineOf(event: MappingEvent): string {
   return `  ${JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value))}`;
+}
+
+function firstLine(faults: readonly string[]): string | undefined {
+  return faults[0]?.split('\n', 1)[0];
 }

@@ -46,7 +46,7 @@ export class Redrives {
   }
 
   #handler(isAlive: () => boolean) {
-    const { lambda, views, bug, clock, chance, weathers, letters, table } = this.#world;
+    const { lambda, views, bug, clock, chance, weathers, letters, journal, table } = this.#world;
     const client = this.#world.client();
     const send = (command: Parameters<typeof table.batchGet>[0]) =>
       weathers.call('table', {
@@ -58,13 +58,15 @@ export class Redrives {
       views: viewsOf(lambda.code, views, bug),
       cache: {
         ...client,
-        apply: (mutations) =>
-          weathers.call('cache', {
+        apply: (mutations) => {
+          for (const mutation of mutations) journal.redrove(mutation);
+          return weathers.call('cache', {
             act: () => clock.outside(client.apply(mutations)),
             part: () => clock.outside(client.apply(mutations.slice(0, 1 + chance.upTo(mutations.length)))),
             fault: () => new CacheUnavailableError('no answer'),
             isAlive,
-          }),
+          });
+        },
       },
       letters: letters.client(isAlive),
       table: tableReader({ client: { send } as unknown as DynamoDBClient, sleep: clock.sleep, now: clock.now, random: chance.next }),

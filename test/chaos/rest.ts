@@ -1,7 +1,7 @@
 import { MAX_VALUE_BYTES } from '../helpers/world/items.ts';
 import { GOOD } from './code.ts';
 import { isHandled, type Written } from './journal.ts';
-import { differences, gaps } from './judge.ts';
+import { differences, gaps, staleAnswers } from './judge.ts';
 import type { Row } from './table.ts';
 import type { World } from './world.ts';
 
@@ -13,12 +13,13 @@ const MOST_REDRIVES = 4;
 export async function comeToRest(world: World): Promise<readonly string[]> {
   world.tell?.('--- all faults end');
   world.weathers.clear();
+  await until(world, 'a ghost', () => world.isFreeOfGhosts);
   // What is left of poison is bad records, and somebody has seen that.
   world.lambda.deploy(GOOD, 0);
   world.bug.mended = true;
   await idle(world);
   world.tell?.('--- everything is at rest');
-  const faults = [...world.misdeeds, ...neverApplied(world)];
+  const faults = [...world.misdeeds, ...neverApplied(world), ...(world.source.isRenewed ? [] : await staleAnswers(world))];
   if (faults.length > 0) return faults;
   if (world.history.losses && world.chance.hits(0.5)) await evictSome(world);
   world.tell?.('--- the letters are redriven');
@@ -46,17 +47,17 @@ async function afterlife(world: World): Promise<readonly string[]> {
 
 /** All that was written is dealt with, and nothing runs any more. */
 async function idle(world: World): Promise<void> {
-  const { clock, source } = world;
-  for (let seconds = 0; !source.isIdle; seconds += 1) {
-    if (seconds > 10) throw new Error('a writer does not come to its end');
-    await clock.advance(1_000);
-  }
-  for (const worker of world.workers) await clock.until(worker.drained(), 12 * HOUR_MS);
-  for (let seconds = 0; !world.isIdle; seconds += 1) {
-    if (seconds > 3_600) throw new Error('something does not come to its end');
-    await clock.advance(1_000);
-  }
+  await until(world, 'a writer', () => world.source.isIdle);
+  for (const worker of world.workers) await world.clock.until(worker.drained(), 12 * HOUR_MS);
+  await until(world, 'something', () => world.isIdle);
   for (const worker of world.workers) worker.kill(0);
+}
+
+async function until({ clock }: World, what: string, isOver: () => boolean): Promise<void> {
+  for (let seconds = 0; !isOver(); seconds += 1) {
+    if (seconds > 600) throw new Error(`${what} does not come to its end`);
+    await clock.advance(1_000);
+  }
 }
 
 function neverApplied({ journal, letters }: World): readonly string[] {

@@ -30,6 +30,11 @@ export class Source {
     this.stream = this.#open();
   }
 
+  /** Records of an item may come in another order than they were written. */
+  get isRenewed(): boolean {
+    return this.#streams.length > 1;
+  }
+
   get isIdle(): boolean {
     return this.#writers === 0;
   }

@@ -40,6 +40,7 @@ export class Table {
   /** Every document and list that any image ever projected to. */
   readonly documents = new Map<string, { readonly view: string; readonly item: string }>();
   readonly lists = new Map<string, { readonly view: string; readonly keep: number }>();
+  readonly #members = new Map<string, string>();
   readonly #views: readonly View[];
   /** Counts writes: makes each another. */
   clock = 0;
@@ -61,7 +62,10 @@ export class Table {
     else this.rows.delete(item);
     for (const place of after?.projected ?? []) {
       if (place.kind === 'document') this.documents.set(place.key, { view: place.view, item });
-      else this.lists.set(place.list, { view: place.view, keep: place.keep });
+      else {
+        this.lists.set(place.list, { view: place.view, keep: place.keep });
+        this.#members.set(`${place.list} ${place.member}`, item);
+      }
     }
     const garbled = (how.garble === 'new' && after) || (how.garble === 'old' && before) ? how.garble : 'none';
     const images = {
@@ -74,6 +78,11 @@ export class Table {
       dynamodb: { Keys: marshall(key), ...images, StreamViewType: 'NEW_AND_OLD_IMAGES' },
     };
     return { record, item, before, after, garbled };
+  }
+
+  /** Whose member that ever was. */
+  itemAt(list: string, member: string): string {
+    return this.#members.get(`${list} ${member}`) ?? '';
   }
 
   documentAt(key: string): Projected | undefined {

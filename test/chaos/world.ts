@@ -90,7 +90,7 @@ export class World {
   async take(step: Step): Promise<void> {
     this.tell?.(`${this.clock.now()} ${JSON.stringify(step)}`);
     await this.#do(step);
-    await this.clock.advance(step.then);
+    await this.clock.advance(step.passMs);
   }
 
   /**
@@ -150,7 +150,8 @@ export class World {
         return this.lambda.deploy(act.code === 'limping' ? { kind: act.code, view } : { kind: act.code });
       }
       case 'mend':
-        this.bug.mended = true;
+        // A ghost would write what was poison before.
+        if (this.isFreeOfGhosts) this.bug.mended = true;
         return;
       case 'redrive':
         void this.redrives.run(act.limit, act.dieAfterMs);
