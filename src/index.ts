@@ -11,6 +11,8 @@ export {
 } from './handlers/stream-handler.ts';
 export * from './letter-store.ts';
 export * from './mutation.ts';
+export * from './plan.ts';
+export * from './settlement.ts';
 export { decodeRecord, type StreamEvent, type StreamRecord } from './sources/stream.ts';
 export * from './sync.ts';
 export * from './version.ts';

@@ -76,6 +76,23 @@ export function forgetInstead(put: Mutation & { readonly type: 'put' }): Mutatio
   return { kind: 'member', type: 'forget', list, member, keep, version, score: Math.max(score, from) };
 }
 
+/** `from`: the score that a list's member had before. */
+export function putOf(entry: Entry, version: Version, from?: number): Mutation {
+  if (entry.kind === 'document') return { kind: 'document', type: 'put', key: entry.key, json: entry.json, version };
+  const { list, member, score, keep, json } = entry;
+  return { kind: 'member', type: 'put', list, member, score, keep, json, version, from };
+}
+
+/** What ends an entry. */
+export function without(entry: Entry, type: 'delete' | 'forget', version: Version): Mutation {
+  switch (entry.kind) {
+    case 'document':
+      return { kind: 'document', key: entry.key, type, version };
+    case 'member':
+      return { kind: 'member', list: entry.list, member: entry.member, type, version, score: entry.score, keep: entry.keep };
+  }
+}
+
 /** One string for one address, among addresses of one kind. */
 export function nameOf(address: Address): string {
   switch (address.kind) {

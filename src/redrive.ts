@@ -3,7 +3,7 @@ import type { LetterStore } from './letter-store.ts';
 import { type KeptCause, type LetterReader, type OpenLetter, openLetter, type RedrivenLetter } from './open-letter.ts';
 import { Outage } from './outage.ts';
 import { type ItemHints, type ItemOutcome, type SettleInput, settleItems } from './settle-items.ts';
-import type { KnownImage } from './view.ts';
+import type { KnownImage } from './settlement.ts';
 
 export interface RedriveInput<Record, Letter extends RedrivenLetter<Record>>
   extends Omit<SettleInput, 'outage'>,

@@ -1,7 +1,8 @@
 import type { CacheClient } from './cache.ts';
 import type { Attributes, Hint } from './change.ts';
 import type { Outage } from './outage.ts';
-import { type KnownImage, settlementOf, type View } from './view.ts';
+import { type KnownImage, settlementOf } from './settlement.ts';
+import type { View } from './view.ts';
 
 /** An item, and what is known of its past. */
 export interface ItemHints {

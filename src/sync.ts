@@ -1,7 +1,8 @@
 import type { CacheClient } from './cache.ts';
 import type { Change } from './change.ts';
 import type { Mutation, Outcome } from './mutation.ts';
-import { type Poison, planOf, type View } from './view.ts';
+import { type Poison, planOf } from './plan.ts';
+import type { View } from './view.ts';
 
 export interface SyncInput<Record> {
   /** In the order of the stream. */
@@ -73,9 +74,9 @@ const RECORDS_A_TURN = 64;
  * an effect that throws may work next time (the record is `failed`). Never throws.
  */
 export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
-  const reports: RecordReport[] = new Array(input.records.length);
-  /** What becomes of the latest record of each item. */
-  const chains = new Map<string, Promise<RecordReport>>();
+  const reports: Promise<RecordReport>[] = [];
+  /** That of the latest record of each item. */
+  const latest = new Map<string, Promise<RecordReport>>();
   const poison: Letter<Record>[] = [];
   let sound = 0;
   let judge = (_: Error | undefined): void => {};
@@ -87,24 +88,17 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
     const { change, mutations, causes } = planned;
     if (causes.length > 0) poison.push({ record, index, change, causes });
     else if (mutations.length > 0) sound += 1;
-    const item = change ? `${change.table} ${change.item}` : `undecoded ${index}`;
-    const apply = async (): Promise<RecordReport> => {
-      const report = await applyRecord(input, record, index, planned, objection);
-      reports[index] = report;
-      return report;
-    };
-    const giveUp = (): RecordReport => {
-      const report = failed(change, new Error('an earlier record of this item failed'));
-      reports[index] = report;
-      return report;
-    };
-    const previous = chains.get(item);
-    chains.set(item, previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply());
+    const apply = () => applyRecord(input, record, index, planned, objection);
+    const giveUp = () => failed(change, new Error('an earlier record of this item failed'));
+    const item = change && `${change.table} ${change.item}`;
+    const previous = item === undefined ? undefined : latest.get(item);
+    const report = previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply();
+    reports.push(report);
+    if (item !== undefined) latest.set(item, report);
     if (index % RECORDS_A_TURN === RECORDS_A_TURN - 1) await new Promise(setImmediate);
   }
   judge(poison.length > 0 || sound > 0 ? objectionOf(input, { sound, poison }) : undefined);
-  await Promise.all(chains.values());
-  return { records: reports };
+  return { records: await Promise.all(reports) };
 }
 
 /** What the pure stages made of a record. */

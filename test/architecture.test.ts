@@ -10,7 +10,10 @@ type Layer = 'vocabulary' | 'contracts' | 'use cases' | 'sources' | 'views' | 'c
 const LAYERS: readonly (readonly [RegExp, Layer])[] = [
   [/^(change|version|mutation|errors)\.ts$/, 'vocabulary'],
   [/^(view|cache|letter-store)\.ts$/, 'contracts'],
-  [/^(sync|retry|poison-run|retention|redrive|open-letter|settle-items|outage|read|backfill|verify)\.ts$/, 'use cases'],
+  [
+    /^(projection|plan|settlement|sync|retry|poison-run|retention|redrive|open-letter|settle-items|outage|read|backfill|verify)\.ts$/,
+    'use cases',
+  ],
   [/^(sources|letters)\//, 'sources'],
   [/^views\//, 'views'],
   [/^caches\//, 'caches'],

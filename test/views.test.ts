@@ -3,8 +3,9 @@ import * as z from 'zod/mini';
 import { type Attributes, type Change, itemOf } from '../src/change.ts';
 import { ViewError } from '../src/errors.ts';
 import type { Mutation } from '../src/mutation.ts';
+import { mutationsOf, planOf } from '../src/plan.ts';
 import { versionOf } from '../src/version.ts';
-import { documentView, entity, keyOf, listView, mutationsOf, planOf, type View } from '../src/view.ts';
+import { documentView, entity, keyOf, listView, type View } from '../src/view.ts';
 import { views } from '../src/views/index.ts';
 
 const version = versionOf('2026-11-01T09:00:00.123', '418800000000000004200117');

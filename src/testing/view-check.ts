@@ -3,8 +3,9 @@ import type { Arbitrary } from 'fast-check';
 import { type Attributes, type Change, itemOf } from '../change.ts';
 import { ViewError } from '../errors.ts';
 import { nameOf } from '../mutation.ts';
+import { planOf } from '../plan.ts';
 import { FLOOR } from '../version.ts';
-import { planOf, type View } from '../view.ts';
+import type { View } from '../view.ts';
 import { fastCheck } from './fast-check.ts';
 
 export interface ViewCheckOptions {
