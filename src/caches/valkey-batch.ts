@@ -3,8 +3,12 @@ import { packStrings } from './msgpack.ts';
 import type { Connection } from './valkey-client.ts';
 import { TOKEN_LENGTH } from './valkey-scripts.ts';
 
-/** One script call holds no more than this: the server works on it while the next is prepared, and is free for others in between. */
-const MAX_MUTATIONS = 64;
+/**
+ * One script call holds no more than this: the server works on it while the next is prepared, and is free for others in between. Many
+ * small calls cost more than few large ones, but the server's time for the last one is waited for: so calls are small until many are under way.
+ */
+const [FEWEST_MUTATIONS, MOST_MUTATIONS] = [64, 256];
+const SHARE_OF_CALL = 1 / 4;
 const MAX_CHARACTERS = 262_144;
 
 export interface Keys {
@@ -46,6 +50,9 @@ const STATES = { put: 'p', delete: 'd', forget: 'f' } as const;
 export function batcher(connection: Connection, keys: Keys, ttls: readonly [entryMs: string, tombstoneMs: string], cluster: boolean) {
   const lanes = new Map<string, Lane>();
   let scheduled = false;
+  let underWay = 0;
+  /** Mutations, since nothing was under way. */
+  let sent = 0;
 
   const send = async (lane: Lane): Promise<void> => {
     const { documentKeys: names, documentSlots: slots } = lane;
@@ -65,11 +72,16 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
       }
     } catch (error) {
       for (const { call } of slots) call.reject(error);
+    } finally {
+      underWay -= 1;
     }
   };
 
   const dispatch = (root: string, lane: Lane): void => {
     lanes.delete(root);
+    if (underWay === 0) sent = 0;
+    underWay += 1;
+    sent += lane.mutations;
     void send(lane);
   };
 
@@ -108,9 +120,8 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     }
     lane.mutations += 1;
     lane.characters += json.length;
-    if (lane.mutations >= MAX_MUTATIONS || lane.characters >= MAX_CHARACTERS) {
-      dispatch(root, lane);
-    }
+    const enough = Math.min(Math.max(FEWEST_MUTATIONS, sent * SHARE_OF_CALL), MOST_MUTATIONS);
+    if (lane.mutations >= enough || lane.characters >= MAX_CHARACTERS) dispatch(root, lane);
   };
 
   /** `rejected` tells why a mutation's value cannot be taken: then its address is forgotten instead. */
