@@ -1,44 +1,42 @@
-import { Redis } from 'iovalkey';
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { valkeyCache } from '../dist/caches/valkey.js';
 import { views as shopViews } from '../dist/views/index.js';
-import { bareSocket, pipelinePlain, plainWrites, recordCalls, syncRecords, tally } from './contestants.mjs';
-import { chunksOf, order, range, record } from './orders.mjs';
+import { syncRecords, tally } from './contestants.mjs';
+import { range } from './orders.mjs';
+import { races } from './races.mjs';
 import { figure, figures } from './report.mjs';
 import { serverCpu, startServer } from './server.mjs';
 import { isDecided, median, spread } from './statistics.mjs';
 
-/**
- * @typedef {import('./orders.mjs').StreamRecord} StreamRecord
- *
- * @typedef {object} Race
- * @property {string} name
- * @property {number} batch
- * @property {boolean} required
- * @property {readonly StreamRecord[]} [before] what is written first, untimed
- * @property {readonly StreamRecord[]} records
- */
-
-/** As many as the shop's lists keep, so that the plain writes have the same effect: nothing is trimmed. */
-const RECORDS = 1_000;
 const LEAST_OF_PLAIN = 1.2;
 const LEAST_OF_BARE = 0.6;
-const MUTATIONS_OF_ORDER = 4;
+const RACER = fileURLToPath(new URL('racer.mjs', import.meta.url));
 const views = Object.values(shopViews);
 
-const orders = range(RECORDS).map(order);
-const inserts = orders.map((order, n) => record(RECORDS + n, undefined, order));
-const older = range(RECORDS, -RECORDS).map((n) => record(RECORDS + n, undefined, { ...order(n), id: `older${n}`, pk: `order#older${n}` }));
-const updates = orders.map((order, n) => record(2 * RECORDS + n, order, { ...order, status: 'baked' }));
-
-/** @type {readonly Race[]} */
-const races = [
-  { name: '1', batch: 1, required: false, records: inserts },
-  { name: '10', batch: 10, required: false, records: inserts },
-  { name: '100', batch: 100, required: true, records: inserts },
-  { name: '1,000', batch: 1_000, required: true, records: inserts },
-  { name: '100, updates', batch: 100, required: false, before: inserts, records: updates },
-  { name: '100, full lists', batch: 100, required: false, before: older, records: inserts },
-];
+/** @param {string} name @param {number} port */
+async function startRacer(name, port) {
+  const child = fork(RACER, [name, String(port)]);
+  /** @returns {Promise<{ readonly wall: number, readonly client: number }>} */
+  const reply = () =>
+    new Promise((resolve, reject) => {
+      const ended = () => reject(new Error(`the process of ${name} ended`));
+      child.once('exit', ended);
+      child.once('message', (/** @type {{ error?: string, wall: number, client: number }} */ message) => {
+        child.off('exit', ended);
+        if (message.error) reject(new Error(message.error));
+        else resolve(message);
+      });
+    });
+  await reply();
+  /** @param {string} command */
+  const tell = (command) => {
+    const answer = reply();
+    child.send(command);
+    return answer;
+  };
+  return { prepare: tell, run: () => tell('run'), end: () => child.disconnect() };
+}
 
 /**
  * Records a second, from Lambda event to acknowledged writes, beside the plain pipeline and the bare server.
@@ -49,31 +47,19 @@ export async function throughput({ quick, progress }) {
   const [warmups, least, most] = quick ? [5, 15, 15] : [15, 31, 151];
   const server = await startServer();
   const cache = valkeyCache({ url: server.url });
-  const plain = new Redis({ host: '127.0.0.1', port: server.port });
-  const bare = await bareSocket(server.port);
+  const names = /** @type {const} */ (['sync', 'plain', 'bare']);
+  /** @typedef {(typeof names)[number]} Name */
+  const [sync, plain, bare] = await Promise.all([
+    startRacer('sync', server.port),
+    startRacer('plain', server.port),
+    startRacer('bare', server.port),
+  ]);
+  const racers = { sync, plain, bare };
   try {
     const results = [];
     for (const race of races) {
-      const batches = chunksOf(race.records, race.batch);
-      const plainBatches = chunksOf(orders.map(plainWrites), race.batch);
-      const calls = await recordCalls(server.port, views, batches);
-      const contestants = {
-        sync: async () => {
-          /** @type {import('../dist/sync.js').Report[]} */
-          const reports = [];
-          for (const records of batches) reports.push(await syncRecords(cache, views, records));
-          return () => {
-            const applied = reports.reduce((sum, report) => sum + tally(report).applied, 0);
-            if (applied !== race.records.length * MUTATIONS_OF_ORDER) throw new Error(`${race.name}: ${applied} mutations were applied`);
-          };
-        },
-        plain: async () => {
-          for (const writes of plainBatches) await pipelinePlain(plain, writes);
-        },
-        bare: () => bare.send(calls),
-      };
-      /** @typedef {keyof typeof contestants} Name */
-      const names = /** @type {Name[]} */ (Object.keys(contestants));
+      await bare.prepare(race.name);
+      await Promise.all([sync.prepare(race.name), plain.prepare(race.name)]);
       /** @type {Record<Name, { wall: number, client: number, server: number }[]>} */
       const rounds = { sync: [], plain: [], bare: [] };
 
@@ -81,15 +67,11 @@ export async function throughput({ quick, progress }) {
       const run = async (name) => {
         await server.admin.flushall();
         if (race.before) tally(await syncRecords(cache, views, race.before));
-        const [cpu, used] = [await serverCpu(server.admin), process.cpuUsage()];
-        const started = performance.now();
-        const check = await contestants[name]();
-        const wall = performance.now() - started;
-        const { user, system } = process.cpuUsage(used);
+        const cpu = await serverCpu(server.admin);
+        const { wall, client } = await racers[name].run();
         const onServer = (await serverCpu(server.admin)) - cpu;
-        check?.();
         const count = race.records.length;
-        return { wall: (wall * 1_000) / count, client: (user + system) / count, server: onServer / count };
+        return { wall: wall / count, client: client / count, server: onServer / count };
       };
       /** Round by round. @param {Name} other */
       const against = (other) => rounds.sync.map(({ wall }, i) => (rounds[other][i]?.wall ?? Number.NaN) / wall);
@@ -104,7 +86,8 @@ export async function throughput({ quick, progress }) {
           if (round >= 0) rounds[name].push(took);
         }
       }
-      results.push({ race, rounds, ofPlain: against('plain'), ofBare: against('bare') });
+      const [ofPlain, ofBare] = [against('plain'), against('bare')];
+      results.push({ race, rounds, ofPlain, ofBare, bareOfPlain: ofPlain.map((ratio, i) => ratio / (ofBare[i] ?? Number.NaN)) });
     }
 
     /** @param {readonly { wall: number }[]} rounds */
@@ -115,15 +98,16 @@ export async function throughput({ quick, progress }) {
       sections: [
         {
           title: 'Records a second, by records in a batch',
-          head: ['', 'sync', 'plain pipeline', 'bare server', 'of plain', 'of bare', 'rounds'],
-          rows: results.map(({ race, rounds, ofPlain, ofBare }) => [
+          head: ['', 'sync', 'plain pipeline', 'bare server', 'of plain', 'of bare', 'bare of plain', 'rounds'],
+          rows: results.map(({ race, rounds, ofPlain, ofBare, bareOfPlain }) => [
             race.name,
             ...[rounds.sync, rounds.plain, rounds.bare].map((of) => figure(perSecond(of).median)),
             figures(spread(ofPlain)),
             figures(spread(ofBare)),
+            figures(spread(bareOfPlain)),
             figure(rounds.sync.length),
           ]),
-          note: 'Inserts unless it says otherwise. The plain pipeline decodes, guards and trims nothing; the bare server is sent the encoded calls of sync.',
+          note: 'Inserts unless it says otherwise. The plain pipeline decodes, guards and trims nothing; the bare server is sent the encoded calls of sync: what it reaches of plain is what a client that costs nothing would.',
         },
         {
           title: 'CPU time a record, µs: client + server',
@@ -150,11 +134,12 @@ export async function throughput({ quick, progress }) {
             required: LEAST_OF_BARE,
           },
         ]),
-      figures: results.map(({ race, rounds, ofPlain, ofBare }) => ({
+      figures: results.map(({ race, rounds, ofPlain, ofBare, bareOfPlain }) => ({
         batch: race.batch,
         name: race.name,
         ofPlain: spread(ofPlain),
         ofBare: spread(ofBare),
+        bareOfPlain: spread(bareOfPlain),
         ...Object.fromEntries(
           Object.entries(rounds).map(([name, of]) => [
             name,
@@ -164,8 +149,7 @@ export async function throughput({ quick, progress }) {
       })),
     };
   } finally {
-    bare.close();
-    plain.disconnect();
+    for (const racer of Object.values(racers)) racer.end();
     await cache.close();
     await server.close();
   }
