@@ -1,8 +1,10 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { CACHE, startServer } from './momento.mjs';
 import { range } from './orders.mjs';
 import { exact, figure, figures } from './report.mjs';
 import { spread } from './statistics.mjs';
@@ -10,7 +12,18 @@ import { spread } from './statistics.mjs';
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const KIB = 1_024;
 const MOST_KIB = 200;
-const BACKENDS = /** @type {const} */ (['memory', 'valkey']);
+const VALKEY = { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkeys://127.0.0.1:6379' };
+
+/**
+ * @param {number} momentoPort the handler asks Momento at its start
+ * @returns {readonly { readonly name: string, readonly env: Readonly<Record<string, string>> & { readonly CACHE_BACKEND: string } }[]}
+ */
+const backendsWith = (momentoPort) => [
+  { name: 'memory', env: { CACHE_BACKEND: 'memory' } },
+  { name: 'valkey', env: VALKEY },
+  { name: 'valkey, login by IAM', env: { ...VALKEY, CACHE_IAM_USER: 'bench', CACHE_IAM_CACHE_NAME: 'bench', AWS_REGION: 'eu-west-1' } },
+  { name: 'momento', env: { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: CACHE, MOMENTO_LOCAL: `127.0.0.1:${momentoPort}` } },
+];
 
 /** Tells the modules that are loaded, by their URLs. */
 const LISTENER = `
@@ -80,20 +93,18 @@ export function bundle(folder) {
   return Object.fromEntries(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
 }
 
-/** @param {string} folder @param {string} backend @param {boolean} listens */
-function importHandler(folder, backend, listens = false) {
+/** @param {string} folder @param {Readonly<Record<string, string>>} variables @param {boolean} listens */
+async function importHandler(folder, variables, listens = false) {
   const env = {
     PATH: process.env.PATH,
-    CACHE_BACKEND: backend,
-    CACHE_URL: 'redis://127.0.0.1:6379',
+    ...variables,
     POWERTOOLS_SERVICE_NAME: 'bench',
     // As it is deployed: nothing is optional there.
     METRICS: 'true',
     DEAD_LETTERS: 's3://bench',
     ...(listens && { LISTEN: '1' }),
   };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'import.mjs')], { env, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`the bundled handler cannot be imported:\n${stderr}`);
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [join(folder, 'import.mjs')], { env });
   const loaded = [...stderr.matchAll(/^loaded file:.*\/([^/\n]+)$/gm)]
     .map(([, name]) => name ?? '')
     .filter((name) => name !== 'import.mjs');
@@ -104,19 +115,22 @@ function importHandler(folder, backend, listens = false) {
 export async function bundleSize({ quick, progress }) {
   const rounds = quick ? 5 : 21;
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
+  const server = await startServer(folder);
   try {
     progress('bundle: esbuild');
+    const backends = backendsWith(server.port);
     const outputs = bundle(folder);
     writeFileSync(join(folder, 'listener.mjs'), LISTENER);
     writeFileSync(join(folder, 'import.mjs'), IMPORT);
     /** @type {Record<string, number[]>} */
-    const times = Object.fromEntries(BACKENDS.map((backend) => [backend, []]));
+    const times = Object.fromEntries(backends.map(({ name }) => [name, []]));
     for (const round of range(rounds)) {
       progress(`bundle: cold import ${round + 1} of ${rounds}`);
-      for (const backend of BACKENDS) times[backend]?.push(importHandler(folder, backend).ms);
+      for (const { name, env } of backends) times[name]?.push((await importHandler(folder, env)).ms);
     }
-    const figuresOf = BACKENDS.map((backend) => {
-      const { loaded } = importHandler(folder, backend, true);
+    const listened = await Promise.all(backends.map(({ env }) => importHandler(folder, env, true)));
+    const figuresOf = backends.map(({ name: backend, env }, i) => {
+      const { loaded } = listened[i] ?? { loaded: new Set() };
       const chunks = [...loaded].map((name) => {
         const output = outputs[name];
         if (!output) throw new Error(`${name} was loaded, and is not part of the bundle`);
@@ -127,7 +141,7 @@ export async function bundleSize({ quick, progress }) {
         bytes: chunks.reduce((sum, { bytes }) => sum + bytes, 0),
         chunks,
         // What its chunks hold of the other backends.
-        strangers: chunks.flatMap(({ backends }) => backends).filter((name) => name !== backend).length,
+        strangers: chunks.flatMap(({ backends }) => backends).filter((name) => name !== env.CACHE_BACKEND).length,
         importMs: spread(times[backend] ?? []),
       };
     });
@@ -136,6 +150,7 @@ export async function bundleSize({ quick, progress }) {
         {
           title: 'The stream handler, bundled as it is deployed',
           head: ['backend', 'KiB minified', 'chunks loaded', 'modules of others', 'cold import, ms'],
+          note: 'Momento is asked once at the start, and the test server answers in this process.',
           rows: figuresOf.map(({ backend, bytes, chunks, strangers, importMs }) => [
             backend,
             figure(bytes / KIB),
@@ -165,6 +180,7 @@ export async function bundleSize({ quick, progress }) {
       figures: figuresOf,
     };
   } finally {
+    await server.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -172,6 +188,8 @@ export async function bundleSize({ quick, progress }) {
 /** Which backend a module belongs to, if any. @param {string} path */
 function backendOf(path) {
   if (/caches\/valkey|\/iovalkey\//.test(path)) return ['valkey'];
-  if (/caches\/(memory|bounded-list|ranking)/.test(path)) return ['memory'];
+  if (/caches\/memory/.test(path)) return ['memory'];
+  // By momento-access the configuration reads Momento's variables.
+  if (/caches\/momento(?!-access)|\/@gomomento\/|\/@grpc\//.test(path)) return ['momento'];
   return [];
 }

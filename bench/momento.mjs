@@ -25,7 +25,7 @@ import { spread } from './statistics.mjs';
  */
 
 const SERVER = fileURLToPath(new URL('../test/helpers/momento-server.ts', import.meta.url));
-const CACHE = 'bench';
+export const CACHE = 'bench';
 const COUNT = 50;
 const LENGTHS = [20, 200, 2_000];
 const BATCH = 100;
@@ -58,7 +58,7 @@ const stories = [
 ];
 
 /** The tests' server, in this process. @param {string} folder @returns {Promise<MomentoServer>} */
-async function startServer(folder) {
+export async function startServer(folder) {
   const outfile = join(folder, 'momento-server.cjs');
   await build({ entryPoints: [SERVER], bundle: true, platform: 'node', format: 'cjs', outfile, logLevel: 'error' });
   return await createRequire(import.meta.url)(outfile).startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
