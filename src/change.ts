@@ -15,9 +15,16 @@ export interface Change {
   readonly after?: Attributes;
   readonly version: Version;
   /** When DynamoDB wrote the record, ms since the epoch, rounded down to a second. Tells the lag; too coarse to order by. */
-  readonly at?: number;
+  readonly at?: number | undefined;
   /** DynamoDB's time-to-live deleted the item, not a user. */
   readonly expired: boolean;
+}
+
+/** A change without the item, to be kept and logged. */
+export type ChangeFacts = Omit<Change, 'before' | 'after'> & { readonly kind: 'INSERT' | 'MODIFY' | 'REMOVE' };
+
+export function factsOf({ table, keys, item, before, after, version, at, expired }: Change): ChangeFacts {
+  return { kind: !before ? 'INSERT' : after ? 'MODIFY' : 'REMOVE', table, keys, item, version, at, expired };
 }
 
 /** One name for one item: the values of its key attributes, in the order of the attributes' names, as JSON. */

@@ -1,5 +1,5 @@
 export * from './cache.ts';
-export { type Attributes, type Change, itemOf } from './change.ts';
+export { type Attributes, type Change, type ChangeFacts, itemOf } from './change.ts';
 export * from './errors.ts';
 export type { BatchFacts } from './handlers/batch-facts.ts';
 export {

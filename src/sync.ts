@@ -1,5 +1,5 @@
 import type { CacheClient } from './cache.ts';
-import type { Change } from './change.ts';
+import { type Change, type ChangeFacts, factsOf } from './change.ts';
 import type { Mutation, Outcome } from './mutation.ts';
 import { type Poison, planOf } from './plan.ts';
 import type { View } from './view.ts';
@@ -27,7 +27,7 @@ export interface Letter<Record> {
   readonly record: Record;
   readonly index: number;
   /** Absent when the record could not be decoded. */
-  readonly change?: Change;
+  readonly change?: ChangeFacts;
   /** One or more. */
   readonly causes: readonly Cause[];
 }
@@ -52,7 +52,7 @@ export interface Report {
 
 export interface RecordReport {
   /** Absent when the record could not be decoded. */
-  readonly change?: Change;
+  readonly change?: ChangeFacts;
   /** `done`: applied, found stale, or set aside. `failed`: to be retried from here. */
   readonly status: 'done' | 'failed';
   readonly applied: number;
@@ -103,7 +103,8 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
 
 /** What the pure stages made of a record. */
 interface PlannedRecord {
-  readonly change?: Change;
+  /** The images are let go, so that a large batch does not hold them to its end. */
+  readonly change?: ChangeFacts;
   readonly mutations: readonly Mutation[];
   readonly causes: readonly Cause[];
 }
@@ -116,9 +117,9 @@ function plan<Record>(input: SyncInput<Record>, record: Record, index: number): 
     return { mutations: [], causes: [{ stage: 'decode', error: asError(error) }] };
   }
   // Projecting takes most of the time, and what there is no time left for is not begun.
-  if (input.signal?.aborted) return { change, mutations: [], causes: [] };
+  if (input.signal?.aborted) return { change: factsOf(change), mutations: [], causes: [] };
   const { mutations, poison } = planOf(input.views, change);
-  return { change, mutations, causes: poison.map(viewCause) };
+  return { change: factsOf(change), mutations, causes: poison.map(viewCause) };
 }
 
 function objectionOf<Record>(input: SyncInput<Record>, planned: Planned<Record>): Error | undefined {
@@ -176,7 +177,7 @@ function viewCause({ view, error }: Poison): Cause {
   return { stage: 'view', view, error };
 }
 
-function failed(change: Change | undefined, error: Error): RecordReport {
+function failed(change: ChangeFacts | undefined, error: Error): RecordReport {
   return { change, status: 'failed', applied: 0, stale: 0, rejected: 0, causes: [], error };
 }
 

@@ -54,16 +54,24 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
   /** Mutations, since nothing was under way. */
   let sent = 0;
 
-  const send = async (lane: Lane): Promise<void> => {
-    const { documentKeys: names, documentSlots: slots } = lane;
-    const argv = [...ttls, String(lane.bodies.length), ...lane.bodies];
-    for (const [list, group] of lane.lists) {
+  /** Leaves the lane without the texts: a large batch has many calls under way, and they are packed. */
+  const pack = ({ documentKeys: names, bodies, documentSlots: slots, lists }: Lane): Buffer => {
+    const argv = [...ttls, String(bodies.length), ...bodies];
+    for (const [list, group] of lists) {
       names.push(...keys.list(list));
       argv.push(String(group.keep), String(group.slots.length), ...group.rows);
       slots.push(...group.slots);
     }
+    bodies.length = 0;
+    lists.clear();
+    return packStrings(argv);
+  };
+
+  const send = async (lane: Lane): Promise<void> => {
+    const { documentKeys: names, documentSlots: slots } = lane;
     try {
-      const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, packStrings(argv)))) as string;
+      const packed = pack(lane);
+      const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, packed))) as string;
       for (let i = 0; i < slots.length; i += 1) {
         const { call, index, ifApplied } = slots[i] as Slot;
         call.outcomes[index] = outcomes[i] === '1' ? ifApplied : STALE;

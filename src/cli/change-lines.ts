@@ -37,10 +37,9 @@ export function changeLines(json: boolean, out: NodeJS.WritableStream = process.
 }
 
 function shown({ change, applied, stale, causes }: RecordReport) {
-  const kind = !change ? 'unknown' : !change.before ? 'INSERT' : change.after ? 'MODIFY' : 'REMOVE';
   const counts = Object.entries({ applied, stale, 'set aside': causes.length }).filter(([, count]) => count > 0);
   return {
-    kind,
+    kind: change?.kind ?? 'unknown',
     item: change?.item ?? '(could not be decoded)',
     result: counts.map(([name, count]) => `${count} ${name}`).join(', ') || 'of no view',
     lagMs: change?.at === undefined ? undefined : Math.max(0, Date.now() - change.at),
