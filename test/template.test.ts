@@ -20,6 +20,7 @@ const momento = {
   MomentoCacheName: 'shop',
   MomentoSecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:momento-AbCdEf',
 };
+const tableKey = 'arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const alarmed = { AlarmEmail: 'on-call@shop.example', AlarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:on-call' };
 const STACKS: Readonly<Record<string, Answers>> = {
   'no answers': {},
@@ -42,6 +43,13 @@ const STACKS: Readonly<Record<string, Answers>> = {
     ValkeyIamServerless: 'false',
   },
   Momento: { ...momento, ...ownStream },
+  'a table under a key of its owner': {
+    ...momento,
+    ...ownStream,
+    TableKeyArn: tableKey,
+    JwtIssuer: 'https://issuer.example',
+    JwtAudience: 'shop',
+  },
   'an API': { JwtIssuer: 'https://issuer.example', JwtAudience: 'shop', AllowedOrigins: 'https://shop.example', ...alarmed },
 };
 const stacks = Object.entries(STACKS).map(([name, answers]) => ({ name, answers, stack: stackOf(template, answers) }));
@@ -113,6 +121,7 @@ describe('the answers to a deployment', () => {
     [{ ...momento, MomentoCacheName: '' }, /MomentoCacheName must be given/],
     [{ ...momento, MomentoSecretArn: '' }, /MomentoSecretArn must say where its API key is/],
     [{ RouteTableIds: 'rtb-1' }, /VpcId must be too/],
+    [{ TableKeyArn: tableKey }, /StreamArn must be too/],
     [{ JwtIssuer: 'https://issuer.example' }, /JwtAudience must say for whom/],
   ] as [Answers, RegExp][])('%j are too few, or too many', (answers, complaint) => {
     expect(stackOf(template, answers).complaints).toEqual([expect.stringMatching(complaint)]);
@@ -131,8 +140,35 @@ describe('the answers to a deployment', () => {
     for (const [name, value] of Object.entries(given))
       expect([name, isAllowed(template.Parameters[name] as Parameter, value)]).toEqual([name, true]);
     for (const name of suggested) expect(template.Parameters).toHaveProperty(name);
+    expect(suggested).toEqual(expect.arrayContaining(['VpcId', 'SubnetIds', 'RouteTableIds', 'MakeS3Endpoint', 'MakeDynamoDBEndpoint']));
     expect(stackOf(template, given).complaints).toEqual([expect.stringMatching(/VpcId and SubnetIds must say where/)]);
     expect(stackOf(template, { ...given, VpcId: 'vpc-1', SubnetIds: 'subnet-1' }).complaints).toEqual([]);
+  });
+});
+
+it('a key is named by its ARN: IAM takes no alias', () => {
+  const { TableKeyArn } = template.Parameters as { TableKeyArn: Parameter };
+  expect(isAllowed(TableKeyArn, tableKey.replace(/[^/]+$/, 'mrk-1234abcd12ab34cd56ef1234567890ab'))).toBe(true);
+  expect(isAllowed(TableKeyArn, 'arn:aws:kms:eu-west-1:123456789012:alias/orders')).toBe(false);
+});
+
+describe('a gateway endpoint', () => {
+  const made = (answers: Answers) => ofType(stackOf(template, { ...madeValkey, ...answers }).resources, 'AWS::EC2::VPCEndpoint');
+
+  it('is made for the services that the route tables lack', () => {
+    const services = (answers: Answers) => made(answers).map(([, { ServiceName }]) => String(ServiceName).split('.').at(-1));
+    const tables = { RouteTableIds: 'rtb-1,rtb-2' };
+    expect(services(tables)).toEqual(['s3', 'dynamodb']);
+    expect(services({ ...tables, MakeS3Endpoint: 'false' })).toEqual(['dynamodb']);
+    expect(services({ ...tables, MakeDynamoDBEndpoint: 'false' })).toEqual(['s3']);
+    expect(services({ ...tables, MakeS3Endpoint: 'false', MakeDynamoDBEndpoint: 'false' })).toEqual([]);
+    expect(services({})).toEqual([]);
+  });
+
+  it('is of the VPC, in the route tables that were named', () => {
+    for (const [, endpoint] of made({ RouteTableIds: 'rtb-1,rtb-2' })) {
+      expect(endpoint).toMatchObject({ VpcEndpointType: 'Gateway', VpcId: madeValkey.VpcId, RouteTableIds: ['rtb-1', 'rtb-2'] });
+    }
   });
 });
 
@@ -173,6 +209,18 @@ describe('the variables of a function', () => {
       iam,
       letters,
     });
+  });
+
+  it('let the mark of a deleted entry live as long as Momento grants, and ask for no more', () => {
+    const config = (answers: Answers) => {
+      const { resources } = stackOf(template, { ...momento, ...answers });
+      return parseConfig({ ...environmentOf(only(resources, 'SyncFunction').Properties), ...region });
+    };
+    expect(config({})).toMatchObject({ tombstoneTtlMs: 86_400_000 });
+    expect(config({ MomentoMaximumTtlSeconds: '604800' })).toMatchObject({ tombstoneTtlMs: 90_000_000 });
+    expect(() => config({ CacheTombstoneTtlSeconds: '90001' })).toThrow(/CACHE_TOMBSTONE_TTL_SECONDS/);
+    expect(() => config({ CacheEntryTtlSeconds: '90000' })).toThrow(/CACHE_ENTRY_TTL_SECONDS/);
+    expect(template.Parameters.MomentoMaximumTtlSeconds?.Description).toMatch(/CacheTombstoneTtlSeconds.*CacheEntryTtlSeconds/s);
   });
 
   it('are those that the code reads', () => {
@@ -271,6 +319,8 @@ const each = <T>(one: T | readonly T[]): readonly T[] => (Array.isArray(one) ? o
 describe('a role', () => {
   /** They take nothing but the asterisk. */
   const WITHOUT_RESOURCE = ['dynamodb:ListStreams', 'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets'];
+  /** A subnet that another account shares is that account's. */
+  const OF_ANY_ACCOUNT = ['ec2:CreateNetworkInterface arn:aws:ec2:eu-west-1:*:subnet/*'];
 
   it.each(stacks)('allows actions by name on resources by name, with $name', ({ stack }) => {
     const roles = ofType(stack.resources, 'AWS::IAM::Role');
@@ -281,7 +331,7 @@ describe('a role', () => {
         expect(action).toMatch(/^[a-z0-9]+:[A-Z][A-Za-z]+$/);
         for (const resource of each(Resource)) {
           if (WITHOUT_RESOURCE.includes(action)) expect(resource).toBe('*');
-          else
+          else if (!OF_ANY_ACCOUNT.includes(`${action} ${resource}`))
             expect([action, resource]).toEqual([
               action,
               expect.stringMatching(/^arn:aws:[a-z0-9]+:eu-west-1:123456789012:.*[A-Za-z0-9*]$/),
@@ -329,7 +379,7 @@ describe('a role', () => {
   ];
   const network = ['AssignPrivateIpAddresses', 'CreateNetworkInterface', 'DeleteNetworkInterface', 'UnassignPrivateIpAddresses']
     .map((action) => `ec2:${action} */*`)
-    .concat(['ec2:DescribeNetworkInterfaces *', 'ec2:DescribeSubnets *']);
+    .concat(['ec2:CreateNetworkInterface subnet/*', 'ec2:DescribeNetworkInterfaces *', 'ec2:DescribeSubnets *']);
 
   it('allows what the worker and the redrive do, and no more', () => {
     const sorted = (list: readonly string[]) => [...list].sort();
@@ -345,6 +395,34 @@ describe('a role', () => {
     const secret = ['secretsmanager:GetSecretValue secret:momento-AbCdEf'];
     expect(grants('Momento', 'SyncRole')).toEqual(sorted([...ownTable, ...secret]));
     expect(grants('Momento', 'RedriveRole')).toEqual(sorted([...redrive('table/orders'), ...secret]));
+  });
+
+  it.each(['SyncRole', 'RedriveRole', 'MigrateCartRole', 'ImportOrdersRole'])(
+    'lets %s decrypt the table, through DynamoDB only',
+    (role) => {
+      const ofKeys = (name: string, answers: Answers = {}) =>
+        statementsOf(only(stackOf(template, { ...STACKS[name], ...answers }).resources, role).Properties).filter(({ Action }) =>
+          each(Action).some((action) => action.startsWith('kms:')),
+        );
+      expect(ofKeys('a table under a key of its owner')).toEqual([
+        {
+          Effect: 'Allow',
+          Action: ['kms:Decrypt', 'kms:DescribeKey'],
+          Resource: tableKey,
+          Condition: { StringEquals: { 'kms:ViaService': 'dynamodb.eu-west-1.amazonaws.com' } },
+        },
+      ]);
+      expect(ofKeys('a table under a key of its owner', { TableKeyArn: '' })).toEqual([]);
+    },
+  );
+
+  it('makes network interfaces in subnets of any account, and nothing else there', () => {
+    for (const role of ['SyncRole', 'RedriveRole']) {
+      const elsewhere = statementsOf(only(stackWith('an ElastiCache that is there').resources, role).Properties).filter(({ Resource }) =>
+        each(Resource).some((it) => it.split(':')[4] === '*'),
+      );
+      expect(elsewhere).toEqual([{ Effect: 'Allow', Action: 'ec2:CreateNetworkInterface', Resource: 'arn:aws:ec2:eu-west-1:*:subnet/*' }]);
+    }
   });
 
   it('reaches a bucket of this account only', () => {
@@ -387,7 +465,9 @@ describe('the bucket of dead letters', () => {
   });
 
   it('outlives the stack, and its letters the stream', () => {
-    expect([bucket.DeletionPolicy, bucket.UpdateReplacePolicy]).toEqual(['RetainExceptOnCreate', 'Retain']);
+    for (const { DeletionPolicy, UpdateReplacePolicy } of [bucket, policy]) {
+      expect([DeletionPolicy, UpdateReplacePolicy]).toEqual(['RetainExceptOnCreate', 'Retain']);
+    }
     const { Rules } = bucket.Properties.LifecycleConfiguration as { Rules: readonly Properties[] };
     expect(Rules).toEqual([expect.objectContaining({ Status: 'Enabled', ExpirationInDays: '30' })]);
   });
@@ -414,12 +494,14 @@ function expectKnown(namespace: string, metric: string, dimensions: readonly str
 }
 
 describe('an alarm', () => {
+  const OF_THE_REDRIVE = ['RedriveErrorsAlarm', 'KeptLettersAlarm'];
+
   it.each(ofType(stackOf(template, { ...STACKS['an API'], ...madeValkey, ...alarmed }).resources, ALARM))(
     '%s tells whom it was asked to tell, of a metric that there is, and says what to do',
-    (_, alarm) => {
+    (name, alarm) => {
       expect(alarm.AlarmActions).toEqual([alarmed.AlarmTopicArn, 'alarm-topic']);
       expect(alarm.OKActions ?? alarm.AlarmActions).toEqual(alarm.AlarmActions);
-      expect(alarm.TreatMissingData).toBe('notBreaching');
+      expect(alarm.TreatMissingData).toBe(OF_THE_REDRIVE.includes(name) ? 'ignore' : 'notBreaching');
       expect(String(alarm.AlarmDescription)).toMatch(/^[A-Z].{60,}\.$/);
       const dimensions = alarm.Dimensions as { Name: string; Value: string }[];
       expectKnown(
@@ -431,6 +513,51 @@ describe('an alarm', () => {
       expect(alarm.DatapointsToAlarm).toBeLessThanOrEqual(Number(alarm.EvaluationPeriods));
     },
   );
+
+  /**
+   * Whether the alarm is on after each run, with what each run tells. An alarm of one datapoint goes by its last period that has data; with
+   * "ignore", the others leave it as it is.
+   */
+  function statesAfter(name: string, hoursBetween: number, told: readonly number[]): readonly boolean[] {
+    const { Properties: alarm } = only(stackWith('Momento').resources, name);
+    const { Period, Threshold, Statistic, ...rest } = alarm;
+    expect(rest).toMatchObject({
+      EvaluationPeriods: 1,
+      DatapointsToAlarm: 1,
+      ComparisonOperator: 'GreaterThanThreshold',
+      TreatMissingData: 'ignore',
+    });
+    const statistic = { Minimum: Math.min, Maximum: Math.max, Sum: (...all: number[]) => all.reduce((a, b) => a + b) }[String(Statistic)];
+    const inOnePeriod = Math.max(1, Number(Period) / 3_600 / hoursBetween);
+    return told.map((_, i) => Number(statistic?.(...told.slice(Math.max(0, i + 1 - inOnePeriod), i + 1))) > Number(Threshold));
+  }
+
+  it.each([0.25, 1, 6, 24, 7 * 24])('of the redrive comes on and is over when it runs every %d hours', (hours) => {
+    for (const name of OF_THE_REDRIVE) {
+      const failing = Array.from({ length: 12 }, () => 1);
+      const states = statesAfter(name, hours, [0, ...failing, 0]);
+      expect([name, states[0], states.at(-2), states.at(-1)]).toEqual([name, false, true, false]);
+    }
+  });
+
+  it('of the redrive bears a run that fails where the next comes soon, and does not where it comes late', () => {
+    const on = (name: string, hours: number, told: readonly number[]) => statesAfter(name, hours, told).includes(true);
+    expect(on('RedriveErrorsAlarm', 0.25, [0, 1, 0])).toBe(false);
+    expect(on('RedriveErrorsAlarm', 0.25, [0, 1, 1, 1, 1])).toBe(true);
+    expect(on('RedriveErrorsAlarm', 6, [0, 1, 0])).toBe(true);
+    expect(on('KeptLettersAlarm', 0.25, [0, ...Array.from({ length: 11 }, () => 2), 0])).toBe(false);
+    expect(on('KeptLettersAlarm', 0.25, [0, ...Array.from({ length: 12 }, () => 2)])).toBe(true);
+    expect(on('KeptLettersAlarm', 24, [0, 2, 0])).toBe(true);
+  });
+
+  it('of the redrive says how long it waits', () => {
+    const { resources } = stackWith('Momento');
+    const hours = { 3600: 'within an hour', 10800: 'within three hours' };
+    for (const name of OF_THE_REDRIVE) {
+      const { Period, AlarmDescription } = only(resources, name).Properties;
+      expect(AlarmDescription).toContain(hours[Number(Period) as keyof typeof hours]);
+    }
+  });
 
   it('has a topic of its own for an address, and tells nobody when nobody is named', () => {
     const topic = (name: string) => stackWith(name).resources.AlarmTopic?.Properties.Subscription;
@@ -452,7 +579,9 @@ describe('the dashboard', () => {
     readonly properties: { readonly alarms?: readonly string[]; readonly metrics?: readonly (readonly unknown[])[] };
   }
   const { resources, outputs } = stackWith('no answers');
-  const { widgets } = JSON.parse(String(only(resources, 'Dashboard').Properties.DashboardBody)) as { widgets: readonly Widget[] };
+  const widgetsOf = (made: typeof resources) =>
+    (JSON.parse(String(only(made, 'Dashboard').Properties.DashboardBody)) as { widgets: readonly Widget[] }).widgets;
+  const widgets = widgetsOf(resources);
 
   it('lies in 24 columns without overlaps', () => {
     const cells = widgets.flatMap(({ x, y, width, height }) =>
@@ -462,13 +591,17 @@ describe('the dashboard', () => {
     expect(Math.max(...cells.map(([x]) => x))).toBe(23);
   });
 
-  it('shows every alarm of the worker, and metrics that there are', () => {
-    const shown = widgets.flatMap(({ properties }) => properties.alarms ?? []).map((arn) => arn.split(':').at(-1));
-    expect([...shown].sort()).toEqual(
-      ofType(resources, ALARM)
-        .map(([name]) => name)
+  it.each(['no answers', 'Momento'])('shows every alarm of worker and redrive, with %s', (name) => {
+    const { resources: made } = stackWith(name);
+    const shown = widgetsOf(made).flatMap(({ properties }) => properties.alarms ?? []);
+    expect(shown.map((arn) => arn.split(':').at(-1)).sort()).toEqual(
+      ofType(made, ALARM)
+        .map(([alarm]) => alarm)
         .sort(),
     );
+  });
+
+  it('shows metrics that there are', () => {
     let seen = 0;
     for (const { properties } of widgets) {
       let before: readonly unknown[] = [];
@@ -602,5 +735,36 @@ describe('a Valkey that the stack makes', () => {
         await server.close();
       }
     });
+  });
+});
+
+describe('docs/operations.md', () => {
+  const text = readFileSync(join(PROJECT, 'docs/operations.md'), 'utf8');
+
+  it('says of every alarm of worker and redrive what it means and what to do', () => {
+    const rows = text.split('\n').filter((line) => /^\| \w+Alarm\b/.test(line));
+    const named = rows.flatMap((row) => row.split('|')[1]?.trim().split(', ') ?? []);
+    expect([...named].sort()).toEqual(
+      ofType(stackWith('Momento').resources, ALARM)
+        .map(([name]) => name)
+        .sort(),
+    );
+  });
+
+  it('says how to follow a table and to live in a network that are there already', () => {
+    for (const name of ['TableKeyArn', 'RouteTableIds', 'MakeS3Endpoint', 'MakeDynamoDBEndpoint']) {
+      expect(text).toContain(`\`${name}`);
+      expect(template.Parameters).toHaveProperty(name);
+    }
+    expect(text).toContain('aws ec2 describe-vpc-endpoints');
+  });
+
+  it('says which letter must be deleted, and how', () => {
+    const [, section = ''] = text.split('\n### The letter that you must delete\n');
+    expect(text).toContain('](#the-letter-that-you-must-delete)');
+    expect(section).toContain('aws s3 rm s3://<DeadLettersBucketName>/<letter>');
+    const source = readFileSync(join(PROJECT, 'src/settlement.ts'), 'utf8');
+    expect(source).toContain('the old image of');
+    expect(section).toContain('`cannot project the old image of`');
   });
 });
