@@ -1,11 +1,14 @@
 import type { Hint } from './change.ts';
 import type { Hindrance } from './settle-items.ts';
+import type { View } from './view.ts';
 
 /** What is read of a dead letter. */
 export interface RedrivenLetter<Record> {
   readonly event: { readonly Records: readonly Record[] };
   readonly streamArn?: string;
   readonly redrives?: { readonly count: number };
+  /** Of the parts that were set aside, those of views, as their keys begin: `detail@1`. */
+  readonly causes?: readonly { readonly view?: string }[];
 }
 
 export interface LetterReader<Record, Letter extends RedrivenLetter<Record>> {
@@ -36,7 +39,7 @@ export interface KeptCause {
 
 /** What a letter says; `undefined` if it is not wanted. */
 export function openLetter<Record, Letter extends RedrivenLetter<Record>>(
-  { parse, wanted, hintOf }: LetterReader<Record, Letter>,
+  { views, parse, wanted, hintOf }: LetterReader<Record, Letter> & { readonly views: readonly View[] },
   name: string,
   text: string,
 ): OpenLetter<Letter> | undefined {
@@ -52,6 +55,9 @@ export function openLetter<Record, Letter extends RedrivenLetter<Record>>(
   const hints: Hint[] = [];
   const causes: KeptCause[] = [];
   if (records.length === 0) causes.push({ stage: 'letter', error: new Error('it holds no records: resync the table, and remove it') });
+  for (const view of new Set(letter.causes?.flatMap(({ view }) => view ?? []))) {
+    if (!isOurs(views, view)) causes.push({ stage: 'view', error: foreign(view) });
+  }
   for (const [index, record] of records.entries()) {
     try {
       const hint = hintOf(record, index, letter.streamArn);
@@ -62,6 +68,18 @@ export function openLetter<Record, Letter extends RedrivenLetter<Record>>(
     }
   }
   return { name, letter, records: records.length, hints, causes };
+}
+
+/** A view of another name, or of a later revision, is of a deployment after this one, which was rolled back. */
+function isOurs(views: readonly View[], view: string): boolean {
+  const [name, revision] = view.split('@');
+  return views.some((ours) => ours.name === name && !(ours.revision < Number(revision)));
+}
+
+function foreign(view: string): Error {
+  return new Error(
+    `view ${view}, which it is about, is not in this code: redrive it by the code that has that view; if the view is gone for good, remove the letter`,
+  );
 }
 
 /** The item is settled as it is now, but where it was before may hold what is old. */

@@ -7,6 +7,7 @@ import type { Entity, View } from './view.ts';
 /** A view that could not say what an item is to it. */
 export interface Poison {
   readonly view: string;
+  readonly revision: number;
   readonly error: ViewError;
 }
 
@@ -29,7 +30,7 @@ export function planOf(views: readonly View[], change: Change): Plan {
     }
     if (of.before === NOTHING && of.after === NOTHING) continue;
     const error = plan(view, change, of.before, of.after, mutations);
-    if (error) poison.push({ view: view.name, error });
+    if (error) poison.push({ view: view.name, revision: view.revision, error });
   }
   return { mutations, poison };
 }

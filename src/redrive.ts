@@ -17,6 +17,8 @@ export interface RedriveInput<Record, Letter extends RedrivenLetter<Record>>
   readonly limit?: number;
   readonly now?: () => Date;
   readonly onLetter?: (report: LetterReport) => void;
+  /** Told, after some letters, which is the first that was not tried: whoever is killed may go on there. */
+  readonly onStep?: (next: string) => Promise<void>;
 }
 
 /** How often a letter was redriven in vain, when last (ISO 8601), and why it stayed then. */
@@ -49,6 +51,8 @@ const LETTERS_A_STEP = 100;
 /** A step takes no more letters then, characters: Lambda's own have up to 6 MB each. */
 const TEXT_A_STEP = 4_000_000;
 const CALLS_AT_ONCE = 8;
+/** So many of Lambda's largest letters can be held. */
+const READS_AT_ONCE = 4;
 
 /**
  * Tries dead letters again. A letter is a hint that its items need care: each is settled as it is now, see `settleItems`, whatever order or age the
@@ -71,6 +75,9 @@ export async function redrive<Record, Letter extends RedrivenLetter<Record>>(inp
       input.onLetter?.(report);
     }
     at = step.letters.find((_, i) => !reports[i])?.at ?? step.end;
+    const { onStep } = input;
+    const next = names[at];
+    if (onStep && next !== undefined) await attempt(outages.store, () => onStep(next));
   }
   return { letters };
 }
@@ -96,19 +103,23 @@ async function openSome<Record, Letter extends RedrivenLetter<Record>>(
   const letters: Placed<Letter>[] = [];
   let end = at;
   for (let size = 0; end < names.length && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOut(outages); ) {
-    const some = names.slice(end, end + Math.min(CALLS_AT_ONCE, most - letters.length));
+    const some = names.slice(end, end + Math.min(READS_AT_ONCE, most - letters.length));
     const texts = await Promise.all(some.map((name) => attempt(outages.store, () => store.get(name))));
     for (const [i, text] of texts.entries()) {
-      const [name, place] = [some[i] as string, end + i];
+      const name = some[i] as string;
+      const place = end;
+      const characters = 'value' in text ? (text.value?.length ?? 0) : 0;
+      // What is too much for this step is read again in the next.
+      if (size > 0 && size + characters > TEXT_A_STEP) return { letters, end };
+      end += 1;
+      size += characters;
       if ('error' in text) letters.push({ name, at: place, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
       // Else another redrive has removed it since.
       else if (text.value !== undefined) {
         const letter = openLetter(input, name, text.value);
         if (letter) letters.push({ ...letter, at: place });
-        size += text.value.length;
       }
     }
-    end += some.length;
   }
   return { letters, end };
 }
@@ -155,7 +166,9 @@ async function tryOne<Record, Letter extends RedrivenLetter<Record>>(
 ): Promise<LetterReport | undefined> {
   const mine = [...new Set(hints.map(itemName))].map((item) => outcomes.get(item) as ItemOutcome);
   if (mine.some(({ type }) => type === 'untried')) return undefined;
-  const causes = [...own, ...mine.flatMap((outcome) => (outcome.type === 'kept' ? outcome.causes : []))];
+  const before = new Set(hints.map(({ before }) => ('attributes' in before ? before.attributes : undefined)));
+  const theirs = mine.flatMap((outcome) => (outcome.type === 'kept' ? outcome.causes : []));
+  const causes = [...own, ...theirs.filter(({ image }) => image === undefined || before.has(image))];
   const write = async (call: () => Promise<void>): Promise<void> => {
     const written = cache ? await attempt(outage, call) : NOTHING;
     if ('error' in written) causes.push({ stage: 'store', error: written.error });

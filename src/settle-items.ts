@@ -29,9 +29,9 @@ export interface CurrentItems {
   /**
    * Items as they are now (`ConsistentRead`): one answer a key, in the order of the keys.
    *
-   * @throws when the table gives no answer.
+   * @throws when the table gives no answer, or the signal ends the wait for one.
    */
-  read(tableArn: string, keys: readonly Hint['key'][]): Promise<readonly CurrentItem[]>;
+  read(tableArn: string, keys: readonly Hint['key'][], signal?: AbortSignal): Promise<readonly CurrentItem[]>;
 }
 
 /** `item` is absent where the table has none. `error`: to ask again gives no other answer. */
@@ -52,6 +52,8 @@ export interface Hindrance {
   readonly stage: 'decode' | 'view' | 'rejected' | 'changing' | 'table' | 'cache';
   /** Fit for a log: it has no values of the item. */
   readonly error: Error;
+  /** Of this image nobody knows where it was: a matter of the letters that tell of it. */
+  readonly image?: KnownImage['attributes'];
 }
 
 /** As many as BatchGetItem takes. */
@@ -104,7 +106,7 @@ interface Found {
 }
 
 /** The others are kept. */
-async function itemsNow(works: readonly Work[], { table, outage }: SettleInput): Promise<readonly Found[]> {
+async function itemsNow(works: readonly Work[], { table, outage, signal }: SettleInput): Promise<readonly Found[]> {
   const found: Found[] = [];
   const see = (work: Work, current: CurrentItem, stage: Hindrance['stage']): void => {
     if ('error' in current) keep(work, { stage, error: current.error });
@@ -120,14 +122,15 @@ async function itemsNow(works: readonly Work[], { table, outage }: SettleInput):
       const items = await table.read(
         arn,
         some.map(({ item }) => item.newest.key),
+        signal,
       );
       for (const [i, work] of some.entries()) see(work, items[i] as CurrentItem, 'table');
       outage.saw(true);
     } catch (error) {
-      for (const work of some) {
-        keep(work, { stage: 'table', error: error as Error });
-        outage.saw(false);
-      }
+      // What there was no time for is not tried.
+      if (signal?.aborted) continue;
+      for (const work of some) keep(work, { stage: 'table', error: error as Error });
+      outage.saw(false);
     }
   }
   return found;
@@ -159,7 +162,7 @@ async function settle(
   // Only then it was written to where it is not known to have been.
   const images = isMissingImages ? [...known, ...work.elsewhere] : known;
   const { mutations, poison } = settlementOf(views, { ...newest, images, isMissingImages, now });
-  const causes: Hindrance[] = poison.map(({ error }) => ({ stage: 'view', error }));
+  const causes: Hindrance[] = poison.map(({ error, image }) => ({ stage: 'view', error, image: image?.attributes }));
   let isStale = true;
   try {
     const outcomes = cache && mutations.length > 0 ? await cache.apply(mutations) : [];

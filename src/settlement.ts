@@ -12,6 +12,11 @@ export interface KnownImage {
   readonly attributes: Attributes;
 }
 
+/** `image`: of that one nobody knows where it was. */
+export interface Unsettled extends Poison {
+  readonly image?: KnownImage;
+}
+
 /** What an item is known to have been, and what it is. */
 export interface Settlement {
   /** See `itemOf`. */
@@ -30,12 +35,16 @@ export interface Settlement {
  * of it. One that cannot project an image from before is poison, too: the code before this one, or the code after it, may have projected it, and left
  * entries nobody knows where. An image from after may be passed over: the change that ended it has it as its own image from before.
  */
-export function settlementOf(views: readonly View[], { item, images, isMissingImages, now, version }: Settlement): Plan {
+export function settlementOf(
+  views: readonly View[],
+  { item, images, isMissingImages, now, version }: Settlement,
+): Omit<Plan, 'poison'> & { readonly poison: readonly Unsettled[] } {
   const mutations: Mutation[] = [];
-  const poison: Poison[] = [];
+  const poison: Unsettled[] = [];
   for (const view of views) {
-    const { left, error } = entriesLeft(view, images, item);
-    if (error) poison.push({ view: view.name, error });
+    const { name, revision } = view;
+    const { left, faults } = entriesLeft(view, images, item);
+    for (const { image, error } of faults) poison.push({ view: name, revision, error, image });
     try {
       for (const entry of entriesOf(view, parse(view.entity, now), item, jsonOf)) {
         const held = left.get(nameOf(entry));
@@ -46,7 +55,7 @@ export function settlementOf(views: readonly View[], { item, images, isMissingIm
       for (const entry of left.values()) mutations.push(without(entry, 'delete', version));
     } catch (cause) {
       for (const entry of left.values()) mutations.push(without(entry, 'forget', version));
-      poison.push({ view: view.name, error: asViewError(view, `${item} as it is now`, cause) });
+      poison.push({ view: name, revision, error: asViewError(view, `${item} as it is now`, cause) });
     }
   }
   return { mutations, poison };
@@ -55,13 +64,14 @@ export function settlementOf(views: readonly View[], { item, images, isMissingIm
 /** By address; of a list's member, at the highest score that it is known to have had: its marker must block what is older there. */
 function entriesLeft(view: View, images: readonly KnownImage[], item: string) {
   const left = new Map<string, Entry>();
-  let error: ViewError | undefined;
-  for (const { as, attributes } of images) {
+  const faults: { readonly image: KnownImage; readonly error: ViewError }[] = [];
+  for (const image of images) {
+    const { as, attributes } = image;
     let entries: readonly Entry[] = [];
     try {
       entries = entriesOf(view, parse(view.entity, attributes), item, noText);
     } catch (cause) {
-      if (as === 'before') error = asViewError(view, `the old image of ${item}`, cause);
+      if (as === 'before') faults.push({ image, error: asViewError(view, `the old image of ${item}`, cause) });
     }
     for (const entry of entries) {
       const other = left.get(nameOf(entry));
@@ -69,5 +79,5 @@ function entriesLeft(view: View, images: readonly KnownImage[], item: string) {
       left.set(nameOf(entry), entry);
     }
   }
-  return { left, error };
+  return { left, faults };
 }

@@ -42,7 +42,7 @@ export interface Planned<Record> {
 /** Where a record failed for good. `rejected`: the cache will never take the value. */
 export type Cause =
   | { readonly stage: 'decode'; readonly error: Error }
-  | { readonly stage: 'view'; readonly view: string; readonly error: Error }
+  | { readonly stage: 'view'; readonly view: string; readonly revision: number; readonly error: Error }
   | { readonly stage: 'rejected'; readonly address: string; readonly error: Error };
 
 /** What became of a batch: facts, for shells to log and to answer with. One entry a record, in the order of the records. */
@@ -173,8 +173,8 @@ async function applyRecord<Record>(
   }
 }
 
-function viewCause({ view, error }: Poison): Cause {
-  return { stage: 'view', view, error };
+function viewCause(poison: Poison): Cause {
+  return { stage: 'view', ...poison };
 }
 
 function failed(change: ChangeFacts | undefined, error: Error): RecordReport {

@@ -114,6 +114,48 @@ describe('the function that redrives', () => {
     expect(it.store.texts.size).toBe(2);
   });
 
+  it.each([undefined, null, {}, { limit: 5 }, { since: '30d' }, { dryRun: false }])(
+    'leaves letters of other tables alone, whatever it is asked for: %j',
+    async (request) => {
+      const it = scene(['v'], { tableName: 'another' });
+      expect(await it.handler(request)).toMatchObject({ removed: 0, kept: 0 });
+      expect(it.store.texts.has(lambdaName(0))).toBe(true);
+      expect(await it.handler({ table: 'TestTable' })).toMatchObject({ removed: 1 });
+    },
+  );
+
+  it('keeps a letter that does not tell its table, and counts it', async () => {
+    const it = scene([], { tableName: 'another' });
+    const [{ eventSourceARN: _, ...record } = {}] = streamEvent([insert({ pk: 'i9', value: 'v' })], { keys: ['pk'] }).Records;
+    it.store.texts.set(lambdaName(0), lambdaLetter([record]));
+    expect(await it.handler()).toMatchObject({ removed: 0, kept: 1, causes: { decode: 1 } });
+  });
+
+  it('goes on where it was when it was killed', async () => {
+    const values = Array(150).fill('v');
+    const it = scene(values);
+    let reads = 0;
+    const dying = redriveHandler({
+      views: [plain],
+      cache: it.cache,
+      letters: it.store,
+      table: {
+        async read(_, keys) {
+          reads += 1;
+          // What was written is read once more; then the second hundred.
+          if (reads > 2) await new Promise(() => {});
+          return keys.map(() => ({}));
+        },
+      },
+      logger: { info() {}, warn() {}, error() {} },
+    });
+    void dying();
+    await expect.poll(() => it.store.texts.get('redrive/position')).toContain(lambdaName(100));
+    expect(letters(it)).toHaveLength(50);
+    expect(await it.handler()).toMatchObject({ removed: 50 });
+    expect(it.store.texts.size).toBe(0);
+  });
+
   it.each([
     [{ dryrun: true }, /dryrun is unknown: use since, until, cause, table, limit, dryRun/],
     [{ since: 'yesterday' }, /since is "yesterday": give a time like/],

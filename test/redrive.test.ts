@@ -221,6 +221,51 @@ describe('an item of a letter', () => {
     expect(await found('moody@1:a')).toBe(CURSED);
   });
 
+  it('stays for the code that has its view, when the deployment with it was rolled back', async () => {
+    const mended = documentView({ name: 'moody', revision: 2, entity: thing, project: ({ pk, value }) => [{ key: pk, value }] });
+    const throwing = {
+      ...mended,
+      project: (): [] => {
+        throw new Error('not yet');
+      },
+    };
+    const handler = streamHandler({ views: [throwing], cache, letters: store, logger: SILENT, poisonRunLimit: 0 });
+    const it_ = item('a', 'work');
+    has(it_);
+    await handler(event(insert(it_)));
+    expect(parsed(onlyName()).millrace.causes).toMatchObject([{ stage: 'view', view: 'moody@2' }]);
+    // The revision before, and code that does not have the view at all.
+    for (const others of [views, [place]]) {
+      const { told, reasons } = await run({ views: others });
+      expect(told).toEqual(['kept view']);
+      expect(reasons[0]).toMatch(/^view moody@2, which it is about, is not in this code: redrive it by the code that has that view/);
+    }
+    expect((await run({ views: [mended] })).told).toEqual(['removed']);
+    expect(await found('moody@2:a')).toEqual({ ...it_ }.value);
+  });
+
+  it('goes though its view has another revision since', async () => {
+    has(item('a', 'work'));
+    await deliver(event(insert(item('a', CURSED))));
+    const later = documentView({ name: 'moody', revision: 2, entity: thing, project: ({ pk, value }) => [{ key: pk, value }] });
+    expect((await run({ views: [place, latest, later] })).told).toEqual(['removed']);
+    expect(await found('moody@2:a')).toBe('work');
+  });
+
+  it('that was mended by a change stays for the change alone, whose old image nobody can project', async () => {
+    const [bad, good] = [item('a', CURSED), item('a', 'good')];
+    has(good);
+    await deliver(event(insert(bad), modify(bad, good)));
+    expect(store.texts.size).toBe(2);
+    const [first, second] = [...store.texts.keys()].sort() as [string, string];
+    const { letters } = await run();
+    expect(letters.map(({ name, status }) => [name, status])).toEqual([
+      [first, 'removed'],
+      [second, 'kept'],
+    ]);
+    expect(await found('moody@1:a')).toBe('good');
+  });
+
   it('that has changed since is served as it is now, though the newer entry was evicted', async () => {
     const [first, second] = [event(insert(item('a', 'old'))), event(modify(item('a', 'old'), item('a', 'new')))];
     park(1, first);
@@ -652,6 +697,28 @@ describe('a redrive', () => {
       lambdaName(9),
     ]);
     expect(store.texts.get('notes/2026.txt')).toBe('something else');
+  });
+
+  it('holds few large letters at a time', async () => {
+    const told: string[] = [];
+    for (let n = 0; n < 8; n += 1) park(n, event(insert(item(`i${n}`, 'x'.repeat(2_500_000)))));
+    const { letters } = await run({
+      store: {
+        ...store,
+        async get(name) {
+          told.push('get');
+          return await store.get(name);
+        },
+      },
+      table: {
+        async read(arn, keys) {
+          told.push(`settle ${keys.length}`);
+          return await current.read(arn, keys);
+        },
+      },
+    });
+    expect(letters.map(({ status }) => status)).toEqual(Array(8).fill('removed'));
+    expect(told.slice(0, 5)).toEqual(['get', 'get', 'get', 'get', 'settle 1']);
   });
 
   it('is not confused by a letter that another one removes meanwhile', async () => {

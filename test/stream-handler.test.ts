@@ -283,7 +283,7 @@ describe('the log', () => {
     const { handle, lines } = handlerOf();
     await handle(insert('a', '1'), modify('b', SEQUENCE, { numItems: { S: 'plenty' } }));
     const told = lines.filter(({ message }) => message === 'record set aside');
-    const ofOrders = views.filter(({ entity }) => entity === shop.detail.entity).map(({ name }) => name);
+    const ofOrders = views.filter(({ entity }) => entity === shop.detail.entity).map(({ name, revision }) => `${name}@${revision}`);
     expect(told).toMatchObject([
       {
         level: 'error',
@@ -295,7 +295,7 @@ describe('the log', () => {
       },
     ]);
     for (const [i, view] of ofOrders.entries()) {
-      expect(messagesOf(told[0])[i]).toContain(`view ${view} cannot project the new image of ["order#b","order"]`);
+      expect(messagesOf(told[0])[i]).toContain(`view ${view.split('@')[0]} cannot project the new image of ["order#b","order"]`);
     }
     expect(lines.at(-1)).toMatchObject({ message: 'batch', poison: ofOrders.length });
   });
@@ -431,7 +431,7 @@ describe('a dead letter', () => {
     const poison = modify('a', SEQUENCE, { numItems: sad, note: { S: 'a "ü" \ud83c\udf55\n' } });
     const context = { awsRequestId: 'request-1', invokedFunctionArn: 'arn:aws:lambda:eu-west-1:123456789012:function:sync' };
     expect(await handler({ Records: [insert('b', '1'), poison] }, context)).toEqual({ batchItemFailures: [] });
-    const ofOrders = views.filter(({ entity }) => entity === shop.detail.entity).map(({ name }) => name);
+    const ofOrders = views.filter(({ entity }) => entity === shop.detail.entity).map(({ name, revision }) => `${name}@${revision}`);
     const [[name, text] = ['', '']] = texts;
     expect(texts.size).toBe(1);
     expect(name).toBe(letterName(poison));
@@ -725,23 +725,130 @@ describe('a run of poison', () => {
     expect(texts.size).toBe(11);
   });
 
-  it.each([
-    [10, 20, 10],
-    [4, 20, 8],
-    [11, 11, 0],
-    [1_000, 1_000, 0],
-  ])('in batches of %d, of %d records in all, is set aside %d times', async (size, count, parked) => {
-    const { store, texts } = letterBox();
-    const { handle } = handlerOf({ letters: store });
-    const records = many(1, count);
+  it.each([1, 3, 4, 10, 11, 1_000])('in batches of %d is set aside ten times, and the next record is the one that failed', async (size) => {
+    const { store, texts, calls } = letterBox();
+    const { handle, lines } = handlerOf({ letters: store });
+    const records = many(1, 2_000);
     let held: string | undefined;
-    for (let at = 0; at < count && held === undefined; at += size) held = await failureOf(handle(...records.slice(at, at + size)));
-    expect([texts.size, held]).toEqual([parked, String(parked + 1)]);
-    // The very same batch again, then halved down to single records, as the mapping may do: nothing more is set aside.
-    for (let part = size; part >= 1; part = Math.floor(part / 2)) {
-      expect(await failureOf(handle(...records.slice(parked, parked + part)))).toBe(part <= 10 - parked ? undefined : String(parked + 1));
+    for (let at = 0; held === undefined && at < records.length; at += size) held = await failureOf(handle(...records.slice(at, at + size)));
+    expect([texts.size, held]).toEqual([10, '11']);
+    const rest = size - (10 % size);
+    const told = lines.filter(({ message }) => message === 'poison is not set aside');
+    expect(told).toMatchObject([{ poison: rest, sequenceNumber: '11' }]);
+    expect(lines.at(-1)).toMatchObject({
+      message: 'batch failed in part',
+      failed: rest,
+      error: { message: expect.stringContaining('nothing but poison') },
+    });
+    // What is left of it again, whole, then halved down to single records, as the mapping may do: nothing more is set aside.
+    for (let part = size; part >= 1; part = Math.floor(part / 2))
+      expect(await failureOf(handle(...records.slice(10, 10 + part)))).toBe('11');
+    expect([texts.size, calls()]).toEqual([10, 10]);
+  });
+
+  it('gets on by the limit in each environment, whatever the size of its batches', async () => {
+    const { store, texts, calls } = letterBox();
+    const records = many(1, 25);
+    for (const held of ['11', '21', undefined]) {
+      const { handle } = handlerOf({ letters: store });
+      expect(await failureOf(handle(...records.slice(texts.size)))).toBe(held);
     }
-    expect(texts.size).toBeLessThanOrEqual(10);
+    expect([texts.size, calls()]).toEqual([25, 25]);
+  });
+
+  it.each(['letters', 'cache'])('beside a sound record is no run when it is retried without that: a fault of the %s', async (what) => {
+    const bad = Array.from({ length: 11 }, (_, i) => modify(`p${i}`, String(i + 2), { numItems: { S: 'plenty' } }));
+    const world = () => {
+      const { store, texts } = letterBox(what === 'letters' ? 11 : 0);
+      const sound = memoryCache();
+      let calls = 0;
+      const apply: CacheClient['apply'] = async (mutations) => {
+        calls += 1;
+        if (what === 'cache' && calls > 1 && calls <= 12) throw new CacheUnavailableError('one blip');
+        return sound.apply(mutations);
+      };
+      return { letters: store, texts, cache: { ...sound, apply } };
+    };
+    const { texts, ...same } = world();
+    const { handle } = handlerOf(same);
+    expect(await failureOf(handle(insert('good', '1'), ...bad))).toBe('2');
+    // The function serves other shards, too: one that is sound, and one that fills a row.
+    expect(await failureOf(handle(insert('other', '500')))).toBeUndefined();
+    expect(await failureOf(handle(...many(600, 11)))).toBe('610');
+    expect(texts.size).toBe(10);
+    expect(await failureOf(handle(...bad))).toBeUndefined();
+    expect(texts.size).toBe(21);
+    // A new environment does not know, and admits as many as it may.
+    const { texts: others, ...another } = world();
+    expect(await failureOf(handlerOf(another).handle(insert('good', '1'), ...bad))).toBe('2');
+    expect(await failureOf(handlerOf(another).handle(...bad))).toBe('12');
+    expect(await failureOf(handlerOf(another).handle(...bad.slice(10)))).toBeUndefined();
+    expect(others.size).toBe(11);
+  });
+
+  it('makes no more letters than the limit, whatever is asked for again and whatever fails how often', async () => {
+    const place = fc.integer({ min: 0, max: 29 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.uniqueArray(place, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 12 }),
+        fc.array(fc.boolean(), { maxLength: 60 }),
+        async (poisonRunLimit, batches, outages) => {
+          const fails = () => outages.shift() === true;
+          const { store, texts } = letterBox();
+          const sound = memoryCache();
+          const { handle } = handlerOf({
+            poisonRunLimit,
+            letters: { ...store, put: async (...letter) => (fails() ? Promise.reject(new Error('away')) : store.put(...letter)) },
+            cache: { ...sound, apply: async (all) => (fails() ? Promise.reject(new CacheUnavailableError('away')) : sound.apply(all)) },
+          });
+          const bad = (n: number) => (n % 2 ? bare(`p${n}`, String(n)) : modify(`p${n}`, String(n), { numItems: { S: 'plenty' } }));
+          for (const batch of batches) {
+            batch.sort((a, b) => a - b);
+            const failure = await failureOf(handle(...batch.map(bad)));
+            expect(texts.size).toBeLessThanOrEqual(poisonRunLimit);
+            // What is before the answer is safe.
+            for (const n of batch) if (failure === undefined || n < Number(failure)) expect(texts.has(letterName(bad(n)))).toBe(true);
+          }
+        },
+      ),
+    );
+  });
+
+  it('never is what has a sound record in its batch, whatever fails how often', async () => {
+    const batch = fc.record({ size: fc.integer({ min: 1, max: 8 }), sound: fc.nat() });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(batch, { minLength: 1, maxLength: 6 }),
+        fc.array(fc.boolean(), { maxLength: 60 }),
+        async (poisonRunLimit, batches, outages) => {
+          const fails = () => outages.shift() === true;
+          const { store, texts } = letterBox();
+          const cache = memoryCache();
+          const { handle } = handlerOf({
+            poisonRunLimit,
+            letters: { ...store, put: async (...letter) => (fails() ? Promise.reject(new Error('away')) : store.put(...letter)) },
+            cache: { ...cache, apply: async (all) => (fails() ? Promise.reject(new CacheUnavailableError('away')) : cache.apply(all)) },
+          });
+          let [n, dead] = [1, 0];
+          for (const { size, sound } of batches) {
+            let left = Array.from({ length: size }, (_, i) => {
+              n += 1;
+              if (i === sound % size) return insert(`good${n}`, String(n));
+              dead += 1;
+              return n % 2 ? bare(`p${n}`, String(n)) : modify(`p${n}`, String(n), { numItems: { S: 'plenty' } });
+            });
+            for (let attempts = 0; left.length > 0; attempts += 1) {
+              if (attempts > 100) throw new Error(`record ${left[0]?.dynamodb?.SequenceNumber} is never done`);
+              const failure = await failureOf(handle(...left));
+              left = failure === undefined ? [] : left.slice(left.findIndex(({ dynamodb }) => dynamodb?.SequenceNumber === failure));
+            }
+          }
+          expect(texts.size).toBe(dead);
+        },
+      ),
+    );
   });
 
   it('is none where the batch has one sound record, wherever it stands', async () => {
@@ -896,8 +1003,8 @@ describe('the figures of a batch', () => {
   it('are told of a batch that is answered with an error, too, and tell of poison that was withheld', async () => {
     const figures: BatchFacts[] = [];
     const { handle } = handlerOf({ metrics: (facts) => void figures.push(facts), poisonRunLimit: 1 });
-    await expect(handle(bare('a', undefined), bare('b', '1'))).rejects.toThrow('nothing but poison');
-    expect(figures).toMatchObject([{ records: 2, poison: 2, withheld: 2, failed: 2, parked: 0 }]);
+    await expect(handle(bare('a', '1'), bare('b', undefined), bare('c', '2'))).rejects.toThrow('nothing but poison');
+    expect(figures).toMatchObject([{ records: 3, poison: 3, withheld: 2, failed: 2, parked: 0 }]);
   });
 
   it('may fail without harm', async () => {

@@ -210,6 +210,24 @@ describe('a table that is busy', () => {
     expect(asked().map(({ keys }) => keys?.length)).toEqual([100, 100, 50]);
   });
 
+  it('is asked as long as it gets round to anything', async () => {
+    answering(1);
+    const keys = Array.from({ length: 12 }, (_, n) => key(n));
+    expect(await reader({ retries: 2 }).read(arnOf('shop'), keys)).toHaveLength(12);
+  });
+
+  it('is not waited for when the time is over', async () => {
+    answering(100, 1_000);
+    const { read } = reader({ readUnitsPerSecond: 1 });
+    await read(arnOf('shop'), [key(1)]);
+    const over = new AbortController();
+    const waits = read(arnOf('shop'), [key(2)], over.signal);
+    over.abort(new Error('the time is over'));
+    await expect(waits).rejects.toThrow('the time is over');
+    expect(asked()).toHaveLength(1);
+    expect(Math.max(...slept)).toBe(5_000);
+  });
+
   it('is given up when it does not get round to anything', async () => {
     answering(0);
     await expect(reader({ retries: 3 }).read(arnOf('shop'), [key(1)])).rejects.toThrow(/^table shop is too busy/);

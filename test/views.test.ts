@@ -198,7 +198,7 @@ describe('a view that throws', () => {
   it('on the new image forgets the addresses of the old one, for what they hold is known to be old', () => {
     const { mutations, poison } = planOf([moody], change(order, cursed));
     expect(mutations).toEqual([{ kind: 'document', key: 'odd@1:7-placed', type: 'forget', version }]);
-    expect(poison).toEqual([{ view: 'odd', error: expect.any(ViewError) }]);
+    expect(poison).toEqual([{ view: 'odd', revision: 1, error: expect.any(ViewError) }]);
     expect(poison[0]?.error.message).toBe(`view odd cannot project the new image of ${ORDER}: it threw Error`);
     expect(poison[0]?.error.cause).toMatchObject({ message: 'I do not like this one' });
   });

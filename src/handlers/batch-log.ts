@@ -27,7 +27,7 @@ export function setAsideLine({ record, index, change, causes }: Letter<StreamRec
 /** A cause without the values of its item. An address may hold one: of that, only what it begins with is shown, which is the view. */
 export function shownCause(cause: Cause) {
   const { stage, error } = cause;
-  const view = stage === 'decode' ? undefined : stage === 'view' ? cause.view : cause.address.split(':', 1)[0];
+  const view = stage === 'decode' ? undefined : stage === 'view' ? `${cause.view}@${cause.revision}` : cause.address.split(':', 1)[0];
   return { stage, view, error: { name: error.name, message: error.message } };
 }
 

@@ -2,7 +2,7 @@ import type { Letter } from '../letters/letter.ts';
 
 /** Which letters are meant. */
 export interface LetterFilter {
-  /** At or after. */
+  /** Of records that were written at that time or after. */
   readonly since?: Date;
   /** Before. */
   readonly until?: Date;
@@ -69,7 +69,9 @@ function parseTime(text: string, now: Date): Date | undefined {
 /** `since` and `until` are a matter of names, see `oldestFirst`. A text that is no letter, `undefined`, may be of any table. */
 export function isMeant({ cause, table }: Pick<LetterFilter, 'cause' | 'table'>, letter: Letter | undefined): boolean {
   if (!letter) return cause === undefined;
-  if (table !== undefined && tableOf(letter) !== table) return false;
+  // A letter that does not tell its table is for whoever looks.
+  const its = tableOf(letter);
+  if (table !== undefined && its !== undefined && its !== table) return false;
   return cause === undefined || letter.condition === cause || letter.causes.some(({ stage }) => stage === cause);
 }
 

@@ -62,15 +62,22 @@ export function redriveHandler(
     const remaining = context?.getRemainingTimeInMillis?.();
     let names: readonly string[] = [];
     const from = await readPosition(letters);
+    let hasPosition = from !== undefined;
+    const goOnAt = async (next: string): Promise<void> => {
+      await letters.put(POSITION, JSON.stringify({ next }));
+      hasPosition = true;
+    };
     const report = await redriveLetters({
       views,
       cache: dryRun ? undefined : cache,
       table,
       store: letters,
-      filter: { table: tableName, ...filter },
+      filter: { ...filter, table: filter.table ?? tableName },
       from,
       limit,
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
+      // A run that is killed, by its timeout or its memory, has got so far.
+      onStep: dryRun ? undefined : goOnAt,
       onNames(all) {
         names = all;
       },
@@ -90,8 +97,8 @@ export function redriveHandler(
       });
       next = names[names.indexOf(next) + 1];
     }
-    if (next !== undefined) await letters.put(POSITION, JSON.stringify({ next }));
-    else if (from !== undefined) await letters.delete(POSITION);
+    if (next !== undefined) await goOnAt(next);
+    else if (hasPosition) await letters.delete(POSITION);
     return summary;
   };
 }

@@ -6,7 +6,7 @@ import { hintOf, type StreamRecord } from '../sources/stream.ts';
 import { isMeant, type LetterFilter } from './letter-filter.ts';
 
 export interface RedriveLettersOptions
-  extends Pick<RedriveInput<StreamRecord, Letter>, 'views' | 'cache' | 'table' | 'limit' | 'signal' | 'onLetter'> {
+  extends Pick<RedriveInput<StreamRecord, Letter>, 'views' | 'cache' | 'table' | 'limit' | 'signal' | 'onLetter' | 'onStep'> {
   readonly store: LetterStore;
   readonly filter: LetterFilter;
   /** The letter to begin with; those before it come last. */

@@ -75,6 +75,8 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
     const started = Date.now();
     const remaining = context?.getRemainingTimeInMillis?.();
     const counts: BatchCounts = { parked: 0, retries: 0, withheld: 0, cacheMs: [] };
+    /** Poison from this place of the batch on is not set aside. */
+    let heldFrom = Infinity;
 
     const repeatedly = <T>(call: () => Promise<T>, isTransient?: RetryOptions['isTransient']): Promise<T> => {
       const { forMs = 2_000, ...how } = retries;
@@ -105,6 +107,8 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
           }, isUnavailable),
       },
       async setAside(letter) {
+        if (letter.index >= heldFrom)
+          throw new Error(`there is nothing but poison, and more than ${poisonRunLimit} records of it in a row`);
         const name = letters && letterName(letter.record);
         if (letters && name) {
           const text = letterText({ ...contentOf(letter), requestId: context?.awsRequestId, functionArn: context?.invokedFunctionArn });
@@ -114,20 +118,27 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
         await options.setAside?.(letter);
         logger.error('record set aside', setAsideLine(letter, name));
       },
+      // An error would fail all poison of the batch. What is held of it fails in setAside, which comes after this.
       objection({ sound, poison }) {
-        if (sound > 0) run.end();
-        if (sound > 0 || run.admits(poison.map(({ record }) => letterName(record)))) return undefined;
-        counts.withheld = poison.length;
-        const [first] = poison;
+        const names = poison.map(({ record }) => letterName(record));
+        if (sound > 0) {
+          run.end(names);
+          return undefined;
+        }
+        const withheld = poison.slice(run.admits(names));
+        const [first] = withheld;
+        if (!first) return undefined;
+        heldFrom = first.index;
+        counts.withheld = withheld.length;
         logger.error('poison is not set aside', {
           answer:
             'nothing else comes, so it may be this code: roll it back or mend it, and the stream delivers again; if the records are bad, raise POISON_RUN_LIMIT (0: no limit)',
-          poison: poison.length,
+          poison: withheld.length,
           poisonRunLimit,
-          causes: first?.causes.map(shownCause),
-          sequenceNumber: first?.record?.dynamodb?.SequenceNumber,
+          causes: first.causes.map(shownCause),
+          sequenceNumber: first.record?.dynamodb?.SequenceNumber,
         });
-        return new Error(`there is nothing but poison, and more than ${poisonRunLimit} records of it in a row`);
+        return undefined;
       },
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
     });

@@ -26,7 +26,7 @@ export interface Letter {
 /** Why a record was given up, without the values of its item: those are in the payload alone. */
 export interface LetterCause {
   readonly stage: 'decode' | 'view' | 'rejected';
-  /** The view by name, or, of what the cache rejected, by what its keys begin with: `detail@1`. */
+  /** The view, as its keys begin: `detail@1`. */
   readonly view?: string;
   readonly error: { readonly name: string; readonly message: string };
 }

@@ -28,9 +28,9 @@ export interface TableReader {
    * Reads items as they are now (`ConsistentRead`), decoded as images of the stream are. The keys are the stream's: each attribute with its type.
    * One answer a key, in the order of the keys. The table goes by its ARN, so that one of another account or Region is never taken for it.
    *
-   * @throws what the SDK throws when the table gives no answer: it may give one next time.
+   * @throws what the SDK throws when the table gives no answer: it may give one next time; the signal's reason when it ends a pause.
    */
-  read(tableArn: string, keys: readonly Marshalled[]): Promise<readonly TableAnswer[]>;
+  read(tableArn: string, keys: readonly Marshalled[], signal?: AbortSignal): Promise<readonly TableAnswer[]>;
 }
 
 /** BatchGetItem takes 100 keys (DynamoDB API Reference). */
@@ -43,9 +43,11 @@ export function tableReader(options: TableReaderOptions): TableReader {
   /** When the units that were taken are used up, ms since the epoch. */
   let free = 0;
 
-  const call = async (tableArn: string, request: KeysAndAttributes): Promise<BatchGetItemCommandOutput> => {
-    const pauseMs = free - now();
-    if (pauseMs > 0) await sleep(pauseMs);
+  const call = async (tableArn: string, request: KeysAndAttributes, signal?: AbortSignal): Promise<BatchGetItemCommandOutput> => {
+    for (let pauseMs = free - now(); pauseMs > 0; pauseMs -= LONGEST_PAUSE_MS) {
+      await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS));
+      signal?.throwIfAborted();
+    }
     const command = new BatchGetItemCommand({ RequestItems: { [tableArn]: request }, ReturnConsumedCapacity: 'TOTAL' });
     const answer = await client.send(command);
     const units = answer.ConsumedCapacity?.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0) ?? 0;
@@ -54,39 +56,48 @@ export function tableReader(options: TableReaderOptions): TableReader {
   };
 
   /** Items of a call, and of those that follow it for what DynamoDB did not get round to. */
-  const itemsOf = async (tableArn: string, keys: readonly Marshalled[]): Promise<Record<string, AttributeValue>[]> => {
+  const itemsOf = async (
+    tableArn: string,
+    keys: readonly Marshalled[],
+    signal?: AbortSignal,
+  ): Promise<Record<string, AttributeValue>[]> => {
     const items: Record<string, AttributeValue>[] = [];
     let rest: KeysAndAttributes | undefined = { Keys: keys.map(keyOf), ConsistentRead: true };
+    let inVain = 0;
     for (let tries = 0; rest; tries += 1) {
-      if (tries > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
+      if (inVain > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
       // Full jitter: whoever was throttled together must not come back together.
       if (tries > 0) await sleep(random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
-      const { Responses, UnprocessedKeys }: BatchGetItemCommandOutput = await call(tableArn, rest);
+      const { Responses, UnprocessedKeys }: BatchGetItemCommandOutput = await call(tableArn, rest, signal);
       // It may name the table otherwise than it was asked for.
       for (const some of Object.values(Responses ?? {})) items.push(...some);
-      rest = Object.values(UnprocessedKeys ?? {})[0];
+      const left: KeysAndAttributes | undefined = Object.values(UnprocessedKeys ?? {})[0];
+      inVain = (left?.Keys?.length ?? 0) < (rest.Keys?.length ?? 0) ? 0 : inVain + 1;
+      rest = left;
     }
     return items;
   };
 
-  const readSome = async (tableArn: string, keys: readonly Marshalled[]): Promise<readonly TableAnswer[]> => {
+  const readSome = async (tableArn: string, keys: readonly Marshalled[], signal?: AbortSignal): Promise<readonly TableAnswer[]> => {
     let items: Record<string, AttributeValue>[];
     try {
-      items = await itemsOf(tableArn, keys);
+      items = await itemsOf(tableArn, keys, signal);
     } catch (error) {
       if (!(error instanceof Error) || !FINAL.has(error.name)) throw error;
       if (error.name !== 'ValidationException' || keys.length === 1) return keys.map(() => ({ error: explained(error, tableArn) }));
       // One key that cannot be must not stand in the way of others.
       const half = Math.ceil(keys.length / 2);
-      return [...(await readSome(tableArn, keys.slice(0, half))), ...(await readSome(tableArn, keys.slice(half)))];
+      return [...(await readSome(tableArn, keys.slice(0, half), signal)), ...(await readSome(tableArn, keys.slice(half), signal))];
     }
     return answersOf(keys, items, tableArn);
   };
 
   return {
-    async read(tableArn, keys) {
+    async read(tableArn, keys, signal) {
       const answers: TableAnswer[] = [];
-      for (let i = 0; i < keys.length; i += KEYS_A_CALL) answers.push(...(await readSome(tableArn, keys.slice(i, i + KEYS_A_CALL))));
+      for (let i = 0; i < keys.length; i += KEYS_A_CALL) {
+        answers.push(...(await readSome(tableArn, keys.slice(i, i + KEYS_A_CALL), signal)));
+      }
       return answers;
     },
   };
