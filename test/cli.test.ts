@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -81,7 +81,7 @@ describe('millrace', () => {
     async (args) => {
       const { status, stdout, stderr } = await millrace(args);
       expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-      expect(stderr).toMatch(/^error: .*\n/);
+      expect(stderr).toMatch(/^error: .*\n[\s\S]*\(millrace (replay )?--help says what there is\)\n$/);
       expect(stderr).not.toMatch(/\n\s+at /);
     },
   );
@@ -198,6 +198,7 @@ describe('files that cannot be replayed', () => {
       broken: save('bad/broken.json', '{"Records": ['),
       scheduled: save('bad/scheduled.json', { 'detail-type': 'Scheduled Event' }),
       nothing: save('bad/nothing.json', 'null'),
+      blank: save('bad/blank.json', '\n'),
       empty: join(home, 'saved/empty'),
     };
     mkdirSync(files.empty, { recursive: true });
@@ -210,6 +211,7 @@ describe('files that cannot be replayed', () => {
       expect.stringMatching(/broken\.json: it is not JSON \(.*\): correct it/),
       expect.stringMatching(/scheduled\.json: it has no Records: save the whole event/),
       expect.stringMatching(/nothing\.json: it has no Records/),
+      expect.stringMatching(/blank\.json: it is empty: save the event anew/),
       expect.stringMatching(/saved\/empty: the folder has no \.json files/),
     ]);
   });
@@ -248,12 +250,39 @@ describe('the cache', () => {
     [['--backend', 'valkey'], /--backend valkey needs --url valkey:\/\/HOST:PORT/],
     [['--backend', 'memory', '--url', 'valkey://h'], /--url goes with --backend valkey/],
     [['--namespace', 'mine'], /--namespace goes with --url/],
-    [['--url', 'http://u:s3cret@h'], /CACHE_URL has another scheme/],
+    [['--url', 'http://u:s3cret@h'], /the options are wrong:\n {2}--url has another scheme/],
+    [['--url', 'foo'], /the options are wrong:\n {2}--url is not a URL: give valkey/],
+    [['--url', 'valkey://h', '--namespace', 'a b'], /the options are wrong:\n {2}--namespace is "a b": use letters/],
   ])('is not guessed from %j', async (args, message) => {
     const { status, stdout, stderr } = await millrace(['replay', story('insert'), ...args]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toMatch(message);
     expect(stderr).not.toContain('s3cret');
+  });
+});
+
+describe('a backend whose package is not installed', () => {
+  it.each([
+    ['iovalkey', { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://127.0.0.1:1' }],
+    ['@gomomento/sdk', { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: 'shop', MOMENTO_API_KEY: 'key', MOMENTO_ENDPOINT: 'localhost' }],
+  ])('is told with the way to install it: %s', async (name, env) => {
+    const app = mkdtempSync(join(tmpdir(), 'millrace-app-'));
+    try {
+      cpSync(join(home, 'dist'), join(app, 'dist'), { recursive: true });
+      cpSync(join(ROOT, 'package.json'), join(app, 'package.json'));
+      mkdirSync(join(app, 'node_modules'));
+      const scope = name.split('/')[0] as string;
+      for (const other of readdirSync(join(ROOT, 'node_modules'))) {
+        if (other !== scope && !other.startsWith('.')) symlinkSync(join(ROOT, 'node_modules', other), join(app, 'node_modules', other));
+      }
+      const { status, stderr } = await run(process.execPath, [join(app, 'dist/cli/millrace.js'), 'replay', story('insert')], env);
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: `millrace: this needs a package that is not installed: npm install ${name}\n`,
+      });
+    } finally {
+      rmSync(app, { recursive: true, force: true });
+    }
   });
 });
 
@@ -308,7 +337,7 @@ describe('the log of the handler', () => {
       {
         level: 'ERROR',
         message: 'record set aside',
-        causes: ofOrders.map(({ name }) => ({ stage: 'view', view: name, error: { name: 'ViewError' } })),
+        causes: ofOrders.map(({ name, revision }) => ({ stage: 'view', view: `${name}@${revision}`, error: { name: 'ViewError' } })),
       },
       { level: 'INFO', message: 'batch', records: 5, poison: ofOrders.length },
     ]);

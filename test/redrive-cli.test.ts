@@ -91,6 +91,7 @@ describe('millrace redrive', () => {
       '--url',
       '--namespace',
       '--endpoint',
+      '--region',
       '--trust-letters',
       '--json',
     ]) {
@@ -102,12 +103,18 @@ describe('millrace redrive', () => {
 
   it.each([
     [[], {}, /DEAD_LETTERS is absent: give s3:\/\/BUCKET or a folder/],
-    [['letters'], {}, /CACHE_BACKEND is "memory".*removed for nothing/],
-    [['letters', '--backend', 'memory'], {}, /CACHE_BACKEND is "memory"/],
+    [['letters'], {}, /^millrace: no cache is chosen that outlives this process.*removed for nothing: give --url valkey:\/\/HOST:PORT/],
+    [['letters', '--backend', 'memory'], {}, /no cache is chosen that outlives this process/],
+    [['letters', '--url', 'foo'], {}, /the options are wrong:\n {2}--url is not a URL/],
+    [['letters', '--url', 'foo'], { READ_UNITS_PER_SECOND: '0' }, /READ_UNITS_PER_SECOND is "0".*\n {2}--url is not a URL/],
+    [['letters', '--cause', 'bogus', '--dry-run'], {}, /Give decode, view or rejected; or the condition/],
+    [['letters', '--endpoint', 'localhost:8123', '--dry-run'], {}, /Give a URL, such as http:\/\/localhost:8123/],
+    [['letters', '--dry-run'], { AWS_REGION: undefined }, /no AWS Region is known.*give --region or set AWS_REGION/],
+    [['letters', '--dry'], {}, /\(millrace redrive --help says what there is\)/],
     [['nowhere', '--url', 'valkey://127.0.0.1:1'], {}, /^millrace: nowhere: there is no such folder/],
     [['letters', '--url', 'valkey://127.0.0.1:1', '--since', 'monday'], {}, /since is "monday": give a time like/],
     [['letters', '--limit', '0'], {}, /positive whole number/],
-    [['ftp://letters', '--dry-run'], {}, /DEAD_LETTERS is "ftp:\/\/letters"/],
+    [['ftp://letters', '--dry-run'], {}, /the store is "ftp:\/\/letters": give s3/],
     [['letters'], { CACHE_BACKEND: 'redsi' }, /CACHE_BACKEND is "redsi"/],
   ])('does not begin with %j in the environment %j', async (args, env, message) => {
     mkdirSync(join(home, 'letters'), { recursive: true });
@@ -136,6 +143,22 @@ describe('millrace redrive', () => {
       const { status, stderr } = await run(join(elsewhere, 'node_modules/millrace/dist/cli/millrace.js'), ['letters', '--dry-run']);
       expect(status).toBe(1);
       expect(stderr).toMatch(/installed package.*deploy redriveHandler/);
+    } finally {
+      rmSync(elsewhere, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('letters in S3 without the package', () => {
+  it('are told with the way to install it', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'millrace-letters-'));
+    try {
+      writeFileSync(join(elsewhere, 'package.json'), '{ "type": "module" }');
+      await bundle(elsewhere, 'letters/index.ts');
+      const script = `const { s3Store } = await import(${JSON.stringify(join(elsewhere, 'letters/index.js'))});
+        await s3Store({ bucket: 'letters' }).put('a', '{}').catch(({ message }) => console.log(message));`;
+      const { stdout } = await node(['--input-type=module', '--eval', script]);
+      expect(stdout).toBe('letters in S3 need a package that is not installed: npm install @aws-sdk/client-s3\n');
     } finally {
       rmSync(elsewhere, { recursive: true, force: true });
     }
@@ -213,6 +236,21 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(await cached('detail@1:a')).toMatchObject({ id: 'a', status: 'baked' });
       expect(await cached('detail@1:b')).toBe('gone');
       expect(await cached('admin@1:c')).toMatchObject({ id: 'c', creator: 'ann' });
+    });
+
+    it('needs no AWS environment for DynamoDB Local, and does not mind another one', async () => {
+      await put(order('local'));
+      await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
+      const without = Object.fromEntries(Object.keys(AWS).map((name) => [name, undefined]));
+      const args = [folder, '--endpoint', local.endpoint, '--dry-run'];
+      const others = { AWS_REGION: 'eu-west-1', AWS_ACCESS_KEY_ID: 'another', AWS_SECRET_ACCESS_KEY: 'another' };
+      for (const env of [without, others]) {
+        const { status, stdout } = await millrace(args, env);
+        expect(stdout).toMatch(/would be removed +1\n/);
+        expect(status).toBe(0);
+      }
+      const elsewhere = await millrace([...args, '--access-key', 'another']);
+      expect(elsewhere.stdout).toMatch(/would stay: table +1/);
     });
 
     it('redrives more items than a call of the table takes', async () => {

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { type Config, parseConfig } from '../config.ts';
+import { inOptionNames } from './option-names.ts';
 
 /** What a command line may say of the cache. */
 export interface CacheChoice {
@@ -7,6 +8,9 @@ export interface CacheChoice {
   readonly url?: string;
   readonly namespace?: string;
 }
+
+/** From the variables that `variablesOf` gives. */
+export const CACHE_OPTIONS = { CACHE_BACKEND: '--backend', CACHE_URL: '--url', CACHE_NAMESPACE: '--namespace' } as const;
 
 /** Adds the options of `CacheChoice`. */
 export function addCacheOptions(command: Command): Command {
@@ -18,7 +22,8 @@ export function addCacheOptions(command: Command): Command {
 
 /** By the options alone, if one chooses a cache; else by the environment. */
 export function configOf(choice: CacheChoice): Config {
-  return parseConfig(variablesOf(choice));
+  const variables = variablesOf(choice);
+  return inOptionNames(variables ? CACHE_OPTIONS : {}, () => parseConfig(variables));
 }
 
 /** The options as variables of the environment; `undefined` when none chooses a cache. */

@@ -1,32 +1,30 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
 import { openCache, openLetters, views } from '../app.ts';
-import type { Config } from '../config.ts';
 import { streamHandler } from '../handlers/stream-handler.ts';
+import { letterName } from '../letters/letter.ts';
 import { parsePlace } from '../letters/place.ts';
-import {
-  eventSourceMapping,
-  fileCheckpoints,
-  type LambdaHandler,
-  memoryCheckpoints,
-  type StreamsClient,
-  sdkStreamReader,
-} from '../sources/mapping/index.ts';
+import { eventSourceMapping, fileCheckpoints, type LambdaHandler, memoryCheckpoints, sdkStreamReader } from '../sources/mapping/index.ts';
 import { addCacheOptions, type CacheChoice, configOf } from './cache-choice.ts';
-import { type ChangeLines, changeLines } from './change-lines.ts';
+import { changeLines } from './change-lines.ts';
+import { devBanner, FOREIGN_VIEWS } from './dev-banner.ts';
+import { addDynamoDbOptions, type DynamoDbChoice, explained, requireRegion, settingsOf } from './dynamodb-choice.ts';
 import { startDynamoDbLocal } from './dynamodb-local.ts';
 import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
+import { isInstalledPackage } from './installed-package.ts';
+import { lettersName, placeOf } from './letters-place.ts';
 import { quietLogger, stderrLogger } from './loggers.ts';
+import { outageLines } from './outage-lines.ts';
+import { checkpointsPath, makeStateFolder } from './state-folder.ts';
+import { stopSignal } from './stop-signal.ts';
+import { streamsClient } from './streams-client.ts';
+import { withApply } from './with-apply.ts';
 
-interface DevOptions extends CacheChoice {
+interface DevOptions extends CacheChoice, DynamoDbChoice {
   readonly table?: string;
-  readonly endpoint?: string;
   readonly port?: number;
-  readonly region?: string;
-  readonly accessKey: string;
   readonly batchSize: number;
   readonly parallelizationFactor: number;
   readonly batchingWindow: number;
@@ -41,7 +39,8 @@ interface DevOptions extends CacheChoice {
 const FUNCTION_TIMEOUT_MS = 30_000;
 
 const HELP = `
-With no options: DynamoDB Local is started with the sample's table, and ended with this command.
+With no options: DynamoDB Local is started with the sample's table, and ended with this command,
+however that ends.
 --endpoint takes a DynamoDB Local that runs already (the sample's table is made if it is not
 there); --table alone takes a table of AWS, by the credentials of your environment.
 
@@ -64,16 +63,14 @@ export function devCommand(): Command {
     if (Number.isInteger(value) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`${name} is a whole number from ${least} to ${most}.`);
   };
-  return addCacheOptions(
+  const command = addDynamoDbOptions(
     new Command('dev')
       .summary("follow a table's stream into a cache, on this machine")
       .description("Follows a table's stream into a cache, by the very code of the Lambda function, and prints each change as it happens.")
       .option('--table <name>', `the table to follow; with DynamoDB Local, ${SAMPLE_TABLE} unless told otherwise`)
-      .option('--endpoint <url>', 'where DynamoDB Local runs already: http://HOST:PORT')
-      .option('--port <number>', 'of the DynamoDB Local that is started; a free one unless told otherwise', number('It', 1, 65_535))
-      .option('--region <name>', "of the table; with DynamoDB Local us-east-1, else your environment's, unless told otherwise")
-      .option('--access-key <id>', 'DynamoDB Local keeps tables apart by it (unless -sharedDb)', 'local'),
-  )
+      .option('--port <number>', 'of the DynamoDB Local that is started; a free one unless told otherwise', number('It', 1, 65_535)),
+  );
+  return addCacheOptions(command)
     .option('--batch-size <number>', 'most records of one invocation', number('It', 1, 10_000), 1)
     .option('--parallelization-factor <number>', 'batches of one shard at a time', number('It', 1, 10), 1)
     .option('--batching-window <seconds>', 'longest wait for a batch to fill', number('It', 0, 300), 0)
@@ -84,38 +81,39 @@ export function devCommand(): Command {
     .option('--verbose', "print the handler's log lines on stderr")
     .helpOption('-h, --help', 'print this help')
     .addHelpText('after', HELP)
-    .action(async (options: DevOptions) => {
-      const stopped = new AbortController();
-      const stop = () => stopped.abort();
-      process.once('SIGINT', stop).once('SIGTERM', stop);
-      await follow(options, stopped.signal, changeLines(options.json === true));
-    });
+    .action((options: DevOptions) => follow(options, stopSignal()));
 }
 
 /** Until the signal is aborted; then what was begun is finished. */
-async function follow(options: DevOptions, stopped: AbortSignal, lines: ChangeLines): Promise<void> {
+async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> {
   if (options.port !== undefined && (options.endpoint !== undefined || options.table !== undefined)) {
     throw new Error('--port goes with a DynamoDB Local that is started here: leave out --endpoint and --table');
   }
   const config = configOf(options);
+  const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
+  const place = given ?? parsePlace(join(options.state, 'letters'));
+  await makeStateFolder(options.state);
   const starts = options.endpoint === undefined && options.table === undefined;
   const local = starts ? await startDynamoDbLocal(options.port) : undefined;
   const endpoint = local?.endpoint ?? options.endpoint;
-  const settings = endpoint
-    ? { endpoint, region: options.region ?? 'us-east-1', credentials: { accessKeyId: options.accessKey, secretAccessKey: 'local' } }
-    : { ...(options.region && { region: options.region }) };
+  const lines = changeLines({ json: options.json === true, lag: endpoint === undefined });
+  const settings = settingsOf({ ...options, endpoint });
   const dynamodb = new DynamoDBClient(settings);
   const streams = await streamsClient(settings);
   try {
     const table = options.table ?? SAMPLE_TABLE;
-    const streamArn = await streamOf(dynamodb, table, options.table === undefined);
-    const place = options.deadLetters ?? (config.letters ? undefined : join(options.state, 'letters'));
-    const letters = await openLetters(place ? { ...config, letters: parsePlace(place) } : config);
+    await requireRegion(dynamodb);
+    const streamArn = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
+      throw explained(error, endpoint);
+    });
+    const letters = await openLetters({ ...config, letters: place });
     const cache = await openCache(config);
+    const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
       views,
-      cache,
-      letters,
+      cache: withApply(cache, (mutations) => ofCache(() => cache.apply(mutations))),
+      ...(letters && { letters: { ...letters, put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
+      setAside: async ({ record, causes }) => lines.letter(causes, letterName(record)),
       marginMs: config.deadlineMs + 500,
       poisonRunLimit: config.poisonRunLimit,
       retention: { warnMs: config.retentionWarningMs },
@@ -138,7 +136,8 @@ async function follow(options: DevOptions, stopped: AbortSignal, lines: ChangeLi
       onEvent: lines.event,
     });
     await mapping.start();
-    lines.say(banner(table, endpoint, config.backend, options));
+    if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
+    lines.say(devBanner({ ...options, table, endpoint, backend: config.backend, letters: lettersName(place) }));
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
     await cache.close();
@@ -148,48 +147,4 @@ async function follow(options: DevOptions, stopped: AbortSignal, lines: ChangeLi
     (streams as { destroy?(): void }).destroy?.();
     await local?.close();
   }
-}
-
-/** One file for one stream into one cache: another cache is to be filled from the stream's beginning. */
-function checkpointsPath(state: string, streamArn: string, config: Config): string {
-  const cache = config.backend === 'valkey' ? config.url : config.backend === 'momento' ? config.cacheName : '';
-  const name = createHash('sha256')
-    .update(JSON.stringify([streamArn, config.backend, cache, config.namespace]))
-    .digest('hex')
-    .slice(0, 16);
-  return join(state, 'checkpoints', `${name}.json`);
-}
-
-async function streamsClient(settings: object): Promise<StreamsClient> {
-  try {
-    const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
-    return new DynamoDBStreamsClient(settings) as unknown as StreamsClient;
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new Error('millrace dev needs a package that is not installed: npm install --save-dev @aws-sdk/client-dynamodb-streams', {
-      cause: error,
-    });
-  }
-}
-
-function banner(table: string, endpoint: string | undefined, backend: string, { accessKey, region }: DevOptions): string {
-  const at = endpoint ? ` at ${endpoint}` : '';
-  const order = JSON.stringify({
-    pk: { S: 'order#1' },
-    sk: { S: 'order' },
-    id: { S: '1' },
-    createdAt: { S: '2026-01-31T18:00:00Z' },
-    status: { S: 'placed' },
-    numItems: { N: '0' },
-    items: { L: [] },
-    creator: { S: 'ada' },
-  });
-  const example = endpoint
-    ? [
-        'Write to it from another shell, say:',
-        `  AWS_ACCESS_KEY_ID=${accessKey} AWS_SECRET_ACCESS_KEY=local aws dynamodb put-item --region ${region ?? 'us-east-1'} --endpoint-url ${endpoint} \\`,
-        `    --table-name ${table} --item '${order}'`,
-      ]
-    : [];
-  return [`Following table ${table}${at} into the ${backend} cache. Ctrl-C ends it.`, ...example, ''].join('\n');
 }

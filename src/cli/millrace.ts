@@ -10,20 +10,27 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 // A reader that has seen enough, `head` say, is no fault.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
 
+const program = new Command('millrace')
+  .description('Keeps a cache equal to a DynamoDB table by following its stream.')
+  .version(version, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'print this help')
+  .helpCommand(false)
+  .showHelpAfterError('(millrace --help says what there is)');
+for (const command of [replayCommand(), redriveCommand(), devCommand()]) {
+  program.addCommand(command.showHelpAfterError(`(millrace ${command.name()} --help says what there is)`));
+}
+
 try {
-  await new Command('millrace')
-    .description('Keeps a cache equal to a DynamoDB table by following its stream.')
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
-    .helpCommand(false)
-    .showHelpAfterError('(millrace --help says what there is)')
-    .addCommand(replayCommand())
-    .addCommand(redriveCommand())
-    .addCommand(devCommand())
-    .parseAsync();
+  await program.parseAsync();
 } catch (error) {
   const verbose = process.argv.includes('--verbose');
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  const { message, stack } = packageNamed(error instanceof Error ? error : new Error(String(error)));
   process.stderr.write(`millrace: ${verbose ? stack : message}\n`);
   process.exitCode = 1;
+}
+
+/** Packages of backends are optional, and loaded when they are chosen. */
+function packageNamed(error: Error & { readonly code?: string }): Error {
+  const [, name] = (error.code === 'ERR_MODULE_NOT_FOUND' && /^Cannot find package '([^']+)'/.exec(error.message)) || [];
+  return name === undefined ? error : new Error(`this needs a package that is not installed: npm install ${name}`, { cause: error });
 }

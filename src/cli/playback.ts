@@ -3,6 +3,7 @@ import type { CacheClient, Lookup, PageMember } from '../cache.ts';
 import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../handlers/stream-handler.ts';
 import type { StreamEvent, StreamRecord } from '../sources/stream.ts';
 import type { Cause, RecordReport, Report } from '../sync.ts';
+import { withApply } from './with-apply.ts';
 
 /** What a record did, as plain data. */
 export interface RecordResult {
@@ -48,21 +49,13 @@ export interface Playback {
 export function playback(cache: CacheClient, logger: StreamHandlerOptions['logger']): Playback {
   const documents = new Set<string>();
   const lists = new Set<string>();
-  const watched: CacheClient = {
-    apply(mutations) {
-      for (const mutation of mutations) {
-        if (mutation.kind === 'document') documents.add(mutation.key);
-        else lists.add(mutation.list);
-      }
-      return cache.apply(mutations);
-    },
-    get: (key) => cache.get(key),
-    getMany: (keys) => cache.getMany(keys),
-    list: (list, query) => cache.list(list, query),
-    lease: (target) => cache.lease(target),
-    settle: (lease, found) => cache.settle(lease, found),
-    close: () => cache.close(),
-  };
+  const watched = withApply(cache, (mutations) => {
+    for (const mutation of mutations) {
+      if (mutation.kind === 'document') documents.add(mutation.key);
+      else lists.add(mutation.list);
+    }
+    return cache.apply(mutations);
+  });
   let last: Report = { records: [] };
   const handler = streamHandler({
     views,

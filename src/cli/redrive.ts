@@ -3,23 +3,26 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { openCache, openLetters, views } from '../app.ts';
-import { type Config, parseRedriveConfig, type RedriveConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { parseRequest } from '../handlers/letter-filter.ts';
 import { redriveLetters } from '../handlers/redrive-letters.ts';
 import type { LetterStore } from '../letter-store.ts';
 import type { RedriveReport } from '../redrive.ts';
 import { tableReader } from '../sources/table.ts';
-import { addCacheOptions, type CacheChoice, variablesOf } from './cache-choice.ts';
+import { addCacheOptions, type CacheChoice } from './cache-choice.ts';
+import { addDynamoDbOptions, type DynamoDbChoice, requireRegion, settingsOf } from './dynamodb-choice.ts';
+import { isInstalledPackage } from './installed-package.ts';
+import { lettersName } from './letters-place.ts';
+import { redriveConfigOf } from './redrive-config.ts';
 import { printRedrive } from './redrive-table.ts';
 
-interface RedriveOptions extends CacheChoice {
+interface RedriveOptions extends CacheChoice, DynamoDbChoice {
   readonly dryRun?: true;
   readonly since?: string;
   readonly until?: string;
   readonly cause?: string;
   readonly table?: string;
   readonly limit?: number;
-  readonly endpoint?: string;
   readonly readUnits?: number;
   readonly trustLetters?: true;
   readonly json?: true;
@@ -42,9 +45,10 @@ neither the order nor the age of the letters matters. A letter is removed when a
 are settled; one that fails again stays, with the count and the cause in its field "millrace".
 
 The table of a letter is named by its stream. AWS credentials and Region are those of the AWS
-CLI, and need dynamodb:BatchGetItem on the table; a bucket needs s3:ListBucket, s3:GetObject,
-s3:PutObject and s3:DeleteObject. Lambda writes its own letters to the bucket's root, below
-aws/lambda/: give the bucket without a prefix to reach them.
+CLI, and need dynamodb:BatchGetItem on the table; with --endpoint they are those of "millrace
+dev". A bucket needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject. Lambda writes
+its own letters to the bucket's root, below aws/lambda/: give the bucket without a prefix to
+reach them.
 
 With --trust-letters no table is read: what an item is now is taken from the newest of its
 letters. What is newer in the cache stays all the same; but where that was evicted since, an old
@@ -70,11 +74,10 @@ export function redriveCommand(): Command {
     .option('--dry-run', 'say what would be done, and change nothing')
     .option('--since <time>', 'letters of that time or later: 2026-11-22T03:00:00Z, or 90m, 2h, 3d ago')
     .option('--until <time>', 'letters of before that time')
-    .option('--cause <name>', 'decode, view, rejected; or RetryAttemptsExhausted, RecordAgeExceeded, …')
+    .option('--cause <name>', 'decode, view, rejected; or RetryAttemptsExhausted, RecordAgeExceeded, …', parseCause)
     .option('--table <name>', 'letters of this table; TABLE_NAME unless given')
     .option('--limit <n>', 'try so many letters at the most, the oldest first', positive);
-  return addCacheOptions(command)
-    .option('--endpoint <url>', 'where DynamoDB is, if not at AWS: DynamoDB Local')
+  return addDynamoDbOptions(addCacheOptions(command))
     .option('--read-units <n>', 'of the table to take in a second; 500 unless given', positive)
     .option('--trust-letters', 'read no table; see below for what that risks')
     .option('--json', 'print one JSON document, and nothing else')
@@ -89,21 +92,30 @@ export function redriveCommand(): Command {
     });
 }
 
+/** The worker's stages are three; a condition is Lambda's to name, and begins with a capital. */
+function parseCause(text: string): string {
+  if (/^(decode|view|rejected|[A-Z]\w*)$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    'Give decode, view or rejected; or the condition of the letter: Poison, Rejected, RetryAttemptsExhausted, RecordAgeExceeded, ….',
+  );
+}
+
 function positive(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a positive whole number.');
   return Number(text);
 }
 
 async function run(given: string | undefined, options: RedriveOptions): Promise<Redriven> {
-  const { endpoint, dryRun = false, trustLetters = false } = options;
+  const { dryRun = false, trustLetters = false } = options;
   refuseForeignViews();
-  const config = configOf(given, options);
+  const config = redriveConfigOf(given, options);
   const { since, until, cause, limit, table = config.tableName } = options;
   const { filter } = parseRequest({ since, until, cause, table }, new Date());
-  const name = nameOf(config.cache.letters);
+  const name = lettersName(config.cache.letters);
   if (config.cache.letters?.kind === 'folder') await stat(name).catch(() => Promise.reject(new Error(`${name}: there is no such folder`)));
   const store = (await openLetters(config.cache)) as LetterStore;
-  const client = trustLetters ? undefined : new DynamoDBClient({ endpoint });
+  const client = trustLetters ? undefined : new DynamoDBClient(settingsOf(options));
+  if (client) await requireRegion(client);
   const cache = dryRun ? undefined : await openCache(config.cache);
   const bar = new cliProgress.SingleBar({
     format: 'redrive {bar} {value}/{total} letters',
@@ -140,23 +152,10 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
 
 /** Views that know none of the letters' items would find nothing to do, and the letters would be removed. */
 function refuseForeignViews(): void {
-  if (!import.meta.url.includes('/node_modules/')) return;
+  if (!isInstalledPackage) return;
   throw new Error(
     'this is the installed package, whose views are those of its sample: deploy redriveHandler with your own views, or run this command in a clone that has them',
   );
-}
-
-function configOf(store: string | undefined, { readUnits, dryRun, ...choice }: RedriveOptions): RedriveConfig {
-  const given = {
-    ...variablesOf(choice),
-    ...(store !== undefined && { DEAD_LETTERS: store }),
-    ...(readUnits !== undefined && { READ_UNITS_PER_SECOND: String(readUnits) }),
-  };
-  return parseRedriveConfig(given, undefined, dryRun);
-}
-
-function nameOf(letters: Config['letters']): string {
-  return letters?.kind === 's3' ? `s3://${letters.bucket}/${letters.prefix}`.replace(/\/$/, '') : (letters?.path ?? '');
 }
 
 function plain({ letters, ...redriven }: Redriven) {

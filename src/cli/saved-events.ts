@@ -62,6 +62,7 @@ async function readExpected(file: string): Promise<readonly RecordResult[] | und
 }
 
 function parseJson(text: string, what = 'it'): unknown {
+  if (text.trim() === '') throw new Error(`${what} is empty: save the event anew`);
   try {
     // Some editors begin a file with a byte order mark.
     return JSON.parse(text.replace(/^\uFEFF/, ''));

@@ -57,7 +57,10 @@ export function s3Store({ bucket, prefix = '', owner, client }: S3Options): Lett
 }
 
 async function load(client: S3Client | undefined) {
-  const sdk = await import('@aws-sdk/client-s3');
+  const sdk = await import('@aws-sdk/client-s3').catch((cause: Error & { readonly code?: string }) => {
+    if (cause.code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new Error('letters in S3 need a package that is not installed: npm install @aws-sdk/client-s3', { cause });
+  });
   // A call must end before the function does.
   const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
   return { sdk, s3: client ?? new sdk.S3Client({ requestHandler, maxAttempts: 2 }) };
