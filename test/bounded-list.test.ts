@@ -73,6 +73,35 @@ describe('a list as text', () => {
   });
 });
 
+describe('a list whose members are forgotten', () => {
+  it('does not grow with those that the bottom has passed, counts each as lost, and is complete above it', () => {
+    const list = new BoundedList();
+    list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 2, 0, () => false);
+    const at = { kind: 'member', list: 'l', keep: 2, version: FLOOR } as const;
+    for (let n = 1; n <= 1_000; n += 1) {
+      list.apply({ ...at, type: n % 10 === 0 ? 'forget' : 'put', member: `m${n}`, score: n, json: '1' } as MemberMutation, 0, 100);
+      expect(list.size).toBeLessThanOrEqual(3);
+    }
+    const members = [{ name: 'm998' }, { name: 'm999' }, { name: 'm1000', state: 'forgotten' }];
+    expect(list.content).toMatchObject({ bottom: 997, lost: 997, members });
+    for (const n of [1001, 1002, 1003]) list.apply({ ...at, type: 'put', member: `m${n}`, score: n, json: '1' }, 0, 100);
+    for (let n = 1; n <= 100; n += 1) list.apply({ ...at, type: 'forget', member: `f${n}`, score: n }, 0, 100);
+    expect(list.content).toMatchObject({ bottom: 1_001, lost: 1_101, members: [{ name: 'm1002' }, { name: 'm1003' }] });
+    expect(list.page({ limit: 2 }).complete).toBe(true);
+  });
+
+  it('keeps them whatever their age, for without them it would call itself complete', () => {
+    const list = new BoundedList();
+    list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 2, 0, () => false);
+    const at = { kind: 'member', list: 'l', keep: 2, version: FLOOR } as const;
+    list.apply({ ...at, type: 'forget', member: 'f', score: 1 }, 0, 100);
+    list.apply({ ...at, type: 'delete', member: 'd', score: 1 }, 0, 100);
+    list.apply({ ...at, type: 'put', member: 'm', score: 2, json: '1' }, 1_000, 100);
+    expect(list.content.members).toMatchObject([{ name: 'm' }, { name: 'f', state: 'forgotten' }]);
+    expect(list.page({ limit: 1 }).complete).toBe(false);
+  });
+});
+
 describe('a list that lets go', () => {
   it('of a share of its members raises its bottom over them, and is complete above it', () => {
     const list = new BoundedList();
@@ -90,5 +119,9 @@ describe('a list that lets go', () => {
     expect(list.shed(1, 0)).toBe(true);
     expect(list.content).toMatchObject({ bottom: 20, members: [] });
     expect(list.shed(1, 0)).toBe(false);
+    // Forgotten ones go, too.
+    list.apply({ ...at, type: 'forget', member: 'm6', score: 30 }, 0, 100);
+    expect(list.shed(1, 0)).toBe(true);
+    expect(list.content).toMatchObject({ bottom: 30, members: [] });
   });
 });

@@ -207,6 +207,45 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect((await cache.list('l', { limit: 9 })).members).toHaveLength(1);
     });
 
+    it('keeps the bottom when a stale change left a mark and the sweep dropped another since the lease', async () => {
+      const { cache } = open({ tombstoneTtlMs: 1_000 });
+      const list = 'l';
+      await cache.apply([enter(list, 'a', 3, 3, 1), enter(list, 'b', 4, 4, 1), leave(list, 'x', 9, 9)]);
+      await sleep(2_100);
+      const lease = await cache.lease({ kind: 'list', list, keep: 1 });
+      expect(await cache.apply([enter(list, 'b', 2, 8, 1)])).toEqual([STALE]);
+      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }], more: false })).toBe('settled');
+      expect(await cache.list(list, { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'b' }] });
+      expect(await cache.list(list, { limit: 2 })).toMatchObject({ complete: false, members: [{ member: 'b' }] });
+    });
+
+    it('does not grow with members that were forgotten, once its bottom has passed them', async () => {
+      const { cache, namespace } = open();
+      const rows = () => Promise.all([raw.hlen(`${namespace}:list:{l}:members`), raw.zcard(`${namespace}:list:{l}:peaks`)]);
+      await settleEmpty(cache, 'l', 2);
+      const forget = (n: number): Mutation => ({ ...leave('l', `m${n}`, n, n), type: 'forget', keep: 2 }) as Mutation;
+      const numbers = Array.from({ length: 500 }, (_, i) => i + 1);
+      await cache.apply(numbers.map((n) => (n % 10 === 0 ? forget(n) : enter('l', `m${n}`, n, n, 2))));
+      // Two live ones, the last one forgotten, and what is known of the list itself.
+      expect(await rows()).toEqual([4, 1]);
+      await cache.apply([501, 502, 503].map((n) => enter('l', `m${n}`, n, n, 2)));
+      await cache.apply(numbers.map((n) => forget(n)));
+      expect(await rows()).toEqual([3, 0]);
+      await cache.apply([forget(503), enter('l', 'm503', 503, 503, 2)]);
+      expect(await rows()).toEqual([3, 0]);
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ complete: true, members: [{ member: 'm503' }, { member: 'm502' }] });
+    });
+
+    it('sweeps no forgotten member, whatever its age, for without it the list would call itself complete', async () => {
+      const { cache, namespace } = open({ tombstoneTtlMs: 1_000 });
+      await settleEmpty(cache, 'l');
+      await cache.apply([enter('l', 'stays', 1), { ...leave('l', 'x', 2, 2), type: 'forget' } as Mutation]);
+      await sleep(2_100);
+      for (let n = 3; n < 30; n += 1) await cache.apply([leave('l', `m${n}`, n, n)]);
+      expect(await raw.hexists(`${namespace}:list:{l}:members`, 'x')).toBe(1);
+      expect((await cache.list('l', { limit: 1 })).complete).toBe(false);
+    });
+
     it('says that it is unavailable within its deadline when the server hangs, and works when it is back', async () => {
       const { cache } = open({ deadlineMs: 400, commandTimeoutMs: 200 });
       await cache.apply([put('a', 1)]);

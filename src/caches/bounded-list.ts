@@ -45,10 +45,10 @@ export interface ListLease {
 export class BoundedList {
   readonly #members = new Map<string, Member>();
   readonly #live = new Ranking();
-  /** Gone members, by peak. */
-  readonly #gone = new Ranking();
+  /** Gone and forgotten members, by peak. */
+  readonly #marks = new Ranking();
   /** When each gone member became so, ms: oldest first. */
-  readonly #markers = new Map<string, number>();
+  readonly #since = new Map<string, number>();
   #forgotten = 0;
   #bottom = -Infinity;
   /** How often a version or a value was thrown away. */
@@ -65,7 +65,7 @@ export class BoundedList {
   get content(): ListContent {
     const row = (name: string) => ({ name, ...(this.#members.get(name) as Member) });
     const live = this.#live.page(this.#live.size, undefined, false).map(({ member }) => row(member));
-    const gone = [...this.#markers].map(([name, since]) => ({ ...row(name), since }));
+    const gone = [...this.#since].map(([name, since]) => ({ ...row(name), since }));
     const forgotten = [...this.#members].flatMap(([name, member]) => (member.state === 'forgotten' ? { name, ...member } : []));
     return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, members: [...live, ...gone, ...forgotten] };
   }
@@ -131,11 +131,11 @@ export class BoundedList {
   }
 
   /**
-   * Lets go of what is lowest, as a list that keeps fewer would: of this share (above 0, up to 1) of its live members and markers, by
-   * raising the bottom over them. `now` in ms. False when there was nothing to let go.
+   * Lets go of what is lowest, as a list that keeps fewer would: of this share (above 0, up to 1) of its members of any state, by raising the
+   * bottom over them. `now` in ms. False when there was nothing to let go.
    */
   shed(share: number, now: number): boolean {
-    const scores = [...this.#live.scores, ...this.#gone.scores].sort((a, b) => a - b);
+    const scores = [...this.#live.scores, ...this.#marks.scores].sort((a, b) => a - b);
     const highest = scores[Math.ceil(scores.length * share) - 1];
     if (highest === undefined) return false;
     this.#bottom = Math.max(this.#bottom, highest);
@@ -172,12 +172,12 @@ export class BoundedList {
       this.#bottom = Math.max(this.#bottom, score);
       this.#hold(member, { state: 'gone', version, peak }, now);
     }
-    for (let lowest = this.#gone.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#gone.lowest) this.#drop(lowest.member);
+    for (let lowest = this.#marks.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#marks.lowest) this.#drop(lowest.member);
   }
 
-  /** Markers end by their age too. */
+  /** Gone ones end by their age too. Forgotten ones do not: without them the list would call itself complete. */
   #expire(before: number): void {
-    for (const [name, at] of this.#markers) {
+    for (const [name, at] of this.#since) {
       if (at >= before) return;
       this.#drop(name);
     }
@@ -191,15 +191,15 @@ export class BoundedList {
   #hold(name: string, member: Member | undefined, now: number): void {
     const was = this.#members.get(name);
     if (was?.state === 'live') this.#live.remove({ score: was.score, member: name });
-    if (was?.state === 'gone') this.#gone.remove({ score: was.peak, member: name });
+    if (was && was.state !== 'live') this.#marks.remove({ score: was.peak, member: name });
     if (was?.state === 'forgotten') this.#forgotten -= 1;
     this.#members.delete(name);
-    this.#markers.delete(name);
+    this.#since.delete(name);
     if (!member) return;
     this.#members.set(name, member);
     if (member.state === 'live') this.#live.add({ score: member.score, member: name });
-    if (member.state === 'gone') this.#gone.add({ score: member.peak, member: name });
-    if (member.state === 'gone') this.#markers.set(name, now);
+    else this.#marks.add({ score: member.peak, member: name });
+    if (member.state === 'gone') this.#since.set(name, now);
     if (member.state === 'forgotten') this.#forgotten += 1;
   }
 }

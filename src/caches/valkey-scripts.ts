@@ -5,11 +5,11 @@
  * lease), then the value as JSON.
  *
  * A list is three keys:
- * - members, a hash: member → version (64 bytes), state (1), then the value as JSON (`p`), when it was deleted in seconds (`d`) or its peak
+ * - members, a hash: member → version (64 bytes), state (1), then the value as JSON (`p`), when it was deleted in seconds (`d`) or nothing
  *   (`f`). The field with the empty name holds what is known of the list itself.
  * - scores, a sorted set: the score of each live member.
- * - peaks, a sorted set: the highest score at which an older version of a member could come back, for deleted members and for live ones
- *   that had a higher score once.
+ * - peaks, a sorted set: the highest score at which an older version of a member could come back, for deleted and forgotten members and
+ *   for live ones that had a higher score once.
  * The list's own field counts the rows of both sorted sets, so a script notices when one key of the three was evicted alone: then it
  * drops the others, and the list is lost as a whole, which is an honest miss.
  */
@@ -75,7 +75,14 @@ local function save(list, entry_ttl, tombstone_ttl)
   end
 end
 
-local function drop(list, id)
+-- was: the member's state until now, or nil when only its field and its mark are left to remove.
+local function drop(list, id, was)
+  if was == 'p' then
+    call('ZREM', list.scores, id)
+    list.live = list.live - 1
+  elseif was == 'f' then
+    list.forgotten = list.forgotten - 1
+  end
   call('HDEL', list.members, id)
   if list.marks > 0 then list.marks = list.marks - call('ZREM', list.peaks, id) end
   list.lost = list.lost + 1
@@ -91,9 +98,9 @@ local function hold(list, id, was, field, score, peak)
     call('ZREM', list.scores, id)
     list.live = list.live - 1
   end
-  if state == 'd' or (state == 'p' and number(peak) > number(score)) then
+  if state ~= 'p' or number(peak) > number(score) then
     list.marks = list.marks + call('ZADD', list.peaks, peak, id)
-  elseif list.marks > 0 and (was == 'd' or was == 'p') then
+  elseif list.marks > 0 and was then
     list.marks = list.marks - call('ZREM', list.peaks, id)
   end
   if state == 'f' then list.forgotten = list.forgotten + 1 end
@@ -104,29 +111,23 @@ end
 -- Peaks below the bottom may be of live members too: after a settle that raised it.
 local function purge(list)
   for _, id in ipairs(call('ZRANGEBYSCORE', list.peaks, '-inf', list.bottom)) do
-    if string.sub(call('HGET', list.members, id), VERSION + 1, VERSION + 1) == 'd' then drop(list, id) end
+    local state = string.sub(call('HGET', list.members, id), VERSION + 1, VERSION + 1)
+    if state ~= 'p' then drop(list, id, state) end
   end
 end
 
-local function peak_of(list, id, field, was)
-  if was == 'f' then return string.sub(field, VERSION + 2) end
+local function peak_of(list, id)
   local peak = list.marks > 0 and call('ZSCORE', list.peaks, id)
   return peak or call('ZSCORE', list.scores, id)
 end
 
+-- Of what is not live. At or below the bottom, the bottom is its tombstone already.
+local function mark(list, id, was, field, peak)
+  if number(peak) > number(list.bottom) then hold(list, id, was, field, nil, peak) else drop(list, id, was) end
+end
+
 local function bury(list, id, was, version, peak)
-  if number(peak) > number(list.bottom) then
-    hold(list, id, was, version .. 'd' .. call('TIME')[1], nil, peak)
-    return
-  end
-  -- The bottom is its tombstone already.
-  if was == 'p' then
-    call('ZREM', list.scores, id)
-    list.live = list.live - 1
-  elseif was == 'f' then
-    list.forgotten = list.forgotten - 1
-  end
-  drop(list, id)
+  mark(list, id, was, version .. 'd' .. call('TIME')[1], peak)
 end
 
 local function trim(list, keep)
@@ -146,20 +147,12 @@ local function trim(list, keep)
   if list.marks > 0 and list.bottom ~= bottom then purge(list) end
 end
 
+-- Forgotten members do not end by their age: without them the list would call itself complete.
 local function sweep(list, tombstone_ttl)
   local before = tonumber(call('TIME')[1]) - tonumber(tombstone_ttl) / 1000
   for _, id in ipairs(call('ZRANDMEMBER', list.peaks, SWEEP)) do
     local field = call('HGET', list.members, id)
     if string.sub(field, VERSION + 1, VERSION + 1) == 'd' and tonumber(string.sub(field, VERSION + 2)) < before then drop(list, id) end
-  end
-end
-
--- Replayed after the list was lost. What is replayed once may come again, late.
-local function note(list, id, was, held, peak)
-  if was == 'f' then
-    call('HSET', list.members, id, string.sub(held, 1, VERSION + 1) .. peak)
-  else
-    list.marks = list.marks + call('ZADD', list.peaks, peak, id)
   end
 end
 
@@ -173,15 +166,16 @@ local function apply(list, field, id, score, from)
   if from ~= '' and number(from) > number(peak) then peak = from end
   if held then
     was = string.sub(held, VERSION + 1, VERSION + 1)
-    local old = peak_of(list, id, held, was)
+    local old = peak_of(list, id)
     if string.sub(held, 1, VERSION) > version then
-      if number(peak) > number(old) then note(list, id, was, held, peak) end
+      -- Replayed after the list was lost. What is replayed once may come again, late.
+      if number(peak) > number(old) then list.marks = list.marks + call('ZADD', list.peaks, peak, id) end
       return false
     end
     if number(old) > number(peak) then peak = old end
   end
   if type == 'f' then
-    hold(list, id, was, field .. peak, nil, peak)
+    mark(list, id, was, field, peak)
   elseif type == 'p' and number(score) > number(list.bottom) then
     hold(list, id, was, field, score, peak)
   else
@@ -220,11 +214,12 @@ for k = documents + 1, #KEYS, 3 do
   local keep, count = tonumber(argv[at]), tonumber(argv[at + 1])
   at = at + 2
   for _ = 1, count do
-    local marks = list.marks
+    local marks, lost = list.marks, list.lost
     local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
     if applied then trim(list, keep) end
     if list.marks > marks then sweep(list, tombstone_ttl) end
-    changed = changed or applied or list.marks ~= marks
+    -- A stale one may add a mark while the sweep drops another.
+    changed = changed or applied or list.marks ~= marks or list.lost ~= lost
     outcomes[#outcomes + 1] = applied and '1' or '0'
     at = at + 4
   end
@@ -360,7 +355,7 @@ for i = 11, newest - 1, 2 do
   local field = not found[id] and call('HGET', list.members, id)
   if field and string.sub(field, 1, VERSION) == version then
     local was = string.sub(field, VERSION + 1, VERSION + 1)
-    if was ~= 'd' then bury(list, id, was, version, peak_of(list, id, field, was)) end
+    if was ~= 'd' then bury(list, id, was, version, peak_of(list, id)) end
   end
 end
 for i = newest, #argv, 4 do

@@ -87,7 +87,7 @@ export class ListModel {
       this.members.set(member, { ...held, state: 'gone' });
     }
     for (const [member, { state, peak }] of [...this.members]) {
-      if (state !== 'gone' || peak > this.bottom) continue;
+      if (state === 'live' || peak > this.bottom) continue;
       // The bottom is its tombstone now.
       this.members.delete(member);
       this.lost += 1;

@@ -104,6 +104,32 @@ export const listLeases: Section = {
       },
     },
     {
+      it: 'keeps the bottom when what was forgotten below it was dropped since the lease, for nobody here knows it',
+      async run({ client }) {
+        await full(client);
+        const lease = await client.lease(target);
+        await client.apply([forget('x', 3, 5), remove('a', 3, 9)]);
+        assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
+        await shows(client, 'list', ['b read'], true, { limit: 1 });
+        await shows(client, 'list', ['b read'], false);
+      },
+    },
+    {
+      it: 'is complete above a bottom that a settle has raised over forgotten members',
+      async run({ client }) {
+        await client.apply([forget('seen', 3, 8)]);
+        const lease = await client.lease(target);
+        await client.apply([forget('low', 3, 2)]);
+        assert.equal(await client.settle(lease, found({ a: 9, b: 8 }, true)), 'settled');
+        await shows(client, 'list', ['a read'], true, { limit: 1 });
+        await client.apply([forget('high', 3, 8.5)]);
+        await shows(client, 'list', ['a read'], false, { limit: 1 });
+        // The bottom sinks by a later lease, which reads what was let go.
+        await settles(client, found({ a: 9, low: 2 }));
+        await shows(client, 'list', ['a read', 'low read'], true);
+      },
+    },
+    {
       it: 'keeps the bottom when a member was trimmed since the lease',
       async run({ client }) {
         await full(client);

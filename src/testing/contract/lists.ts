@@ -154,6 +154,66 @@ export const lists: Section = {
       },
     },
     {
+      it: 'is complete above its bottom, whatever was forgotten below it',
+      async run({ client }) {
+        await fill(client, {});
+        await client.apply([keep2.put('a', 1, 5), keep2.put('b', 1, 6), keep2.put('c', 1, 7)]);
+        await client.apply([keep2.forget('d', 2, 4), keep2.forget('e', 2, 5)]);
+        await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
+        await shows(client, 'list', ['c 1', 'b 1'], false);
+        await client.apply([keep2.put('d', 1, 4), keep2.put('e', 2, 5)]);
+        await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'is complete again once the bottom has passed what was forgotten',
+      async run({ client }) {
+        await fill(client, {});
+        await client.apply([keep2.put('b', 1, 6), keep2.put('c', 1, 7), keep2.forget('d', 2, 6), keep2.forget('e', 2, 6.5)]);
+        await shows(client, 'list', ['c 1'], false, { limit: 1 });
+        await client.apply([keep2.put('f', 1, 8)]);
+        await shows(client, 'list', ['f 1', 'c 1'], false, { limit: 2 });
+        await client.apply([keep2.put('g', 1, 9)]);
+        await shows(client, 'list', ['g 1', 'f 1'], true, { limit: 2 });
+        // Each of them once: what is forgotten later counts.
+        await client.apply([keep2.forget('f', 2, 8)]);
+        await shows(client, 'list', ['g 1'], false, { limit: 1 });
+        await client.apply([keep2.put('f', 2, 8)]);
+        await shows(client, 'list', ['g 1', 'f 2'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'remembers that it forgot what stood above the bottom once, or stands there in a replay',
+      async run({ client }) {
+        await fill(client, {});
+        await client.apply([keep2.put('a', 2, 9), keep2.put('b', 1, 6), keep2.put('c', 1, 7), keep2.put('d', 1, 8)]);
+        await client.apply([keep2.forget('a', 3, 1)]);
+        assert.deepEqual(await outcomes(client, keep2.put('a', 2, 9), keep2.put('a', 2, 10)), ['stale', 'stale']);
+        await shows(client, 'list', ['d 1'], false, { limit: 1 });
+        await client.apply([keep2.put('e', 1, 9.2), keep2.put('f', 1, 9.4), keep2.put('g', 1, 9.6)]);
+        assert.deepEqual(await outcomes(client, keep2.put('a', 2, 10)), ['stale']);
+        await client.apply([keep2.put('h', 1, 11), keep2.put('i', 1, 12), keep2.put('j', 1, 13)]);
+        await shows(client, 'list', ['j 1', 'i 1'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'is complete above its bottom, also when it rejects a value below it again and again',
+      needs: ['maxValueBytes'],
+      async run(trial) {
+        const { client } = trial;
+        await fill(client, {});
+        await client.apply([keep2.put('a', 1, 5), keep2.put('b', 1, 6), keep2.put('c', 1, 7)]);
+        for (const from of [undefined, 4, 5]) {
+          const rejected = keep2.put('d', 2, 3, { json: tooLarge(trial), ...(from && { from }) });
+          assert.deepEqual(await outcomes(client, rejected), ['rejected']);
+          await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
+        }
+        // It was above the bottom, where an older version could come back.
+        assert.deepEqual(await outcomes(client, keep2.put('d', 2, 3, { json: tooLarge(trial), from: 6 })), ['rejected']);
+        await shows(client, 'list', ['c 1', 'b 1'], false, { limit: 2 });
+      },
+    },
+    {
       it: 'forgets a member whose value it rejects',
       needs: ['maxValueBytes'],
       async run(trial) {
