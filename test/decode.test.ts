@@ -256,9 +256,9 @@ describe('beside the SDK', () => {
       fc.uint8Array({ minLength: 1, maxLength: 8 }),
       fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 1 }).map((texts) => new Set(texts)),
       fc.array(tie('value'), { maxLength: 4 }),
-      // The SDK takes an attribute of that name for the object's class.
+      // The SDK takes attributes of these names for the object's class and prototype.
       fc.dictionary(
-        fc.string({ minLength: 1 }).filter((name) => name !== 'constructor'),
+        fc.string({ minLength: 1 }).filter((name) => name !== 'constructor' && name !== '__proto__'),
         tie('value'),
         { maxKeys: 4, noNullPrototype: true },
       ),

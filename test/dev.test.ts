@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -408,7 +408,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       if (!name.startsWith('.')) symlinkSync(join(cli.home, 'node_modules', name), join(cli.home, 'app/node_modules', name));
     }
     cpSync(join(cli.home, 'dist'), join(installed, 'dist'), { recursive: true });
-    cpSync(join(cli.home, 'package.json'), join(installed, 'package.json'), { dereference: true });
+    copyFileSync(join(cli.home, 'package.json'), join(installed, 'package.json'));
     const worker = await Worker.start({ ...cli, path: join(installed, 'dist/cli/millrace.js') }, args);
     await until('it to say so', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
     expect(worker.said).toContain("the views are those of its sample, a pizza shop: they know no items but the sample's");
