@@ -10,7 +10,22 @@ export {
   streamHandler,
 } from './handlers/stream-handler.ts';
 export * from './letter-store.ts';
-export * from './mutation.ts';
+export {
+  type Address,
+  APPLIED,
+  type DocumentAddress,
+  type DocumentEntry,
+  type DocumentMutation,
+  type Entry,
+  forgetInstead,
+  type MemberAddress,
+  type MemberEntry,
+  type MemberMutation,
+  type Mutation,
+  nameOf,
+  type Outcome,
+  STALE,
+} from './mutation.ts';
 export * from './plan.ts';
 export * from './settlement.ts';
 export { decodeRecord, type StreamEvent, type StreamRecord } from './sources/stream.ts';

@@ -107,17 +107,17 @@ async function openSome<Record, Letter extends RedrivenLetter<Record>>(
     const texts = await Promise.all(some.map((name) => attempt(outages.store, () => store.get(name))));
     for (const [i, text] of texts.entries()) {
       const name = some[i] as string;
-      const place = end;
       const characters = 'value' in text ? (text.value?.length ?? 0) : 0;
       // What is too much for this step is read again in the next.
       if (size > 0 && size + characters > TEXT_A_STEP) return { letters, end };
+      const at = end;
       end += 1;
       size += characters;
-      if ('error' in text) letters.push({ name, at: place, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
+      if ('error' in text) letters.push({ name, at, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
       // Else another redrive has removed it since.
       else if (text.value !== undefined) {
         const letter = openLetter(input, name, text.value);
-        if (letter) letters.push({ ...letter, at: place });
+        if (letter) letters.push({ ...letter, at });
       }
     }
   }

@@ -53,7 +53,7 @@ export interface Hindrance {
   /** Fit for a log: it has no values of the item. */
   readonly error: Error;
   /** Of this image nobody knows where it was: a matter of the letters that tell of it. */
-  readonly image?: KnownImage['attributes'];
+  readonly image?: Attributes;
 }
 
 /** As many as BatchGetItem takes. */

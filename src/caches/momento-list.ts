@@ -9,8 +9,8 @@ import type { Ttls } from './momento-document.ts';
 /** A whole list, as it stands at its key. */
 export interface ListCell {
   /** Tells a list from one that was evicted, and begun anew since. */
-  birth: string;
-  list: BoundedList;
+  readonly birth: string;
+  readonly list: BoundedList;
 }
 
 export interface ListSeen {
@@ -35,8 +35,8 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
         const text = Buffer.from(packList(cell.list.content));
         const bytes = Buffer.concat([Buffer.from(MARK + nonce + cell.birth), deflateRawSync(text, { level: LEVEL })]);
         if (bytes.length <= maxBytes) return { bytes, weight: weightOf(text.length, cell.list) };
-        // A list that is too large for one value keeps fewer members. If what cannot be let go is too large, it is lost as by eviction.
-        if (!cell.list.shed(1 - (ROOM * maxBytes) / bytes.length, Date.now())) Object.assign(cell, emptyList());
+        // A list that is too large for one value keeps fewer members. Without any it fits.
+        cell.list.shed(1 - (ROOM * maxBytes) / bytes.length, Date.now());
       }
     },
     decode(bytes) {

@@ -19,7 +19,6 @@ import { quietLogger, stderrLogger } from './loggers.ts';
 import { outageLines } from './outage-lines.ts';
 import { checkpointsPath, makeStateFolder } from './state-folder.ts';
 import { stopSignal } from './stop-signal.ts';
-import { streamsClient } from './streams-client.ts';
 import { withApply } from './with-apply.ts';
 
 interface DevOptions extends CacheChoice, DynamoDbChoice {
@@ -99,7 +98,8 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   const lines = changeLines({ json: options.json === true, lag: endpoint === undefined });
   const settings = settingsOf({ ...options, endpoint });
   const dynamodb = new DynamoDBClient(settings);
-  const streams = await streamsClient(settings);
+  const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
+  const streams = new DynamoDBStreamsClient(settings);
   try {
     const table = options.table ?? SAMPLE_TABLE;
     await requireRegion(dynamodb);
@@ -144,7 +144,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     await letters?.close();
   } finally {
     dynamodb.destroy();
-    (streams as { destroy?(): void }).destroy?.();
+    streams.destroy();
     await local?.close();
   }
 }
