@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Redis } from 'iovalkey';
 import { valkeyCache } from '../dist/caches/valkey.js';
-import { decodeRecord } from '../dist/sources/stream.js';
-import { sync } from '../dist/sync.js';
+import { decodeRecord } from '../dist/dynamodb/record.js';
+import { sync } from '../dist/sync/sync.js';
 import { startProxy } from './proxy.mjs';
 import { RespCounter } from './resp.mjs';
 
@@ -29,7 +29,7 @@ export function syncRecords(cache, views, records) {
 /**
  * What the outcomes of a report add up to.
  *
- * @param {import('../dist/sync.js').Report} report
+ * @param {import('../dist/sync/sync.js').Report} report
  */
 export function tally({ records }) {
   const sum = { applied: 0, stale: 0 };

@@ -15,7 +15,7 @@ import { spread } from './statistics.mjs';
 
 /**
  * @typedef {import('./orders.mjs').StreamRecord} StreamRecord
- * @typedef {import('../test/helpers/momento-server.ts').MomentoServer} MomentoServer
+ * @typedef {import('../test/servers/momento/server.ts').MomentoServer} MomentoServer
  *
  * @typedef {object} Story
  * @property {string} name
@@ -24,7 +24,7 @@ import { spread } from './statistics.mjs';
  * @property {readonly [documents: number, lists: number]} calls at the most, an address
  */
 
-const SERVER = fileURLToPath(new URL('../test/helpers/momento-server.ts', import.meta.url));
+const SERVER = fileURLToPath(new URL('../test/servers/momento/server.ts', import.meta.url));
 export const CACHE = 'bench';
 const COUNT = 50;
 const LENGTHS = [20, 200, 2_000];

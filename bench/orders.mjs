@@ -1,7 +1,7 @@
 import { marshall } from '@aws-sdk/util-dynamodb';
 
 /**
- * @typedef {import('../dist/sources/stream.js').StreamRecord} StreamRecord
+ * @typedef {import('../dist/dynamodb/record.js').StreamRecord} StreamRecord
  * @typedef {Readonly<Record<string, unknown>> & { readonly pk: string, readonly sk: string }} Item
  */
 

@@ -21,7 +21,7 @@ const contestants = {
     return ({ name, batch, records }) => {
       const batches = chunksOf(records, batch);
       return async () => {
-        /** @type {import('../dist/sync.js').Report[]} */
+        /** @type {import('../dist/sync/sync.js').Report[]} */
         const reports = [];
         for (const records of batches) reports.push(await syncRecords(cache, views, records));
         return () => {

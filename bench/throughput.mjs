@@ -11,7 +11,7 @@ import { isDecided, median, spread } from './statistics.mjs';
 
 const LEAST_OF_PLAIN = 1.2;
 const LEAST_OF_BARE = 0.6;
-const RACER = fileURLToPath(new URL('racer.mjs', import.meta.url));
+const RACER = fileURLToPath(new URL('./racer.mjs', import.meta.url));
 const views = Object.values(shopViews);
 
 /** @param {string} name @param {number} port */

@@ -1,6 +1,6 @@
 import type { CacheClient } from './cache.ts';
-import type { Config } from './config.ts';
-import type { LetterStore } from './letter-store.ts';
+import type { Config } from './config/worker.ts';
+import type { LetterStore } from './letters/store.ts';
 import type { View } from './view.ts';
 import { views as shopViews } from './views/index.ts';
 
@@ -12,7 +12,7 @@ export async function openCache(config: Config): Promise<CacheClient> {
     case 'memory':
       return (await import('./caches/memory.ts')).memoryCache(config);
     case 'valkey': {
-      const login = config.iam && (await import('./caches/valkey-iam.ts')).elastiCacheLogin(config.iam);
+      const login = config.iam && (await import('./caches/valkey/iam.ts')).elastiCacheLogin(config.iam);
       return (await import('./caches/valkey.ts')).valkeyCache({ ...config, ...(login && { login }) });
     }
     case 'momento':

@@ -1,5 +1,6 @@
 export * from './cache.ts';
 export { type Attributes, type Change, type ChangeFacts, itemOf } from './change.ts';
+export { decodeRecord, type StreamEvent, type StreamRecord } from './dynamodb/record.ts';
 export * from './errors.ts';
 export type { BatchFacts } from './handlers/batch-facts.ts';
 export {
@@ -9,7 +10,7 @@ export {
   type StructuredLogger,
   streamHandler,
 } from './handlers/stream-handler.ts';
-export * from './letter-store.ts';
+export * from './letters/store.ts';
 export {
   type Address,
   APPLIED,
@@ -26,9 +27,8 @@ export {
   type Outcome,
   STALE,
 } from './mutation.ts';
-export * from './plan.ts';
-export * from './settlement.ts';
-export { decodeRecord, type StreamEvent, type StreamRecord } from './sources/stream.ts';
-export * from './sync.ts';
+export * from './plan/plan.ts';
+export * from './plan/settlement.ts';
+export * from './sync/sync.ts';
 export * from './version.ts';
 export * from './view.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { type Attributes, type Change, itemOf } from '../src/change.ts';
 import { ViewError } from '../src/errors.ts';
 import type { Mutation } from '../src/mutation.ts';
-import { mutationsOf, planOf } from '../src/plan.ts';
+import { mutationsOf, planOf } from '../src/plan/plan.ts';
 import { versionOf } from '../src/version.ts';
 import { documentView, entity, keyOf, listView, type View } from '../src/view.ts';
 import { views } from '../src/views/index.ts';

@@ -2,7 +2,7 @@ import { type CacheClient, checkFound, type Lease, type LeaseTarget, type Lookup
 import { CacheUnavailableError } from '../errors.ts';
 import { APPLIED, type DocumentMutation, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
-import { BoundedList, type ListLease } from './bounded-list.ts';
+import { BoundedList, type ListLease } from './list/bounded-list.ts';
 
 export interface MemoryOptions {
   /** Documents and members of lists together; beyond it what was used longest ago is evicted. */

@@ -1,15 +1,15 @@
 import { type CacheClient, checkFound, type Lease, parseQuery } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { BoundedList } from './bounded-list.ts';
-import { applier } from './momento-apply.ts';
-import { cells } from './momento-cell.ts';
-import { connect, type MomentoConnectionOptions } from './momento-client.ts';
-import { deadlineIn } from './momento-deadline.ts';
-import { documentCodec, leaseDocument, lookup, settleDocument } from './momento-document.ts';
-import { type LimitOptions, limitsOf } from './momento-limits.ts';
-import { type ListSeen, leaseList, listCodec, settleList } from './momento-list.ts';
-import { memoOf } from './momento-memo.ts';
-import { store } from './momento-store.ts';
+import { BoundedList } from './list/bounded-list.ts';
+import { applier } from './momento/apply.ts';
+import { cells } from './momento/cell.ts';
+import { connect, type MomentoConnectionOptions } from './momento/client.ts';
+import { deadlineIn } from './momento/deadline.ts';
+import { documentCodec, leaseDocument, lookup, settleDocument } from './momento/document.ts';
+import { type LimitOptions, limitsOf } from './momento/limits.ts';
+import { type ListSeen, leaseList, listCodec, settleList } from './momento/list.ts';
+import { memoOf } from './momento/memo.ts';
+import { store } from './momento/store.ts';
 
 export interface MomentoOptions extends MomentoConnectionOptions, LimitOptions {
   /** Begins all keys: letters, digits, `-` and `_`. Nothing else may write keys that begin so. */

@@ -12,10 +12,10 @@ import {
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../version.ts';
-import { packStrings } from './msgpack.ts';
-import { batcher, type Keys } from './valkey-batch.ts';
-import { type ConnectionOptions, connect } from './valkey-client.ts';
-import { DOCUMENT_HEADER, MEMBER_HEADER, TOKEN_LENGTH } from './valkey-scripts.ts';
+import { batcher, type Keys } from './valkey/batch.ts';
+import { type ConnectionOptions, connect } from './valkey/client.ts';
+import { packStrings } from './valkey/msgpack.ts';
+import { DOCUMENT_HEADER, MEMBER_HEADER, TOKEN_LENGTH } from './valkey/scripts.ts';
 
 export interface ValkeyOptions extends ConnectionOptions {
   /** Begins all keys: letters, digits, `-` and `_`. */

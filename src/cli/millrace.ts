@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
-import { devCommand } from './dev.ts';
-import { redriveCommand } from './redrive.ts';
-import { replayCommand } from './replay.ts';
+import { devCommand } from './dev/dev.ts';
+import { redriveCommand } from './redrive/redrive.ts';
+import { replayCommand } from './replay/replay.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 

@@ -1,6 +1,6 @@
-import type { Headroom } from '../retention.ts';
-import type { StreamRecord } from '../sources/stream.ts';
-import type { RecordReport, Report } from '../sync.ts';
+import type { StreamRecord } from '../dynamodb/record.ts';
+import type { RecordReport, Report } from '../sync/sync.ts';
+import type { Headroom } from './retention.ts';
 
 /** What is measured of a batch. */
 export interface BatchFacts {

@@ -1,7 +1,7 @@
-import type { Headroom } from '../retention.ts';
-import type { StreamRecord } from '../sources/stream.ts';
-import type { Cause, Letter } from '../sync.ts';
+import type { StreamRecord } from '../dynamodb/record.ts';
+import type { Cause, Letter } from '../sync/sync.ts';
 import type { BatchFacts } from './batch-facts.ts';
+import type { Headroom } from './retention.ts';
 
 /** A logger that takes a message and fields. */
 export interface StructuredLogger {

@@ -1,13 +1,13 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { CacheClient } from '../cache.ts';
-import type { LetterStore } from '../letter-store.ts';
-import type { KeptCause } from '../open-letter.ts';
-import type { RedriveReport } from '../redrive.ts';
-import type { CurrentItems } from '../settle-items.ts';
+import type { LetterStore } from '../letters/store.ts';
+import type { KeptCause } from '../redrive/open-letter.ts';
+import type { RedriveReport } from '../redrive/redrive.ts';
+import { redriveLetters } from '../redrive/redrive-letters.ts';
+import { parseRequest, type RedriveRequest } from '../redrive/request.ts';
+import type { CurrentItems } from '../redrive/settle-items.ts';
 import type { View } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
-import { parseRequest, type RedriveRequest } from './letter-filter.ts';
-import { redriveLetters } from './redrive-letters.ts';
 import type { InvocationContext } from './stream-handler.ts';
 
 export interface RedriveHandlerOptions {

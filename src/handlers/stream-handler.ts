@@ -1,16 +1,16 @@
 import { Logger } from '@aws-lambda-powertools/logger';
+import { type RetryOptions, retry } from '../backoff.ts';
 import type { CacheClient } from '../cache.ts';
+import { decodeRecord, type StreamEvent, type StreamRecord } from '../dynamodb/record.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import type { LetterStore } from '../letter-store.ts';
 import { letterName, letterText } from '../letters/letter.ts';
-import { poisonRun } from '../poison-run.ts';
-import { type RetentionOptions, retentionWatch } from '../retention.ts';
-import { type RetryOptions, retry } from '../retry.ts';
-import { decodeRecord, type StreamEvent, type StreamRecord } from '../sources/stream.ts';
-import { type Letter, type Report, sync } from '../sync.ts';
+import type { LetterStore } from '../letters/store.ts';
+import { poisonRun } from '../sync/poison-run.ts';
+import { type Letter, type Report, sync } from '../sync/sync.ts';
 import type { View } from '../view.ts';
 import { type BatchCounts, type BatchFacts, factsOf, timesOf } from './batch-facts.ts';
 import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, shownCause } from './batch-log.ts';
+import { type RetentionOptions, retentionWatch } from './retention.ts';
 
 export type { StructuredLogger };
 

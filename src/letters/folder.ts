@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import type { LetterStore } from '../letter-store.ts';
+import type { LetterStore } from './store.ts';
 
 const UNFINISHED = /(^|\/)\.[\da-f-]{36}\.tmp$/;
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
 import { MalformedLetterError } from '../errors.ts';
-import type { StreamEvent, StreamRecord } from '../sources/stream.ts';
 
 /**
  * A dead letter: records that were given up, and why. The text is the JSON that Lambda writes to an S3 on-failure destination of an event source

@@ -1,4 +1,4 @@
-import type { LetterStore } from '../letter-store.ts';
+import type { LetterStore } from './store.ts';
 
 /** As names of letters have it: Lambda's own that of the letter, the worker's that of the record. UTC, to the second. */
 const TIME = /(\d{4}-\d{2}-\d{2})T(\d{2})\.(\d{2})\.(\d{2})/g;

@@ -1,5 +1,5 @@
 import type { S3Client } from '@aws-sdk/client-s3';
-import type { LetterStore } from '../letter-store.ts';
+import type { LetterStore } from './store.ts';
 
 export interface S3Options {
   readonly bucket: string;

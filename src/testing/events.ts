@@ -1,5 +1,5 @@
 import { marshall } from '@aws-sdk/util-dynamodb';
-import type { StreamEvent, StreamRecord } from '../sources/stream.ts';
+import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
 
 /** An item in plain JavaScript: a `Set` becomes a set, a `Uint8Array` binary; `undefined` is left out. */
 export type PlainItem = Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-export * from '../sources/mapping/index.ts';
+export * from '../event-source-mapping/index.ts';
 export {
   type CacheSubject,
   type Cannot,

@@ -3,7 +3,7 @@ import type { Arbitrary } from 'fast-check';
 import { type Attributes, type Change, itemOf } from '../change.ts';
 import { ViewError } from '../errors.ts';
 import { nameOf } from '../mutation.ts';
-import { planOf } from '../plan.ts';
+import { planOf } from '../plan/plan.ts';
 import { FLOOR } from '../version.ts';
 import type { View } from '../view.ts';
 import { fastCheck } from './fast-check.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { FoundList, Lease, LeaseTarget, Lookup, Page, Place } from '../../cache.ts';
 import type { Mutation } from '../../mutation.ts';
-import { DocumentModel } from '../document-model.ts';
-import { ListModel, type ModelFound, type ModelListLease, newestFirst } from '../list-model.ts';
 import { at, type Trial } from './case.ts';
+import { DocumentModel } from './document-model.ts';
+import { ListModel, type ModelFound, type ModelListLease, newestFirst } from './list-model.ts';
 import type { Draft, DraftFound, Operation } from './operations.ts';
 
 /** Names of members, not in the order of UTF-16. */

@@ -1,0 +1,135 @@
+import { styleText } from 'node:util';
+import type { MappingEvent } from '../../event-source-mapping/index.ts';
+import { shownCause } from '../../handlers/batch-log.ts';
+import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
+import { text as plain } from '../replay/print.ts';
+
+/** One line a record, and one for whatever else a person would want to know, as it happens. */
+export interface ChangeLines {
+  report(report: Report): void;
+  /** The name of a record's letter. Told before its report, whose causes are these very ones. */
+  letter(causes: readonly Cause[], name: string): void;
+  /** A service that gives no answer, and why; without a reason, it answers again. */
+  outage(service: string, reason: string | undefined): void;
+  event(event: MappingEvent): void;
+  say(text: string): void;
+}
+
+export interface ChangeLinesOptions {
+  /** One JSON object a line. */
+  readonly json: boolean;
+  /** Whether the stream tells the second of a write; DynamoDB Local tells its minute. */
+  readonly lag: boolean;
+  readonly out?: NodeJS.WritableStream;
+}
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Keys of items are shown, their values are not. */
+export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOptions): ChangeLines {
+  const letters = new WeakMap<readonly Cause[], string>();
+  let unsaved = false;
+  const write = (style: Style, kind: string, text: string, fields: object, notes: readonly string[] = []): void => {
+    const at = new Date();
+    if (json) out.write(`${JSON.stringify({ at: at.toISOString(), type: kind, ...fields }, withErrors)}\n`);
+    else {
+      const lines = [`${styleText(style, kind.padEnd(8))} ${text}`, ...notes.map((note) => styleText(style, `└ ${plain(note)}`))];
+      const [first, ...more] = lines;
+      out.write(`${styleText('dim', at.toTimeString().slice(0, 8))}  ${first}\n${more.map((line) => `          ${line}\n`).join('')}`);
+    }
+  };
+  const done = (record: RecordReport): void => {
+    const causes = record.causes.map(shownCause);
+    const letter = letters.get(record.causes);
+    const { item, result } = shown(record);
+    const lagMs = lag && record.change?.at !== undefined ? Math.max(0, Date.now() - record.change.at) : undefined;
+    const late = lagMs === undefined ? '' : `  ${lagMs} ms after the write's second`;
+    // What a view throws begins with the view.
+    const notes = causes.map(({ stage, view, error }) =>
+      stage === 'view' ? error.message : `${stage}${view === undefined ? '' : ` ${view}`}: ${error.message}`,
+    );
+    write(
+      causes.length > 0 ? 'red' : 'green',
+      record.change?.kind ?? 'unknown',
+      `${item}  ${result}${late}`,
+      { item, result, lagMs, ...(causes.length > 0 && { causes, letter }) },
+      [...notes, ...(letter === undefined ? [] : [`letter ${letter}`])],
+    );
+  };
+  return {
+    report({ records }) {
+      for (const record of records) if (record.status === 'done') done(record);
+      const failed = records.filter(({ status }) => status === 'failed');
+      const [first] = failed;
+      if (!first) return;
+      const { item } = shown(first);
+      const reason = first.error?.message ?? 'for no reason that is known';
+      const others = failed.length > 1 ? ` and ${failed.length - 1} more` : '';
+      write('red', 'failed', `${item}${others}: ${plain(reason)}`, { item, records: failed.length, reason });
+    },
+    letter(causes, name) {
+      letters.set(causes, name);
+    },
+    outage(service, reason) {
+      if (reason === undefined) write('green', `${service}-back`, 'it answers again', {});
+      else write('red', `${service}-failed`, `${plain(reason)}; it is asked again until it answers`, { reason });
+    },
+    event(event) {
+      const again = unsaved && event.type === 'checkpoint-failed';
+      if (event.type === 'checkpoint-failed') unsaved = true;
+      if (event.type === 'checkpoint') unsaved = false;
+      const told = again ? undefined : noteworthy(event);
+      if (told) write('yellow', told.kind, told.text, event);
+    },
+    say(text) {
+      if (json) return;
+      out.write(`${text}\n`);
+    },
+  };
+}
+
+/** Errors as JSON are empty otherwise. */
+function withErrors(_: string, value: unknown): unknown {
+  return value instanceof Error ? { name: value.name, message: value.message } : value;
+}
+
+function shown({ change, applied, stale, causes }: RecordReport) {
+  const counts = Object.entries({ applied, stale, 'set aside': causes.length }).filter(([, count]) => count > 0);
+  return {
+    item: change?.item ?? '(could not be decoded)',
+    result: counts.map(([name, count]) => `${count} ${name}`).join(', ') || 'of no view',
+  };
+}
+
+function noteworthy(event: MappingEvent): { readonly kind: string; readonly text: string } | undefined {
+  switch (event.type) {
+    case 'retried':
+      return { kind: 'retry', text: `${event.sequenceNumbers.length} from ${event.sequenceNumbers[0]}, in ${seconds(event.delayMs)}` };
+    case 'failed':
+      // The report has told why.
+      return event.reason === 'partial' ? undefined : { kind: 'failed', text: `${event.reason}: ${event.error.message}` };
+    case 'delivered':
+      return { kind: 'letter', text: `${event.condition}: ${event.sequenceNumbers.length} records, in ${event.name}` };
+    case 'dropped':
+      return { kind: 'dropped', text: `${event.condition}: ${event.sequenceNumbers.length} records` };
+    case 'gap':
+      return {
+        kind: 'gap',
+        text: `${event.shardId}: records may be lost (${event.reason}) after ${event.from.sequenceNumber ?? 'the start'}`,
+      };
+    case 'read-failed':
+    case 'delivery-failed':
+      return { kind: event.type, text: `${event.error.message}; again in ${seconds(event.delayMs)}` };
+    case 'checkpoint-failed':
+      return {
+        kind: event.type,
+        text: `${event.error.message}; changes still reach the cache, and are replayed after a restart. Make the folder of --state writable`,
+      };
+    default:
+      return undefined;
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}

@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { Command, InvalidArgumentError } from 'commander';
+import { openCache, openLetters, views } from '../../app.ts';
+import {
+  eventSourceMapping,
+  fileCheckpoints,
+  type LambdaHandler,
+  memoryCheckpoints,
+  sdkStreamReader,
+} from '../../event-source-mapping/index.ts';
+import { streamHandler } from '../../handlers/stream-handler.ts';
+import { letterName } from '../../letters/letter.ts';
+import { parsePlace } from '../../letters/place.ts';
+import { quietLogger, stderrLogger } from '../loggers.ts';
+import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
+import { addDynamoDbOptions, type DynamoDbChoice, explained, requireRegion, settingsOf } from '../options/dynamodb.ts';
+import { lettersName, placeOf } from '../options/letters.ts';
+import { isInstalledPackage } from '../sample-views.ts';
+import { stopSignal } from '../stop-signal.ts';
+import { withApply } from '../with-apply.ts';
+import { devBanner, FOREIGN_VIEWS } from './banner.ts';
+import { changeLines } from './change-lines.ts';
+import { startDynamoDbLocal } from './dynamodb-local.ts';
+import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
+import { outageLines } from './outage-lines.ts';
+import { checkpointsPath, makeStateFolder } from './state-folder.ts';
+
+interface DevOptions extends CacheChoice, DynamoDbChoice {
+  readonly table?: string;
+  readonly port?: number;
+  readonly batchSize: number;
+  readonly parallelizationFactor: number;
+  readonly batchingWindow: number;
+  readonly retries: number;
+  readonly state: string;
+  readonly deadLetters?: string;
+  readonly json?: true;
+  readonly verbose?: true;
+}
+
+/** As the template's function has it, ms. */
+const FUNCTION_TIMEOUT_MS = 30_000;
+
+const HELP = `
+With no options: DynamoDB Local is started with the sample's table, and ended with this command,
+however that ends.
+--endpoint takes a DynamoDB Local that runs already (the sample's table is made if it is not
+there); --table alone takes a table of AWS, by the credentials of your environment.
+
+The stream is followed as Lambda's event source mapping would: shard by shard, in order per item,
+retried until the records expire, bisected on errors. Where it is, is kept in the folder of
+--state, so that a killed worker goes on where it was; with the memory cache it begins anew, for
+that cache is empty then. Dead letters go there too, unless DEAD_LETTERS or --dead-letters says
+otherwise; "millrace redrive" takes them up.
+
+The cache is chosen as in "millrace replay --help".
+
+Examples:
+  millrace dev                                      a table to write to, and its cache in memory
+  millrace dev --url valkey://localhost:6379        ... and in Valkey
+  millrace dev --endpoint http://localhost:8000 --table orders --url valkey://localhost:6379`;
+
+export function devCommand(): Command {
+  const number = (name: string, least: number, most: number) => (text: string) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`${name} is a whole number from ${least} to ${most}.`);
+  };
+  const command = addDynamoDbOptions(
+    new Command('dev')
+      .summary("follow a table's stream into a cache, on this machine")
+      .description("Follows a table's stream into a cache, by the very code of the Lambda function, and prints each change as it happens.")
+      .option('--table <name>', `the table to follow; with DynamoDB Local, ${SAMPLE_TABLE} unless told otherwise`)
+      .option('--port <number>', 'of the DynamoDB Local that is started; a free one unless told otherwise', number('It', 1, 65_535)),
+  );
+  return addCacheOptions(command)
+    .option('--batch-size <number>', 'most records of one invocation', number('It', 1, 10_000), 1)
+    .option('--parallelization-factor <number>', 'batches of one shard at a time', number('It', 1, 10), 1)
+    .option('--batching-window <seconds>', 'longest wait for a batch to fill', number('It', 0, 300), 0)
+    .option('--retries <number>', 'of a batch that fails; -1: until its records expire', number('It', -1, 10_000), -1)
+    .option('--state <folder>', 'where checkpoints and dead letters are kept', '.millrace')
+    .option('--dead-letters <place>', 's3://BUCKET[/PREFIX], or a folder')
+    .option('--json', 'print one JSON object a line')
+    .option('--verbose', "print the handler's log lines on stderr")
+    .helpOption('-h, --help', 'print this help')
+    .addHelpText('after', HELP)
+    .action((options: DevOptions) => follow(options, stopSignal()));
+}
+
+/** Until the signal is aborted; then what was begun is finished. */
+async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> {
+  if (options.port !== undefined && (options.endpoint !== undefined || options.table !== undefined)) {
+    throw new Error('--port goes with a DynamoDB Local that is started here: leave out --endpoint and --table');
+  }
+  const config = configOf(options);
+  const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
+  const place = given ?? parsePlace(join(options.state, 'letters'));
+  await makeStateFolder(options.state);
+  const starts = options.endpoint === undefined && options.table === undefined;
+  const local = starts ? await startDynamoDbLocal(options.port) : undefined;
+  const endpoint = local?.endpoint ?? options.endpoint;
+  const lines = changeLines({ json: options.json === true, lag: endpoint === undefined });
+  const settings = settingsOf({ ...options, endpoint });
+  const dynamodb = new DynamoDBClient(settings);
+  const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
+  const streams = new DynamoDBStreamsClient(settings);
+  try {
+    const table = options.table ?? SAMPLE_TABLE;
+    await requireRegion(dynamodb);
+    const streamArn = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
+      throw explained(error, endpoint);
+    });
+    const letters = await openLetters({ ...config, letters: place });
+    const cache = await openCache(config);
+    const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
+    const handler = streamHandler({
+      views,
+      cache: withApply(cache, (mutations) => ofCache(() => cache.apply(mutations))),
+      ...(letters && { letters: { ...letters, put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
+      setAside: async ({ record, causes }) => lines.letter(causes, letterName(record)),
+      marginMs: config.deadlineMs + 500,
+      poisonRunLimit: config.poisonRunLimit,
+      retention: { warnMs: config.retentionWarningMs },
+      logger: options.verbose ? stderrLogger : quietLogger,
+      onReport: lines.report,
+    });
+    const mapping = eventSourceMapping({
+      reader: sdkStreamReader({ client: streams, streamArn }),
+      handler: handler as LambdaHandler,
+      batchSize: options.batchSize,
+      parallelizationFactor: options.parallelizationFactor,
+      maximumBatchingWindowInSeconds: options.batchingWindow,
+      maximumRetryAttempts: options.retries,
+      bisectBatchOnFunctionError: true,
+      functionResponseTypes: ['ReportBatchItemFailures'],
+      functionTimeoutMs: FUNCTION_TIMEOUT_MS,
+      functionName: 'millrace-dev',
+      checkpoints: config.backend === 'memory' ? memoryCheckpoints() : fileCheckpoints(checkpointsPath(options.state, streamArn, config)),
+      ...(letters && { onFailure: letters }),
+      onEvent: lines.event,
+    });
+    await mapping.start();
+    if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
+    lines.say(devBanner({ ...options, table, endpoint, backend: config.backend, letters: lettersName(place) }));
+    await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
+    await mapping.stop();
+    await cache.close();
+    await letters?.close();
+  } finally {
+    dynamodb.destroy();
+    streams.destroy();
+    await local?.close();
+  }
+}

@@ -1,0 +1,16 @@
+import { ConfigurationError } from '../../errors.ts';
+
+/** Calls the configuration's parser; what it says of a variable that was given by an option is said of the option. */
+export function inOptionNames<T>(optionOf: Readonly<Record<string, string>>, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error;
+    const [title, ...faults] = error.message.split('\n  ');
+    const renamed = faults.map((fault) => fault.replace(/^[A-Z_]+/, (name) => optionOf[name] ?? name));
+    const options = renamed.filter((fault, i) => fault !== faults[i]).length;
+    if (options === 0) throw error;
+    const what = options === faults.length ? 'the options are wrong:' : `the options are wrong, and ${title}`;
+    throw new ConfigurationError([what, ...renamed].join('\n  '));
+  }
+}

@@ -1,0 +1,56 @@
+import type Table from 'cli-table3';
+import type { KeptCause } from '../../redrive/open-letter.ts';
+import { count, dim, paint, table, text } from '../replay/print.ts';
+import type { Redriven } from './redrive.ts';
+
+const STAGES: Readonly<Record<KeptCause['stage'], string>> = {
+  letter: 'no letter, or without records',
+  decode: 'a record that cannot be read',
+  view: 'a view fails on the item as it is',
+  rejected: 'the cache will not take a value',
+  changing: 'changed as fast as it was read',
+  cache: 'the cache did not answer',
+  table: 'the table could not be read',
+  store: 'the store of letters failed',
+};
+
+const STOPPED = {
+  aborted: 'Interrupted: run it again for the rest',
+  limit: 'The limit was reached: run it again for the rest',
+  unavailable: 'Cache, table or store gave no answer again and again: run it again when they do',
+} as const;
+
+export function printRedrive({ store, backend, dryRun, trustLetters, letters, stopped }: Redriven): void {
+  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
+  const kept = letters.filter(({ status }) => status === 'kept');
+  const removed = letters.length - kept.length;
+  const how = [
+    dryRun ? 'a dry run: nothing was changed' : `redriven into the ${backend} cache`,
+    ...(trustLetters ? ['letters are trusted'] : []),
+  ];
+  const lines = [`${count(letters.length, 'letter')} in ${text(store)}, ${how.join(', ')}`];
+  if (letters.length > 0) {
+    const rows: Table.HorizontalTableRow[] = [[dryRun ? 'would be removed' : 'removed', String(removed), '']];
+    for (const [stage, errors] of byCause(kept.flatMap(({ causes }) => causes.slice(0, 1)))) {
+      rows.push([`${dryRun ? 'would stay' : 'kept'}: ${stage}`, String(errors.length), STAGES[stage]]);
+      rows.push(['', { content: paint('yellow', `└ as: ${text(errors[0]?.message ?? '')}`), colSpan: 2, wordWrap: true }]);
+    }
+    lines.push('', table(['LETTERS', 'COUNT', 'WHY'], [22, 7, width - 36], rows), '');
+    lines.push(verdict(kept.length, dryRun));
+    if (kept.length > 0) lines.push(dim('--json has every letter with all of its causes'));
+  }
+  if (stopped) lines.push(paint('yellow', STOPPED[stopped]));
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** By the first cause of each letter, so that the counts add up. */
+function byCause(causes: readonly KeptCause[]): ReadonlyMap<KeptCause['stage'], Error[]> {
+  const found = new Map<KeptCause['stage'], Error[]>();
+  for (const { stage, error } of causes) found.set(stage, [...(found.get(stage) ?? []), error]);
+  return found;
+}
+
+function verdict(kept: number, dryRun: boolean): string {
+  if (kept === 0) return paint('green', dryRun ? 'All would be settled, unless the cache refuses a value' : 'All is settled');
+  return paint('red', `${count(kept, 'letter')} ${dryRun ? 'would stay' : kept === 1 ? 'stays' : 'stay'}`);
+}

@@ -1,0 +1,134 @@
+import { views } from '../../app.ts';
+import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
+import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
+import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
+import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
+import { withApply } from '../with-apply.ts';
+
+/** What a record did, as plain data. */
+export interface RecordResult {
+  readonly event: string | null;
+  /** The item's key values as JSON; null when the record could not be decoded. */
+  readonly item: string | null;
+  readonly sequenceNumber: string | null;
+  /** DynamoDB's time-to-live deleted the item. */
+  readonly expired?: true;
+  readonly status: 'done' | 'failed';
+  readonly applied: number;
+  readonly stale: number;
+  readonly rejected: number;
+  readonly setAside: readonly SetAside[];
+  readonly error?: string;
+}
+
+export interface SetAside {
+  readonly stage: Cause['stage'];
+  readonly view?: string;
+  readonly address?: string;
+  readonly reason: string;
+}
+
+export interface Played {
+  /** What Lambda would be answered. */
+  readonly response: StreamAnswer;
+  readonly records: readonly RecordResult[];
+}
+
+/** What a reader finds at the addresses that were touched, in the order in which they were first touched. */
+export interface Entries {
+  readonly documents: Readonly<Record<string, Lookup>>;
+  readonly lists: Readonly<Record<string, { readonly members: readonly PageMember[]; readonly complete: boolean }>>;
+}
+
+export interface Playback {
+  /** Gives an event to the stream handler: the very code that runs on Lambda. */
+  play(event: StreamEvent): Promise<Played>;
+  entries(): Promise<Entries>;
+}
+
+export function playback(cache: CacheClient, logger: StreamHandlerOptions['logger']): Playback {
+  const documents = new Set<string>();
+  const lists = new Set<string>();
+  const watched = withApply(cache, (mutations) => {
+    for (const mutation of mutations) {
+      if (mutation.kind === 'document') documents.add(mutation.key);
+      else lists.add(mutation.list);
+    }
+    return cache.apply(mutations);
+  });
+  let last: Report = { records: [] };
+  const handler = streamHandler({
+    views,
+    cache: watched,
+    logger,
+    // Whoever replays a file wants to see its faults, all of them, and at once.
+    retries: { forMs: 0 },
+    poisonRunLimit: 0,
+    retention: false,
+    onReport(report) {
+      last = report;
+    },
+  });
+  return {
+    async play(event) {
+      const response = await handler(event);
+      return { response, records: last.records.map((report, i) => resultOf(event.Records[i] as StreamRecord, report)) };
+    },
+    async entries() {
+      const keys = [...documents];
+      const found = keys.length > 0 ? await cache.getMany(keys) : [];
+      const pages: [string, Entries['lists'][string]][] = [];
+      for (const list of lists) pages.push([list, await wholeList(cache, list)]);
+      return {
+        documents: Object.fromEntries(keys.map((key, i) => [key, found[i] as Lookup])),
+        lists: Object.fromEntries(pages),
+      };
+    },
+  };
+}
+
+async function wholeList(cache: CacheClient, list: string): Promise<Entries['lists'][string]> {
+  const members: PageMember[] = [];
+  let complete = true;
+  let after: string | undefined;
+  do {
+    const page = await cache.list(list, { limit: 1_000, after });
+    members.push(...page.members);
+    complete &&= page.complete;
+    after = page.cursor;
+  } while (after !== undefined);
+  return { members, complete };
+}
+
+function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
+  const { change, status, applied, stale, rejected, causes, error } = report;
+  return {
+    event: record?.eventName ?? null,
+    item: change?.item ?? null,
+    sequenceNumber: record?.dynamodb?.SequenceNumber ?? null,
+    ...(change?.expired && { expired: true }),
+    status,
+    applied,
+    stale,
+    rejected,
+    setAside: causes.map(setAsideOf),
+    ...(error && { error: error.message }),
+  };
+}
+
+/** Logs leave out what a view threw, for it may quote values; whoever replays a file of their own may see it. */
+function reasonOf({ message, cause }: Error): string {
+  return cause instanceof Error && !('issues' in cause) ? `${message}: ${cause.message}` : message;
+}
+
+function setAsideOf(cause: Cause): SetAside {
+  const reason = reasonOf(cause.error);
+  switch (cause.stage) {
+    case 'decode':
+      return { stage: 'decode', reason };
+    case 'view':
+      return { stage: 'view', view: cause.view, reason };
+    case 'rejected':
+      return { stage: 'rejected', address: cause.address, reason };
+  }
+}

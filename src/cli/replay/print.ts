@@ -1,0 +1,232 @@
+import { basename } from 'node:path';
+import { styleText } from 'node:util';
+import Table from 'cli-table3';
+import type { Lookup } from '../../cache.ts';
+import type { Entries, RecordResult, SetAside } from './playback.ts';
+import type { Replay, ReplayedFile } from './replay.ts';
+
+type Row = Table.HorizontalTableRow;
+type Style = Parameters<typeof styleText>[0];
+
+const NO_BORDERS = Object.fromEntries(
+  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']
+    .concat(['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'])
+    .map((name) => [name, '']),
+);
+/** Records that did the same: so many are shown before the rest is counted. */
+const RUN_SHOWN = 2;
+const VIEW_ROWS = 6;
+const LIST_ROWS = 3;
+
+export function printReplay(replay: Replay, all: boolean): void {
+  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
+  const records = replay.files.flatMap((file) => file.records);
+  const lines = [
+    `${count(replay.files.length, 'file')}, ${count(records.length, 'record')}, replayed into the ${replay.backend} cache`,
+    '',
+    recordsTable(replay.files, width, all),
+    ...viewsTables(replay.views, width, all),
+    '',
+    summary(replay, records),
+    dim(all ? 'Values are cut to fit: --json prints them whole' : '--all prints every row, --json all there is to know'),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function recordsTable(files: readonly ReplayedFile[], width: number, all: boolean): string {
+  const widths = [20, 6, width - 67, 13, 20];
+  const rows = files.flatMap((file) => {
+    const name = basename(file.file, '.json');
+    if (file.records.length === 0) return [[name, dim('the event has no records')]];
+    return runsOf(file.records, all).flatMap(({ shown, rest, first }, i) => [
+      ...shown.flatMap((record, j) => recordRows(i + j === 0 ? name : '', record, file.unexpected[first + j] === true)),
+      ...(rest > 0 ? [['', '', dim(`… ${rest} more like this`)]] : []),
+    ]);
+  });
+  return table(['FILE', 'EVENT', 'ITEM', 'SEQUENCE', 'RESULT'], widths, rows);
+}
+
+interface Run {
+  readonly first: number;
+  readonly shown: readonly RecordResult[];
+  readonly rest: number;
+}
+
+/** Neighbours of the same event and result are a run, of which the first are shown; what needs attention stands for itself. */
+function runsOf(records: readonly RecordResult[], all: boolean): readonly Run[] {
+  const kindOf = (record: RecordResult, i: number) =>
+    all || record.setAside.length > 0 || record.status === 'failed' ? i : `${record.event} ${resultOf(record)}`;
+  const runs: Run[] = [];
+  for (let first = 0; first < records.length; ) {
+    const kind = kindOf(records[first] as RecordResult, first);
+    let end = first + 1;
+    while (end < records.length && kindOf(records[end] as RecordResult, end) === kind) end += 1;
+    // One row that says "1 more" saves nothing.
+    const shown = end - first <= RUN_SHOWN + 2 ? end - first : RUN_SHOWN;
+    runs.push({ first, shown: records.slice(first, first + shown), rest: end - first - shown });
+    first = end;
+  }
+  return runs;
+}
+
+function recordRows(file: string, record: RecordResult, unexpected: boolean): readonly Row[] {
+  const row = [file, text(record.event ?? '?'), text(itemOf(record)), shortened(record.sequenceNumber), resultOf(record)];
+  const notes: string[] = [];
+  for (const [reason, names] of reasonsOf(record.setAside)) {
+    notes.push(paint(unexpected ? 'red' : 'yellow', `└ set aside${unexpected ? '' : ', as expected'}: ${names}${text(reason)}`));
+  }
+  if (record.error !== undefined) notes.push(paint('red', `└ failed, to be retried: ${text(record.error)}`));
+  return [row, ...notes.map((content): Row => ['', { content, colSpan: 4, wordWrap: true }])];
+}
+
+/** Views of one entity fail for one reason: from the reason to whom it concerns. */
+function reasonsOf(setAside: readonly SetAside[]): ReadonlyMap<string, string> {
+  const concerned = new Map<string, string[]>();
+  for (const { view, address, reason } of setAside) {
+    // The row above says which record it is.
+    const common = reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '');
+    const name = view ?? address;
+    concerned.set(common, [...(concerned.get(common) ?? []), ...(name === undefined ? [] : [text(name)])]);
+  }
+  return new Map([...concerned].map(([reason, names]) => [reason, names.length > 0 ? `${names.join(', ')} ` : '']));
+}
+
+function resultOf({ status, expired, applied, stale, rejected, setAside }: RecordResult): string {
+  const parts = [
+    applied > 0 && `${applied} applied${expired ? ' (expired)' : ''}`,
+    stale > 0 && dim(`${stale} stale`),
+    rejected > 0 && paint('red', `${rejected} rejected`),
+  ].filter((part) => part !== false);
+  if (status === 'failed') return paint('red', 'failed');
+  if (parts.length > 0) return parts.join(', ');
+  return setAside.length > 0 ? paint('yellow', 'set aside') : dim('in no view');
+}
+
+function itemOf({ item }: RecordResult): string {
+  return item === null ? '?' : (JSON.parse(item) as unknown[]).join(' ');
+}
+
+/** Ends tell neighbours apart, and the number of digits which is greater: 418…0117 (24). */
+function shortened(sequenceNumber: string | null): string {
+  if (sequenceNumber === null) return '?';
+  if (sequenceNumber.length <= 12) return text(sequenceNumber);
+  return text(`${sequenceNumber.slice(0, 3)}…${sequenceNumber.slice(-4)} (${sequenceNumber.length})`);
+}
+
+function viewsTables({ documents, lists }: Entries, width: number, all: boolean): readonly string[] {
+  return [
+    ...byView(documents).map(([view, found]) => {
+      const shown = all ? found : found.slice(-VIEW_ROWS).reverse();
+      const rows = shown.map(([key, lookup]): Row => [text(key), stateOf(lookup), lookup.type === 'hit' ? brief(lookup.value) : '']);
+      const title = `${view}: ${count(found.length, 'document')}${shown.length < found.length ? `, the latest ${shown.length}` : ''}`;
+      const keyWidth = widest(rows);
+      return section(title, ['KEY', 'STATE', 'VALUE'], [keyWidth, 5, width - keyWidth - 9], rows);
+    }),
+    ...byView(lists).map(([view, found]) => {
+      const shown = all ? found : found.slice(0, VIEW_ROWS);
+      const rows = shown.flatMap(([list, { members }]): Row[] => {
+        if (members.length === 0) return [[text(list), dim('empty')]];
+        const newest = all ? members : members.slice(0, LIST_ROWS);
+        const more = members.length - newest.length;
+        return newest.map(({ value }, i) => [
+          i === 0 ? text(list) : '',
+          brief(value),
+          i === newest.length - 1 && more > 0 ? dim(`+ ${more}`) : '',
+        ]);
+      });
+      const title = `${view}: ${count(found.length, 'list')}${shown.length < found.length ? `, the first ${shown.length}` : ''}`;
+      const keyWidth = widest(rows);
+      return section(title, ['LIST', 'MEMBERS, GREATEST SCORE FIRST', ''], [keyWidth, width - keyWidth - 9, 5], rows);
+    }),
+  ];
+}
+
+function widest(rows: readonly Row[]): number {
+  return Math.min(24, Math.max(4, ...rows.map(([key]) => String(key).length)));
+}
+
+/** Keys are VIEW@REVISION:REST. */
+function byView<T>(entries: Readonly<Record<string, T>>): readonly (readonly [string, readonly (readonly [string, T])[]])[] {
+  const views = new Map<string, (readonly [string, T])[]>();
+  for (const [key, entry] of Object.entries(entries)) {
+    const [view = ''] = key.split(':', 1);
+    views.set(view, [...(views.get(view) ?? []), [key.slice(view.length + 1), entry]]);
+  }
+  return [...views];
+}
+
+function section(title: string, head: readonly string[], widths: readonly number[], rows: readonly Row[]): string {
+  return `\n${paint('bold', title)}\n${table(head, widths, rows)}`;
+}
+
+export function table(head: readonly string[], colWidths: readonly number[], rows: readonly Row[]): string {
+  const made = new Table({
+    head: head.map((name) => dim(name)),
+    colWidths: [...colWidths],
+    chars: { ...NO_BORDERS, middle: '  ' },
+    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
+  });
+  made.push(...rows.map((row) => pad(row, head.length)));
+  return made.toString().replace(/ +$/gm, '');
+}
+
+/** A last cell that spans the columns which a short row leaves out. */
+function pad(row: Row, columns: number): Row {
+  const missing = columns - row.length;
+  const last = row.at(-1);
+  return missing > 0 && typeof last === 'string' ? [...row.slice(0, -1), { content: last, colSpan: missing + 1 }] : row;
+}
+
+function summary({ files, unexpected }: Replay, records: readonly RecordResult[]): string {
+  const sum = (of: (record: RecordResult) => number) => records.reduce((total, record) => total + of(record), 0);
+  const aside = sum(({ setAside }) => Math.min(setAside.length, 1));
+  const failed = sum(({ status }) => (status === 'failed' ? 1 : 0));
+  const counts = [
+    `${sum(({ applied }) => applied)} mutations applied`,
+    `${sum(({ stale }) => stale)} stale`,
+    `${sum(({ rejected }) => rejected)} rejected`,
+    `${count(aside, 'record')} set aside`,
+    `${failed} failed`,
+  ];
+  const names = files.filter((file) => file.unexpected.includes(true)).map(({ file }) => file);
+  const verdict =
+    unexpected > 0
+      ? paint('red', `Not as expected: ${count(unexpected, 'record')} in ${names.join(', ')}`)
+      : paint('green', aside > 0 ? 'All well: what was set aside is expected' : 'All well');
+  return `${counts.join(', ')}\n${verdict}`;
+}
+
+function stateOf({ type }: Lookup): string {
+  return paint(type === 'hit' ? 'green' : type === 'miss' ? 'yellow' : 'gray', type);
+}
+
+/** Enough of a value to know it by; `--json` prints all of it. */
+function brief(value: unknown): string {
+  const plain = (part: unknown) => (typeof part === 'string' ? part : JSON.stringify(part));
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return text(plain(value));
+  return text(
+    Object.entries(value)
+      .map(([name, part]) => `${name}: ${plain(part)}`)
+      .join(', '),
+  );
+}
+
+/** What others wrote must not steer the terminal. */
+export function text(written: string): string {
+  return String(written)
+    .replace(/\s+/g, ' ')
+    .replace(/\p{Cc}/gu, '?');
+}
+
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+export function dim(words: string): string {
+  return paint('gray', words);
+}
+
+/** Colour is for people: not in pipes, and not where NO_COLOR is set. */
+export function paint(style: Style, words: string): string {
+  return process.stdout.isTTY && process.stdout.hasColors() ? styleText(style, words) : words;
+}

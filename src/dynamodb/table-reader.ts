@@ -1,0 +1,157 @@
+import {
+  type AttributeValue,
+  BatchGetItemCommand,
+  type BatchGetItemCommandOutput,
+  type DynamoDBClient,
+  type KeysAndAttributes,
+} from '@aws-sdk/client-dynamodb';
+import { type Attributes, itemOf } from '../change.ts';
+import { attributesOf, type Marshalled } from './record.ts';
+
+export interface TableReaderOptions {
+  readonly client: Pick<DynamoDBClient, 'send'>;
+  /** How many read units it may take in a second, on the average; 500 unless told otherwise. */
+  readonly readUnitsPerSecond?: number;
+  /** How often keys that DynamoDB did not get round to are asked for again; 8 unless told otherwise. */
+  readonly retries?: number;
+  sleep?(ms: number): Promise<void>;
+  readonly now?: () => number;
+  /** From 0 to 1. */
+  random?(): number;
+}
+
+/** What a table has at a key. `item` is absent where it has none. `error`: to ask again gives no other answer. */
+export type TableAnswer = { readonly item?: Attributes } | { readonly error: Error };
+
+export interface TableReader {
+  /**
+   * Reads items as they are now (`ConsistentRead`), decoded as images of the stream are. The keys are the stream's: each attribute with its type.
+   * One answer a key, in the order of the keys. The table goes by its ARN, so that one of another account or Region is never taken for it.
+   *
+   * @throws what the SDK throws when the table gives no answer: it may give one next time; the signal's reason when it ends a pause.
+   */
+  read(tableArn: string, keys: readonly Marshalled[], signal?: AbortSignal): Promise<readonly TableAnswer[]>;
+}
+
+/** BatchGetItem takes 100 keys (DynamoDB API Reference). */
+const KEYS_A_CALL = 100;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+export function tableReader(options: TableReaderOptions): TableReader {
+  const { client, readUnitsPerSecond = 500, retries = 8, sleep = wait, now = Date.now, random = Math.random } = options;
+  /** When the units that were taken are used up, ms since the epoch. */
+  let free = 0;
+
+  const call = async (tableArn: string, request: KeysAndAttributes, signal?: AbortSignal): Promise<BatchGetItemCommandOutput> => {
+    for (let pauseMs = free - now(); pauseMs > 0; pauseMs -= LONGEST_PAUSE_MS) {
+      await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS));
+      signal?.throwIfAborted();
+    }
+    const command = new BatchGetItemCommand({ RequestItems: { [tableArn]: request }, ReturnConsumedCapacity: 'TOTAL' });
+    const answer = await client.send(command);
+    const units = answer.ConsumedCapacity?.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0) ?? 0;
+    free = Math.max(free, now()) + (units * 1_000) / readUnitsPerSecond;
+    return answer;
+  };
+
+  /** Items of a call, and of those that follow it for what DynamoDB did not get round to. */
+  const itemsOf = async (
+    tableArn: string,
+    keys: readonly Marshalled[],
+    signal?: AbortSignal,
+  ): Promise<Record<string, AttributeValue>[]> => {
+    const items: Record<string, AttributeValue>[] = [];
+    let rest: KeysAndAttributes | undefined = { Keys: keys.map(keyOf), ConsistentRead: true };
+    let inVain = 0;
+    for (let tries = 0; rest; tries += 1) {
+      if (inVain > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
+      // Full jitter: whoever was throttled together must not come back together.
+      if (tries > 0) await sleep(random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
+      const { Responses, UnprocessedKeys }: BatchGetItemCommandOutput = await call(tableArn, rest, signal);
+      // It may name the table otherwise than it was asked for.
+      for (const some of Object.values(Responses ?? {})) items.push(...some);
+      const left: KeysAndAttributes | undefined = Object.values(UnprocessedKeys ?? {})[0];
+      inVain = (left?.Keys?.length ?? 0) < (rest.Keys?.length ?? 0) ? 0 : inVain + 1;
+      rest = left;
+    }
+    return items;
+  };
+
+  const readSome = async (tableArn: string, keys: readonly Marshalled[], signal?: AbortSignal): Promise<readonly TableAnswer[]> => {
+    let items: Record<string, AttributeValue>[];
+    try {
+      items = await itemsOf(tableArn, keys, signal);
+    } catch (error) {
+      if (!(error instanceof Error) || !FINAL.has(error.name)) throw error;
+      if (error.name !== 'ValidationException' || keys.length === 1) return keys.map(() => ({ error: explained(error, tableArn) }));
+      // One key that cannot be must not stand in the way of others.
+      const half = Math.ceil(keys.length / 2);
+      return [...(await readSome(tableArn, keys.slice(0, half), signal)), ...(await readSome(tableArn, keys.slice(half), signal))];
+    }
+    return answersOf(keys, items, tableArn);
+  };
+
+  return {
+    async read(tableArn, keys, signal) {
+      const answers: TableAnswer[] = [];
+      for (let i = 0; i < keys.length; i += KEYS_A_CALL) {
+        answers.push(...(await readSome(tableArn, keys.slice(i, i + KEYS_A_CALL), signal)));
+      }
+      return answers;
+    },
+  };
+}
+
+function answersOf(keys: readonly Marshalled[], items: readonly Marshalled[], tableArn: string): readonly TableAnswer[] {
+  const names = keys.map((key) => itemOf(attributesOf(key)));
+  const found = new Map<string, TableAnswer>();
+  for (const item of items) {
+    const name = itemOf(attributesOf(Object.fromEntries(Object.keys(keys[0] ?? {}).map((attribute) => [attribute, item[attribute]]))));
+    found.set(name, decoded(item, tableArn));
+  }
+  // Else an item would be taken for one that is not there.
+  const strange = [...found.keys()].some((name) => !names.includes(name));
+  if (strange) return names.map(() => ({ error: new Error(`table ${nameOf(tableArn)} answered with items that it was not asked for`) }));
+  return names.map((name) => found.get(name) ?? {});
+}
+
+function decoded(item: Marshalled, tableArn: string): TableAnswer {
+  try {
+    return { item: attributesOf(item) };
+  } catch (error) {
+    return { error: new Error(`table ${nameOf(tableArn)} has an item that cannot be read: ${(error as Error).message}`) };
+  }
+}
+
+/** Binary is base64 in an event, and bytes in the SDK. */
+function keyOf(key: Marshalled): Record<string, AttributeValue> {
+  const entries = Object.entries(key as Record<string, { readonly B?: unknown }>);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value?.B === 'string' ? { B: Buffer.from(value.B, 'base64') } : value]),
+  ) as Record<string, AttributeValue>;
+}
+
+const FINAL = new Set(['AccessDeniedException', 'ResourceNotFoundException', 'ValidationException']);
+
+function explained({ name, message }: Error, tableArn: string): Error {
+  const table = `table ${nameOf(tableArn)} (${tableArn})`;
+  switch (name) {
+    case 'AccessDeniedException':
+      return new Error(`${table} may not be read: allow dynamodb:BatchGetItem on it`);
+    case 'ResourceNotFoundException':
+      return new Error(
+        `${table} is not there: see that account and Region are those of its stream; if it was deleted, so may the letter be`,
+      );
+    default:
+      return new Error(`${table} refuses the key: ${message}; it may have been made anew with other key attributes`);
+  }
+}
+
+function nameOf(tableArn: string): string {
+  return tableArn.slice(tableArn.lastIndexOf('/') + 1);
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

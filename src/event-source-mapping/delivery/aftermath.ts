@@ -1,0 +1,77 @@
+import type { FailureReason, MappingEvent } from '../events.ts';
+import type { Settings } from '../options.ts';
+import { verdictOf } from './answer.ts';
+import { type Batch, numbersOf } from './batch.ts';
+import type { Entry } from './entry.ts';
+import type { Invocation } from './invocation.ts';
+
+/** What an invocation makes of its batch. */
+export interface Aftermath {
+  readonly events: readonly MappingEvent[];
+  /** They succeeded. */
+  readonly done: readonly Entry[];
+  /** It has used up its retries. */
+  readonly exhausted?: Batch;
+  /** What is to be tried next, in order. */
+  readonly rest: readonly Batch[];
+}
+
+type Asked = Pick<Settings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
+
+/** Lambda's rules for batches that fail, or fail in part (Lambda Developer Guide, "Retaining discarded records", "Configuring partial batch response"). */
+export function aftermathOf(batch: Batch, invocation: Invocation, shardId: string, settings: Asked): Aftermath {
+  const { outcome, requestId } = invocation;
+  const of = ({ entries }: Batch) => ({ shardId, sequenceNumbers: numbersOf(entries) });
+
+  const retried = (failed: Batch, ...events: readonly MappingEvent[]): Aftermath => {
+    const retry = failed.retries + 1;
+    if (retry > settings.retries) return { events, done: [], exhausted: failed, rest: [] };
+    const delayMs = settings.backoffMs(retry);
+    return {
+      events: [...events, { type: 'retried', ...of(failed), retry, delayMs }],
+      done: [],
+      rest: [{ ...failed, retries: retry, delayMs }],
+    };
+  };
+  const failedAll = (failed: Batch, reason: FailureReason, error: Error): Aftermath => {
+    const told: MappingEvent = { type: 'failed', ...of(failed), requestId, reason, error };
+    const { entries } = failed;
+    if (!settings.bisects || entries.length === 1) return retried(failed, told);
+    const half = Math.ceil(entries.length / 2);
+    const split: MappingEvent = { type: 'split', ...of(failed), at: entries[half]?.sequenceNumber ?? '' };
+    const halves = [entries.slice(0, half), entries.slice(half)].map((part) => ({ ...failed, entries: part, delayMs: 0 }));
+    return { events: [told, split], done: [], rest: halves };
+  };
+  const failedFrom = (failed: Batch, from: number): Aftermath => {
+    const [done, rest] = [failed.entries.slice(0, from), { ...failed, entries: failed.entries.slice(from), delayMs: 0 }];
+    const at = rest.entries[0]?.sequenceNumber ?? '';
+    const error = new Error(`the function reported ${at} as failed`);
+    const told: MappingEvent = { type: 'failed', ...of(rest), requestId, reason: 'partial', error };
+    if (from === 0 || !settings.bisects) return { ...retried(rest, told), done };
+    return { events: [told, { type: 'split', ...of(failed), at }], done, rest: [rest] };
+  };
+
+  if (outcome.type === 'not-invoked') {
+    const refusals = batch.refusals + 1;
+    const delayMs = settings.backoffMs(refusals);
+    const told: MappingEvent = { type: 'not-invoked', ...of(batch), error: outcome.error, delayMs };
+    return { events: [told], done: [], rest: [{ ...batch, refusals, delayMs }] };
+  }
+  const invoked: Batch = { ...batch, invocations: batch.invocations + 1, refusals: 0, last: invocation };
+  if (outcome.type !== 'answered') return failedAll(invoked, outcome.type, outcome.error);
+  const verdict = settings.reportsFailures ? verdictOf(outcome.answer, batch.entries) : { type: 'success' as const };
+  switch (verdict.type) {
+    case 'success':
+      return { events: [succeeded(batch, invocation, shardId)], done: batch.entries, rest: [] };
+    case 'partial':
+      return failedFrom(invoked, verdict.from);
+    case 'malformed':
+      return failedAll(invoked, 'answer', new Error(`the function's answer fails the whole batch: ${verdict.reason}`));
+  }
+}
+
+function succeeded({ entries }: Batch, { requestId, milliseconds, endedAt }: Invocation, shardId: string): MappingEvent {
+  const at = entries.at(-1)?.at;
+  const age = at === undefined ? {} : { iteratorAgeMs: endedAt - at };
+  return { type: 'succeeded', shardId, sequenceNumbers: numbersOf(entries), requestId, milliseconds, ...age };
+}

@@ -1,0 +1,20 @@
+import type { StreamRecord } from '../../dynamodb/record.ts';
+
+/** Which of so many lanes a record belongs to: that of its item. */
+export function laneOf(record: StreamRecord, lanes: number): number {
+  return lanes === 1 ? 0 : itemHash(record) % lanes;
+}
+
+/** Of a record's keys: 32 bits. */
+export function itemHash({ dynamodb }: StreamRecord): number {
+  const keys = dynamodb?.Keys ?? {};
+  const names = Object.keys(keys).sort();
+  return hash(JSON.stringify(names.map((name) => keys[name])));
+}
+
+/** FNV-1a. */
+export function hash(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}

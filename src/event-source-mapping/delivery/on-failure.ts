@@ -1,0 +1,75 @@
+import type { Condition } from '../events.ts';
+import type { Settings } from '../options.ts';
+import { uuidOf } from '../uuid.ts';
+import { type Batch, eventText } from './batch.ts';
+import { functionArn } from './context.ts';
+import type { Invocation } from './invocation.ts';
+
+/**
+ * Where records go that were given up. `put` is an S3 bucket's way (a `LetterStore` has it): the letter has the records as its `payload`.
+ * `send` is that of a queue or a topic: the message tells where the records are in the stream, which keeps them for 24 hours. A throw:
+ * it is called again, later and later, until it takes the letter; the shard waits.
+ */
+export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
+
+interface GivenUp {
+  readonly batch: Batch;
+  readonly condition: Condition;
+  readonly shardId: string;
+  /** Epoch ms. */
+  readonly now: number;
+}
+
+type Request = Pick<Invocation, 'requestId' | 'functionArn'>;
+
+interface Destination {
+  /** Of the letter, where it has one. */
+  readonly name?: string;
+  /** Can be repeated: the letter is the same, and has the same name. */
+  deliver(): Promise<unknown>;
+}
+
+/** Undefined: there is none. */
+export function destinationOf({ onFailure, uuid, random, functionName }: Settings, givenUp: GivenUp): Destination | undefined {
+  if (!onFailure) return undefined;
+  const streamArn = givenUp.batch.entries[0]?.record.eventSourceARN;
+  const request = givenUp.batch.last ?? { requestId: uuidOf(random), functionArn: functionArn(functionName, streamArn) };
+  const message = messageOf(givenUp, request, streamArn);
+  if ('send' in onFailure) return { deliver: () => onFailure.send(JSON.stringify(message)) };
+  const name = nameOf(uuid, givenUp.shardId, givenUp.now, uuidOf(random));
+  const text = JSON.stringify({ ...message, payload: eventText(givenUp.batch.entries) });
+  return { name, deliver: () => onFailure.put(name, text) };
+}
+
+/** What Lambda sends to a queue or a topic, and writes to a bucket with the event (Lambda Developer Guide, "Retaining discarded records"). */
+function messageOf({ batch, condition, shardId, now }: GivenUp, { requestId, functionArn }: Request, streamArn: string | undefined) {
+  const { entries, invocations, last } = batch;
+  const [first, final] = [entries[0], entries.at(-1)];
+  const functionError = last && last.outcome.type !== 'answered' ? { functionError: 'Unhandled' } : {};
+  return {
+    requestContext: { requestId, functionArn, condition, approximateInvokeCount: invocations },
+    ...(last && { responseContext: { statusCode: 200, executedVersion: '$LATEST', ...functionError } }),
+    version: '1.0',
+    timestamp: new Date(now).toISOString(),
+    DDBStreamBatchInfo: {
+      shardId,
+      startSequenceNumber: first?.sequenceNumber,
+      endSequenceNumber: final?.sequenceNumber,
+      approximateArrivalOfFirstRecord: toTheSecond(first?.at),
+      approximateArrivalOfLastRecord: toTheSecond(final?.at),
+      batchSize: entries.length,
+      streamArn,
+    },
+  };
+}
+
+/** As Lambda names the objects in the bucket. */
+function nameOf(mapping: string, shardId: string, now: number, uuid: string): string {
+  const time = new Date(now).toISOString().slice(0, 19);
+  return `aws/lambda/${mapping}/${shardId}/${time.slice(0, 10).replaceAll('-', '/')}/${time.replaceAll(':', '.')}-${uuid}`;
+}
+
+/** Epoch ms as `2019-11-14T00:13:19Z`. */
+function toTheSecond(at: number | undefined): string | undefined {
+  return at === undefined ? undefined : new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
+}

@@ -1,0 +1,80 @@
+import type { DynamoDBStreamsClient, Shard as SdkShard } from '@aws-sdk/client-dynamodb-streams';
+import { eventRecord } from './event-record.ts';
+import { ExpiredIteratorError, type StreamReader, TrimmedError } from './reader.ts';
+
+export interface SdkStreamReaderOptions {
+  /** A `DynamoDBStreamsClient` of @aws-sdk/client-dynamodb-streams; it stays yours to destroy. */
+  readonly client: StreamsClient;
+  readonly streamArn: string;
+}
+
+/** What is used of it: types need not know the package. */
+export interface StreamsClient {
+  send(command: never): Promise<unknown>;
+}
+
+/** A stream of AWS or of DynamoDB Local. Needs the package @aws-sdk/client-dynamodb-streams. */
+export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReaderOptions): StreamReader {
+  const streams = client as unknown as DynamoDBStreamsClient;
+  return {
+    async shards() {
+      const { DescribeStreamCommand } = await sdk();
+      const shards: SdkShard[] = [];
+      let after: string | undefined;
+      do {
+        const { StreamDescription } = await streams.send(new DescribeStreamCommand({ StreamArn, ExclusiveStartShardId: after }));
+        shards.push(...(StreamDescription?.Shards ?? []));
+        after = StreamDescription?.LastEvaluatedShardId;
+      } while (after !== undefined);
+      return shards.map(({ ShardId: id = '', ParentShardId: parent, SequenceNumberRange: range }) => {
+        const [start, end] = [range?.StartingSequenceNumber, range?.EndingSequenceNumber];
+        return {
+          id,
+          ...(parent !== undefined && { parent }),
+          closed: end !== undefined,
+          ...(start !== undefined && { start }),
+          ...(end !== undefined && { end }),
+        };
+      });
+    },
+
+    async iterator(ShardId, position) {
+      const { GetShardIteratorCommand } = await sdk();
+      const place =
+        position.type === 'AT' || position.type === 'AFTER'
+          ? ({ ShardIteratorType: `${position.type}_SEQUENCE_NUMBER`, SequenceNumber: position.sequenceNumber } as const)
+          : { ShardIteratorType: position.type };
+      const { ShardIterator } = await told(() => streams.send(new GetShardIteratorCommand({ StreamArn, ShardId, ...place })));
+      if (ShardIterator === undefined) throw new TrimmedError(`DynamoDB gave no iterator of shard ${ShardId}`);
+      return ShardIterator;
+    },
+
+    async records(ShardIterator, Limit) {
+      const { GetRecordsCommand } = await sdk();
+      const { Records = [], NextShardIterator: next } = await told(() => streams.send(new GetRecordsCommand({ ShardIterator, Limit })));
+      return { records: Records.map((record) => eventRecord(record, StreamArn)), ...(next !== undefined && { next }) };
+    },
+  };
+}
+
+async function sdk() {
+  try {
+    return await import('@aws-sdk/client-dynamodb-streams');
+  } catch (error) {
+    throw new Error('sdkStreamReader needs a package that is not installed: npm install @aws-sdk/client-dynamodb-streams', {
+      cause: error,
+    });
+  }
+}
+
+/** A shard that is gone is asked for in vain, too (`ResourceNotFoundException`). */
+async function told<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    const { name, message } = error as Error;
+    if (name === 'TrimmedDataAccessException' || name === 'ResourceNotFoundException') throw new TrimmedError(message, { cause: error });
+    if (name === 'ExpiredIteratorException') throw new ExpiredIteratorError(message, { cause: error });
+    throw error;
+  }
+}

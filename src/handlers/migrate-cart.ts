@@ -1,6 +1,0 @@
-import { parseShopConfig } from '../config.ts';
-import { migrateCartApi } from '../shop/migrate-cart-api.ts';
-import { dynamoDb } from '../shop/table.ts';
-
-/** `POST /cart/migrate` */
-export const handler = migrateCartApi({ ...parseShopConfig(), client: dynamoDb() });

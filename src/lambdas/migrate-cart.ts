@@ -1,0 +1,6 @@
+import { parseShopConfig } from '../config/worker.ts';
+import { migrateCartApi } from '../shop/migrate-cart-api.ts';
+import { dynamoDb } from '../shop/table.ts';
+
+/** `POST /cart/migrate` */
+export const handler = migrateCartApi({ ...parseShopConfig(), client: dynamoDb() });

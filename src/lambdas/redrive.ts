@@ -1,0 +1,20 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { openCache, openLetters, views } from '../app.ts';
+import { parseRedriveConfig } from '../config/worker.ts';
+import { tableReader } from '../dynamodb/table-reader.ts';
+import { redriveHandler } from '../handlers/redrive-handler.ts';
+import type { LetterStore } from '../letters/store.ts';
+
+const config = parseRedriveConfig();
+// A call must end before the function does.
+const client = new DynamoDBClient({ requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true } });
+
+export const handler = redriveHandler({
+  views,
+  cache: await openCache(config.cache),
+  letters: (await openLetters(config.cache)) as LetterStore,
+  table: tableReader({ client, readUnitsPerSecond: config.readUnitsPerSecond }),
+  tableName: config.tableName,
+  metrics: config.cache.metrics ? (await import('../handlers/redrive-emf.ts')).redriveMetrics() : undefined,
+  marginMs: config.cache.deadlineMs + 10_000,
+});

@@ -1,0 +1,122 @@
+import type { Attributes } from '../change.ts';
+import { ViewError } from '../errors.ts';
+import { type Address, type Entry, nameOf } from '../mutation.ts';
+import { type Entity, keyOf, type View } from '../view.ts';
+
+/** What an image is to an entity: an item, nothing (absent, or not of this entity), or a fault. */
+export type Parsed = { readonly item?: unknown } | { readonly error: unknown };
+
+/** An image that is none of an entity's. */
+export const NOTHING: Parsed = {};
+
+export function parse(entity: Entity<unknown>, image: Attributes | undefined): Parsed {
+  try {
+    return image && entity.owns(image) ? { item: entity.schema.parse(image) } : NOTHING;
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The entries of one item, checked: an entry that no cache could hold is the view's fault, to be found here and not by an outage. */
+export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: (value: unknown) => string): readonly Entry[] {
+  if ('error' in parsed) throw parsed.error;
+  const { item } = parsed;
+  if (item === undefined) return [];
+  const entries: Entry[] = [];
+  switch (view.kind) {
+    case 'document':
+      for (const { key, value } of view.project(item)) {
+        entries.push({ kind: 'document', key: fullKey(view, key), json: textOf(value) });
+      }
+      break;
+    case 'list': {
+      let last: unknown;
+      let json: string | undefined;
+      for (const { list, score, value, member = itemName } of view.project(item)) {
+        if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
+        if (member === '') throw new EntryFault('the name of a list member is empty');
+        checkText(member);
+        // An item often gives several lists one value.
+        if (json === undefined || value !== last) json = textOf(value);
+        last = value;
+        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json });
+      }
+      break;
+    }
+  }
+  if (hasTwins(entries)) throw new EntryFault('it gives one address twice');
+  return entries;
+}
+
+export function isSame(a: Address, b: Address): boolean {
+  if (a.kind === 'document') return b.kind === 'document' && a.key === b.key;
+  return b.kind === 'member' && a.list === b.list && a.member === b.member;
+}
+
+/** So many are compared with each other faster than they are indexed. */
+export const FEW = 8;
+
+function hasTwins(entries: readonly Entry[]): boolean {
+  if (entries.length > FEW) return new Set(entries.map(nameOf)).size < entries.length;
+  return entries.some((entry, i) => entries.findIndex((other) => isSame(other, entry)) < i);
+}
+
+/** Of the old image only the addresses and the scores matter. */
+export const noText = (): string => '';
+
+function fullKey(view: View, key: string): string {
+  if (typeof key !== 'string' || key === '') {
+    throw new EntryFault(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
+  }
+  checkText(key);
+  return keyOf(view, key);
+}
+
+/** In UTF-8 half a surrogate pair becomes a replacement character, and two names become one. */
+function checkText(name: string): void {
+  if (!name.isWellFormed()) throw new EntryFault('a key or a name has half a character: it was cut inside a surrogate pair');
+}
+
+export function jsonOf(value: unknown): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch {
+    throw new EntryFault('a value has no JSON form: it has a BigInt or a cycle');
+  }
+  if (json === undefined) throw new EntryFault(`a value of type ${typeof value} has no JSON form`);
+  return json;
+}
+
+/** A fault that is found here, whose message has no values of the item. What a view throws is never taken for one. */
+class EntryFault extends Error {}
+
+/**
+ * The message is fit for a log: it has no values of the item. What the view itself threw may quote some, so that stays the `cause`.
+ */
+export function asViewError(view: View, what: string, cause: unknown): ViewError {
+  return new ViewError(`view ${view.name} cannot project ${what}: ${reasonOf(cause)}`, { cause });
+}
+
+function reasonOf(cause: unknown): string {
+  if (cause instanceof EntryFault) return cause.message;
+  try {
+    const { issues } = cause as { issues?: unknown };
+    if (Array.isArray(issues)) return issues.map(describeIssue).join(', ');
+    if (cause instanceof Error) return `it threw ${/^\w{1,40}$/.test(cause.constructor.name) ? cause.constructor.name : 'an error'}`;
+  } catch {
+    // A thrown value may be anything, an object that throws when it is looked at too.
+  }
+  return `it threw ${cause === null ? 'null' : typeof cause}`;
+}
+
+/** An issue of zod, or of another schema library with paths. Below the first name a path may hold keys of a record, which are values. */
+function describeIssue({ path, expected, format }: { path?: unknown; expected?: unknown; format?: unknown }): string {
+  const [first] = Array.isArray(path) ? path : [];
+  const name = typeof first === 'object' && first !== null && 'key' in first ? first.key : first;
+  const wanted = [expected, format].find((word) => typeof word === 'string' && /^[\w-]{1,40}$/.test(word));
+  const at = typeof name === 'string' ? name : 'the item';
+  return wanted === undefined
+    ? `${at} is not valid`
+    : `${at}${(path as unknown[]).length > 1 ? ' has a part that' : ''} is not a valid ${wanted}`;
+}

@@ -1,0 +1,189 @@
+import { inspect } from 'node:util';
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { mockClient } from 'aws-sdk-client-mock';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { CacheClient } from '../../../src/cache.ts';
+import type { MomentoAccess, MomentoKey } from '../../../src/caches/momento/access.ts';
+import { providerOf } from '../../../src/caches/momento/credentials.ts';
+import { type MomentoOptions, momentoCache } from '../../../src/caches/momento.ts';
+import { CacheUnavailableError, ConfigurationError } from '../../../src/errors.ts';
+import { FLOOR } from '../../../src/version.ts';
+import { type MomentoServer, startMomentoServer, unavailable } from '../../servers/momento/server.ts';
+
+const ENDPOINT = 'cell-1-eu-west-1-1.prod.a.momentohq.com';
+const SECRET: MomentoAccess = { kind: 'secret', secretId: 'shop/momento', endpoint: ENDPOINT };
+/** Of version 2, as the SDK reads it: claim `t` is `g`. */
+const KEY = `e30.${Buffer.from('{"t":"g","id":"secret-of-the-shop"}').toString('base64url')}.c2lnbmF0dXJl`;
+const OTHER_KEY = `${KEY}Mg`;
+
+const secrets = mockClient(SecretsManagerClient);
+let server: MomentoServer;
+const open: CacheClient[] = [];
+
+beforeAll(async () => {
+  server = await startMomentoServer({ caches: ['millrace'] });
+});
+afterAll(() => server.stop());
+/** The SDK would log its errors. */
+const logged = vi.fn();
+
+beforeEach(() => {
+  for (const method of ['log', 'info', 'warn', 'error', 'debug'] as const) vi.spyOn(console, method).mockImplementation(logged);
+  secrets.reset();
+  server.accept([KEY]);
+});
+afterEach(async () => {
+  server.onCall(undefined);
+  await Promise.all(open.splice(0).map((cache) => cache.close()));
+  vi.restoreAllMocks();
+  expect(logged).not.toHaveBeenCalled();
+});
+
+/** The key goes to the test server, which speaks without TLS. */
+const provider = (key: MomentoKey) => Object.assign(server.provider(), { getAuthToken: () => providerOf(key).getAuthToken() });
+
+async function client(access: MomentoAccess, options: Partial<MomentoOptions> = {}): Promise<CacheClient> {
+  const cache = await momentoCache({ cacheName: 'millrace', access, provider, ...options });
+  open.push(cache);
+  return cache;
+}
+
+async function startFault(access: MomentoAccess, options: Partial<MomentoOptions> = {}): Promise<string> {
+  const error = await client(access, options).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(ConfigurationError);
+  expectNoKey(error);
+  return (error as Error).message;
+}
+
+/** Neither in the error nor in anything that hangs on it. */
+function expectNoKey(error: unknown): void {
+  expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/e30|secret-of|c2ln|"t"/);
+  expect((error as Error).cause).toBeUndefined();
+}
+
+const holding = (SecretString: string | undefined) => secrets.on(GetSecretValueCommand).resolves({ SecretString });
+
+describe('the API key', () => {
+  it.each([
+    ['alone', KEY],
+    ['with the newline of an editor', `${KEY}\n`],
+    ['as JSON', JSON.stringify({ apiKey: KEY, endpoint: ENDPOINT })],
+    ['as JSON with blanks', ` {"apiKey": "${KEY} ", "note": 1}\r\n`],
+  ])('comes from a secret: %s', async (_, text) => {
+    holding(text);
+    const cache = await client(SECRET);
+    expect(await cache.get('a')).toEqual({ type: 'miss' });
+    await cache.get('b');
+    const calls = secrets.commandCalls(GetSecretValueCommand);
+    expect(calls.map(({ args }) => args[0].input)).toEqual([{ SecretId: 'shop/momento' }]);
+  });
+
+  it('is given as it is', async () => {
+    const cache = await client({ kind: 'key', apiKey: `${KEY}\n`, endpoint: ENDPOINT });
+    expect(await cache.get('a')).toEqual({ type: 'miss' });
+    expect(secrets.calls()).toHaveLength(0);
+  });
+
+  it('tells the SDK where to go', () => {
+    expect(providerOf({ apiKey: KEY, endpoint: ENDPOINT }).getCacheEndpoint()).toBe(`cache.${ENDPOINT}`);
+    const old = Buffer.from(JSON.stringify({ api_key: 'older', endpoint: 'older.example' })).toString('base64');
+    expect(providerOf({ apiKey: old }).getCacheEndpoint()).toBe('cache.older.example');
+    expect(providerOf({ apiKey: old }).getAuthToken()).toBe('older');
+  });
+});
+
+describe('at the start', () => {
+  it.each<[string, string | undefined, RegExp]>([
+    ['has a blank within', `${KEY} ${KEY}`, /secret shop\/momento holds no API key: it is empty, or has blanks/],
+    ['is empty', ' \n', /holds no API key/],
+    ['is beyond ASCII', `${KEY}é`, /holds no API key/],
+    ['is broken JSON', `{"apiKey": ${KEY}}`, /begins as JSON and is none: store the key alone, or/],
+    ['is JSON of something else', `{"key": "${KEY}"}`, /has no "apiKey"/],
+    ['has an endpoint that is a URL', JSON.stringify({ apiKey: KEY, endpoint: `https://${ENDPOINT}/` }), /endpoint of Momento is no host/],
+    ['is binary', undefined, /is binary: store the Momento API key as text/],
+    ['is no API key at all', 'e30.e30.c2lnbmF0dXJl', /the SDK does not take .* no version 2 key: copy the key whole/],
+    ['is not even like one', 'hunter2', /the SDK does not take/],
+  ])('a secret that %s is a fault that says what to do', async (_, text, message) => {
+    holding(text);
+    expect(await startFault(SECRET)).toMatch(message);
+  });
+
+  it('a key that does not tell its endpoint is a fault', async () => {
+    holding(KEY);
+    expect(await startFault({ kind: 'secret', secretId: 's' })).toMatch(/does not tell its endpoint: set MOMENTO_ENDPOINT/);
+  });
+
+  it('a secret that cannot be read is a fault', async () => {
+    secrets.on(GetSecretValueCommand).rejects(Object.assign(new Error('not for you'), { name: 'AccessDeniedException' }));
+    expect(await startFault(SECRET)).toMatch(/shop\/momento.*AccessDeniedException: not for you.*secretsmanager:GetSecretValue is allowed/);
+  });
+
+  it('a key that Momento refuses is a fault', async () => {
+    holding(OTHER_KEY);
+    expect(await startFault(SECRET)).toMatch(/the API key of secret shop\/momento is refused: put one there/);
+    expect(await startFault({ kind: 'key', apiKey: OTHER_KEY, endpoint: ENDPOINT })).toMatch(/is refused: give MOMENTO_API_KEY one/);
+    const local = { kind: 'local', host: server.host, port: server.port } as const;
+    expect(await startFault(local)).toMatch(/the server at .* asks for an API key/);
+  });
+
+  it('a cache that does not exist is a fault', async () => {
+    holding(KEY);
+    expect(await startFault(SECRET, { cacheName: 'none' })).toMatch(/there is no cache "none" at this endpoint: create it, or correct/);
+  });
+
+  it('a Momento that does not answer is none: it may do so later', async () => {
+    holding(KEY);
+    server.onCall(() => unavailable());
+    const cache = await client(SECRET);
+    server.onCall(undefined);
+    expect(await cache.apply([{ kind: 'document', type: 'delete', key: 'late', version: FLOOR }])).toEqual([{ type: 'applied' }]);
+    expect(await cache.get('late')).toMatchObject({ type: 'gone' });
+  });
+});
+
+describe('a key that is replaced in its secret', () => {
+  it('is read again, once for all calls that were refused', async () => {
+    holding(KEY);
+    const cache = await client(SECRET);
+    holding(OTHER_KEY);
+    server.accept([OTHER_KEY]);
+    const keys = ['a', 'b', 'c', 'd', 'e'];
+    expect(await Promise.all(keys.map((key) => cache.get(key)))).toEqual(keys.map(() => ({ type: 'miss' })));
+    expect(await cache.getMany(keys)).toHaveLength(5);
+    expect(secrets.commandCalls(GetSecretValueCommand)).toHaveLength(2);
+  });
+
+  it('is read again at the start, too', async () => {
+    server.accept([OTHER_KEY]);
+    secrets.on(GetSecretValueCommand).resolvesOnce({ SecretString: KEY }).resolves({ SecretString: OTHER_KEY });
+    const cache = await client(SECRET);
+    expect(await cache.get('a')).toEqual({ type: 'miss' });
+  });
+
+  it('and refused again fails loudly, without asking for the secret at every call', async () => {
+    holding(KEY);
+    const cache = await client(SECRET);
+    for (const next of [KEY, OTHER_KEY]) {
+      holding(next);
+      server.accept(['another']);
+      for (const call of [() => cache.get('a'), () => cache.lease({ kind: 'document', key: 'a' }), () => cache.get('a')]) {
+        const error = await call().catch((error: unknown) => error);
+        expect(error).toBeInstanceOf(CacheUnavailableError);
+        expect((error as Error).message).toMatch(/the API key of secret shop\/momento is refused: put one there that is valid/);
+        expectNoKey(error);
+      }
+    }
+    expect(secrets.commandCalls(GetSecretValueCommand)).toHaveLength(2);
+  });
+
+  it('and cannot be read is told with the reason', async () => {
+    holding(KEY);
+    const cache = await client(SECRET);
+    server.accept(['another']);
+    secrets.on(GetSecretValueCommand).rejects(Object.assign(new Error('wait'), { name: 'ThrottlingException' }));
+    const error = await cache.get('a').catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(CacheUnavailableError);
+    expect((error as Error).message).toMatch(/is refused.*ThrottlingException: wait/);
+    expectNoKey(error);
+  });
+});

@@ -1,0 +1,448 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DeleteItemCommand, DynamoDBClient, PutItemCommand, paginateScan } from '@aws-sdk/client-dynamodb';
+import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { CacheClient, PageMember } from '../../src/cache.ts';
+import { valkeyCache } from '../../src/caches/valkey.ts';
+import { itemOf } from '../../src/change.ts';
+import { changeLines } from '../../src/cli/dev/change-lines.ts';
+import { outageLines } from '../../src/cli/dev/outage-lines.ts';
+import { FLOOR } from '../../src/version.ts';
+import { keyOf } from '../../src/view.ts';
+import { views } from '../../src/views/index.ts';
+import { project } from '../properties/world/table.ts';
+import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
+import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
+import { freePort, type OwnedProcess, own, until } from '../servers/processes.ts';
+import { missing } from '../servers/requires.ts';
+import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
+
+/** How long the cache is away, s; an hour is as good as a minute, and a few seconds do for a first look. */
+const OUTAGE_SECONDS = Number(process.env.OUTAGE_SECONDS ?? 5);
+const ORDERS = 40;
+const WITHOUT_AWS = Object.fromEntries([
+  ...Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_')),
+  ['AWS_EC2_METADATA_DISABLED', 'true'],
+  ['AWS_CONFIG_FILE', 'nowhere'],
+]);
+const all = Object.values(views);
+
+interface Printed {
+  readonly type: string;
+  readonly item?: string;
+  readonly result?: string;
+  readonly reason?: string;
+}
+
+/** `millrace dev`, a process of its own. */
+class Worker {
+  printed = '';
+  /** On stderr. */
+  said = '';
+  readonly #process: OwnedProcess;
+
+  private constructor(process: OwnedProcess) {
+    this.#process = process;
+  }
+
+  static async start(cli: BuiltCli, args: readonly string[], isReady: (printed: string) => boolean = () => true): Promise<Worker> {
+    const child = spawn(process.execPath, ['--no-warnings', cli.path, 'dev', ...args], {
+      cwd: cli.home,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [printed, said] = ['', ''];
+    child.stdout.on('data', (text) => {
+      printed += text;
+      if (worker) worker.printed = printed;
+    });
+    child.stderr.on('data', (text) => {
+      said += text;
+      if (worker) worker.said = said;
+    });
+    let worker: Worker | undefined;
+    worker = new Worker(await own(child, { name: 'millrace dev', ready: () => isReady(printed) }));
+    [worker.printed, worker.said] = [printed, said];
+    return worker;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  get lines(): readonly Printed[] {
+    return this.printed
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line));
+  }
+
+  end = (signal: 'SIGTERM' | 'SIGKILL') => this.#process.end(signal);
+}
+
+/** Puts, changes and deletes orders without a pause, until it is stopped. */
+function startLoad(client: DynamoDBClient, tableName: string): { stop(): Promise<number> } {
+  let stopped = false;
+  let writes = 0;
+  const work = async (first: number): Promise<void> => {
+    for (let i = first; !stopped; i += 1) {
+      const id = String((i * 7) % ORDERS);
+      const key = { pk: `order#${id}`, sk: 'order' };
+      if (i % 11 === 0) await client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall(key) }));
+      else {
+        const createdAt = `2026-11-22T12:00:${id.padStart(2, '0')}.000Z`;
+        const order = { ...key, id, createdAt, status: `status ${i}`, numItems: i, items: [], creator: `creator ${i % 3}` };
+        await client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
+      }
+      writes += 1;
+      await sleep(5);
+    }
+  };
+  const workers = [work(0), work(1_000_003)];
+  return {
+    async stop() {
+      stopped = true;
+      await Promise.all(workers);
+      return writes;
+    },
+  };
+}
+
+/** What the cache should hold, by address. */
+async function projectedTable(client: DynamoDBClient, tableName: string) {
+  const documents = new Map<string, unknown>();
+  const lists = new Map<string, Map<string, unknown>>();
+  for await (const { Items = [] } of paginateScan({ client }, { TableName: tableName, ConsistentRead: true })) {
+    for (const image of Items.map((item) => unmarshall(item))) {
+      const item = itemOf({ pk: image.pk, sk: image.sk });
+      for (const entry of project(all, item, image)) {
+        if (entry.kind === 'document') documents.set(entry.key, JSON.parse(entry.json));
+        else lists.set(entry.list, (lists.get(entry.list) ?? new Map()).set(entry.member, JSON.parse(entry.json)));
+      }
+    }
+  }
+  return { documents, lists };
+}
+
+/** Empty when the cache holds the whole table and nothing else. */
+async function differences(cache: CacheClient, client: DynamoDBClient, tableName: string): Promise<string[]> {
+  const { documents, lists } = await projectedTable(client, tableName);
+  const found: string[] = [];
+  const same = (at: string, held: unknown, wanted: unknown) => {
+    if (JSON.stringify(held) !== JSON.stringify(wanted)) found.push(`${at}: ${JSON.stringify(held)} instead of ${JSON.stringify(wanted)}`);
+  };
+  for (const view of [views.detail, views.admin]) {
+    const keys = Array.from({ length: ORDERS }, (_, id) => keyOf(view, String(id)));
+    for (const [i, lookup] of (await cache.getMany(keys)).entries()) {
+      const key = keys[i] as string;
+      same(key, lookup.type === 'hit' ? lookup.value : undefined, documents.get(key));
+    }
+  }
+  for (const name of ['all', 'creator:creator 0', 'creator:creator 1', 'creator:creator 2']) {
+    const list = keyOf(views.list, name);
+    const { members } = await cache.list(list, { limit: 1_000 });
+    const byName = (rows: Iterable<readonly [string, unknown]>) => [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
+    same(list, byName(members.map(({ member, value }: PageMember) => [member, value])), byName(lists.get(list) ?? []));
+  }
+  return found;
+}
+
+const order = {
+  pk: 'order#1',
+  sk: 'order',
+  id: '1',
+  createdAt: '2026-11-22T12:00:00Z',
+  status: 'new',
+  numItems: 0,
+  items: [],
+  creator: 'a',
+};
+
+function clientOf(port: number): DynamoDBClient {
+  const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+  return new DynamoDBClient({ endpoint: `http://127.0.0.1:${port}`, region: 'us-east-1', credentials });
+}
+
+async function answers(port: number): Promise<boolean> {
+  return (await fetch(`http://127.0.0.1:${port}`).catch(() => undefined)) !== undefined;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe('the lines of millrace dev', () => {
+  const lines = (options: { readonly json: boolean; readonly lag: boolean }) => {
+    const out = new PassThrough();
+    return { lines: changeLines({ ...options, out }), printed: () => String(out.read() ?? '') };
+  };
+  const insert = { kind: 'INSERT', table: 'shop', keys: { pk: 'a' }, item: '["a"]', version: FLOOR, at: 1, expired: false } as const;
+  const done = { change: insert, status: 'done', applied: 1, stale: 0, rejected: 0, causes: [] } as const;
+
+  it('tell the lag only where the stream has the second of a write', () => {
+    const [aws, local] = [lines({ json: true, lag: true }), lines({ json: true, lag: false })];
+    for (const it of [aws, local]) it.lines.report({ records: [done] });
+    expect(JSON.parse(aws.printed())).toMatchObject({ item: '["a"]', lagMs: expect.any(Number) });
+    expect(JSON.parse(local.printed())).not.toHaveProperty('lagMs');
+  });
+
+  it('say once why records fail', () => {
+    const it = lines({ json: false, lag: false });
+    const failed = { ...done, status: 'failed', applied: 0, error: new Error('the cache is full') } as const;
+    it.lines.report({ records: [done, failed, { ...failed, error: new Error('an earlier record failed') }] });
+    const partial = { type: 'failed', requestId: '1', shardId: 's', sequenceNumbers: ['7'], reason: 'partial' } as const;
+    it.lines.event({ ...partial, error: new Error('the function reported 7 as failed') });
+    const printed = it.printed();
+    expect(printed).toMatch(/failed.* \["a"\] and 1 more: the cache is full\n$/);
+    expect(printed.split('\n')).toHaveLength(3);
+  });
+
+  it('say once that checkpoints are not saved, and what that means, until they are', () => {
+    const it = lines({ json: false, lag: false });
+    const unsaved = { type: 'checkpoint-failed', shardId: 's', error: new Error('EACCES') } as const;
+    for (let i = 0; i < 3; i += 1) it.lines.event(unsaved);
+    expect(it.printed().match(/EACCES; changes still reach the cache, and are replayed after a restart/g)).toHaveLength(1);
+    it.lines.event({ type: 'checkpoint', shardId: 's', checkpoint: { type: 'start', position: 'LATEST', at: 1 } });
+    it.lines.event(unsaved);
+    expect(it.printed()).toContain('EACCES');
+  });
+
+  it('have the reasons in JSON', () => {
+    const it = lines({ json: true, lag: false });
+    it.lines.event({ type: 'read-failed', error: new Error('throttled'), delayMs: 1 });
+    expect(JSON.parse(it.printed())).toMatchObject({ type: 'read-failed', error: { message: 'throttled' } });
+  });
+
+  it('tell once that a service fails, and that it is back', async () => {
+    const it = lines({ json: true, lag: false });
+    const call = outageLines(it.lines, 'letters');
+    for (const reason of ['EACCES', 'EACCES', 'ENOSPC', 'EACCES']) await call(() => Promise.reject(new Error(reason))).catch(() => {});
+    for (let i = 0; i < 2; i += 1) await call(async () => {});
+    const told = it.printed().trim().split('\n');
+    expect(told.map((line) => JSON.parse(line))).toMatchObject([
+      { type: 'letters-failed', reason: 'EACCES' },
+      { type: 'letters-failed', reason: 'ENOSPC' },
+      { type: 'letters-back' },
+    ]);
+  });
+});
+
+describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('millrace dev', () => {
+  let cli: BuiltCli;
+  let local: DynamoDbLocal;
+  let valkey: ValkeyServer;
+  let cache: CacheClient;
+  let tableName: string;
+  let args: string[];
+  let tables = 0;
+  /** Something that is not DynamoDB. */
+  let server: Server;
+  let website: string;
+
+  beforeAll(async () => {
+    cli = buildCli();
+    local = await startDynamoDbLocal();
+    // Each write is on disk before it is acknowledged, so what was applied outlives the server.
+    server = createServer((_, answer) => answer.end('<html>')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    website = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    writeFileSync(join(cli.home, 'file'), '');
+    valkey = await startValkey({ config: { appendonly: 'yes', appendfsync: 'always' } });
+  }, 120_000);
+  afterAll(async () => {
+    await cache?.close();
+    await valkey?.close();
+    await local?.close();
+    server?.close();
+    cli?.remove();
+  });
+  beforeEach(async () => {
+    tables += 1;
+    ({ tableName } = await createShopTable(local.client, `orders-${tables}`));
+    const namespace = `dev-${tables}`;
+    await cache?.close();
+    cache = valkeyCache({ url: valkey.url, namespace });
+    args = ['--endpoint', local.endpoint, '--table', tableName, '--url', valkey.url, '--namespace', namespace];
+    args.push('--state', join(cli.home, namespace), '--json');
+  });
+  const start = () => Worker.start(cli, args);
+  const letters = () => join(cli.home, `dev-${tables}`, 'letters');
+  const inStep = (timeoutMs: number) =>
+    until(
+      'the cache to equal the table',
+      async () => {
+        const found = await differences(cache, local.client, tableName);
+        if (found.length > 0) throw new Error(found.slice(0, 3).join('; '));
+        return true;
+      },
+      timeoutMs,
+    );
+
+  it('leaves the cache equal to the table, however often it is killed under load', async () => {
+    let worker = await start();
+    const load = startLoad(local.client, tableName);
+    for (const ms of [2_500, 1_200, 2_000]) {
+      await sleep(ms);
+      await worker.end('SIGKILL');
+      worker = await start();
+    }
+    await until('the worker to have worked', () => worker.lines.some(({ type }) => type === 'MODIFY'), 60_000);
+    expect(await load.stop()).toBeGreaterThan(100);
+    await inStep(60_000);
+    await worker.end('SIGTERM');
+  }, 180_000);
+
+  it(
+    'loses nothing and writes no letter while the cache is away',
+    async () => {
+      const worker = await start();
+      const load = startLoad(local.client, tableName);
+      await until('the worker to have worked', () => worker.lines.some(({ type }) => type === 'MODIFY'), 60_000);
+      await valkey.stop();
+      await sleep(OUTAGE_SECONDS * 1_000);
+      await valkey.restart();
+      await sleep(1_000);
+      await load.stop();
+      await inStep(60_000 + OUTAGE_SECONDS * 2_000);
+      await worker.end('SIGTERM');
+      expect(existsSync(letters()) ? readdirSync(letters(), { recursive: true }) : []).toEqual([]);
+      expect(worker.lines.filter(({ type }) => ['gap', 'dropped', 'letter'].includes(type))).toEqual([]);
+    },
+    200_000 + OUTAGE_SECONDS * 4_000,
+  );
+
+  it('puts a record that no view can project into the folder of letters, and goes on', async () => {
+    const worker = await start();
+    const item = { pk: 'order#bad', sk: 'order', id: 1 };
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(item) }));
+    await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall({ pk: 'order#none', sk: 'order' }) }));
+    await until('the record to be told', () => worker.lines.length > 0, 60_000);
+    await worker.end('SIGTERM');
+    const written = readdirSync(letters(), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
+    expect(written).toEqual([expect.stringContaining(`millrace/${tableName}/`)]);
+    const message = expect.stringMatching(/^view detail cannot project the new image of .*: id/);
+    expect(worker.lines).toEqual([
+      {
+        at: expect.any(String),
+        type: 'INSERT',
+        item: '["order#bad","order"]',
+        result: '3 set aside',
+        causes: expect.arrayContaining([{ stage: 'view', view: expect.stringMatching(/^detail/), error: { name: 'ViewError', message } }]),
+        letter: written[0],
+      },
+    ]);
+  }, 120_000);
+
+  it('tells soon why the cache does not take a change, says that it is stopping, and ends at once when asked twice', async () => {
+    const port = await freePort();
+    const worker = await Worker.start(cli, [...args, '--url', `valkey://localhost:${port}`], () => true);
+    await sleep(1_500);
+    const began = Date.now();
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
+    await until('the reason to be told', () => worker.lines.some(({ type }) => type === 'cache-failed'), 30_000);
+    expect(Date.now() - began).toBeLessThan(3_000);
+    await until('the last reason', () => /ECONNREFUSED/.test(worker.lines.at(-1)?.reason ?? ''), 5_000);
+    process.kill(worker.pid, 'SIGINT');
+    await until('it to say so', () => worker.said.includes('stopping: '), 2_000);
+    expect(worker.said).toMatch(/^stopping: .*Ctrl-C again to end at once\)\n$/);
+    await sleep(400);
+    process.kill(worker.pid, 'SIGINT');
+    await until('it to end', () => !isAlive(worker.pid), 2_000);
+  }, 60_000);
+
+  it('tells soon why a letter is not taken', async () => {
+    const worker = await Worker.start(cli, [...args, '--dead-letters', join(cli.home, 'file')]);
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall({ ...order, id: 1 }) }));
+    await until('the reason to be told', () => worker.lines.some(({ type }) => type === 'letters-failed'), 30_000);
+    expect(worker.lines.map(({ type, reason }) => [type, reason])).toContainEqual([
+      'letters-failed',
+      expect.stringMatching(/ENOTDIR|EEXIST/),
+    ]);
+    await worker.end('SIGKILL');
+  }, 60_000);
+
+  it('starts DynamoDB Local with the sample table, follows it, and says why a record is set aside and where its letter lies', async () => {
+    const port = await freePort();
+    const state = join(cli.home, 'started');
+    const worker = await Worker.start(cli, ['--port', String(port), '--state', state], (printed) =>
+      printed.includes('Following table pizza-shop'),
+    );
+    const client = clientOf(port);
+    try {
+      await client.send(new PutItemCommand({ TableName: 'pizza-shop', Item: marshall(order) }));
+      await client.send(new PutItemCommand({ TableName: 'pizza-shop', Item: marshall({ ...order, pk: 'order#2', id: 2 }) }));
+      await until('the letter to be printed', () => worker.printed.includes('letter millrace/pizza-shop/'), 60_000);
+    } finally {
+      client.destroy();
+      await worker.end('SIGTERM');
+    }
+    expect(worker.printed).toContain(`Dead letters go to ${join(state, 'letters')}.`);
+    // DynamoDB Local tells the minute of a write: a lag would be that of the clock.
+    expect(worker.printed).toMatch(/\["order#1","order"\] {2}4 applied\n/);
+    expect(worker.printed).toMatch(/3 set aside\n +└ view detail cannot project the new image of .*: id/);
+    await until('DynamoDB Local to be gone', async () => !(await answers(port)), 10_000);
+  }, 120_000);
+
+  it('takes DynamoDB Local with it when it is killed', async () => {
+    const port = await freePort();
+    const worker = await Worker.start(cli, ['--port', String(port)], (printed) => printed.includes('Following table'));
+    expect(await answers(port)).toBe(true);
+    await worker.end('SIGKILL');
+    await until('DynamoDB Local to be gone', async () => !(await answers(port)), 10_000);
+  }, 60_000);
+
+  it('says that the views are the sample’s where it is an installed package', async () => {
+    const installed = join(cli.home, 'app/node_modules/millrace');
+    mkdirSync(installed, { recursive: true });
+    for (const name of readdirSync(join(cli.home, 'node_modules'))) {
+      if (!name.startsWith('.')) symlinkSync(join(cli.home, 'node_modules', name), join(cli.home, 'app/node_modules', name));
+    }
+    cpSync(join(cli.home, 'dist'), join(installed, 'dist'), { recursive: true });
+    copyFileSync(join(cli.home, 'package.json'), join(installed, 'package.json'));
+    const worker = await Worker.start({ ...cli, path: join(installed, 'dist/cli/millrace.js') }, args);
+    await until('it to say so', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
+    expect(worker.said).toContain("the views are those of its sample, a pizza shop: they know no items but the sample's");
+    await worker.end('SIGTERM');
+  }, 60_000);
+
+  it.each([
+    [['--endpoint', 'ENDPOINT', '--table', 'nowhere'], 'there is no table nowhere at this endpoint'],
+    [['--endpoint', 'ENDPOINT', '--port', '8000'], '--port goes with a DynamoDB Local that is started here'],
+    [['--batch-size', '0'], 'It is a whole number from 1 to 10000'],
+    [['--backend', 'valkey'], '--backend valkey needs --url'],
+    [['--batch', '1'], '(millrace dev --help says what there is)'],
+    [['--endpoint', 'localhost:8123'], 'Give a URL, such as http://localhost:8123.'],
+    [['--endpoint', 'http://localhost:1', '--table', 'x'], 'nothing answers at http://localhost:1 (connect ECONNREFUSED'],
+    [['--endpoint', 'WEBSITE', '--table', 'x'], 'is not DynamoDB: correct --endpoint'],
+    [['--table', 'x'], 'no AWS Region is known (Region is missing): give --region or set AWS_REGION; for DynamoDB Local give --endpoint'],
+    [['--state', 'FILE/state'], '/file/state: the folder cannot be made or written to (ENOTDIR); give another one'],
+    [['--dead-letters', 'ftp://x'], '--dead-letters is "ftp://x": give s3://BUCKET'],
+    [['--url', 'foo'], 'the options are wrong:\n  --url is not a URL: give valkey://HOST:PORT'],
+  ])(
+    'says what is wrong with %j',
+    async (wrong, message) => {
+      const given = wrong.map((arg) =>
+        arg.replace('ENDPOINT', local.endpoint).replace('WEBSITE', website).replace('FILE', join(cli.home, 'file')),
+      );
+      const child = spawn(process.execPath, ['--no-warnings', cli.path, 'dev', ...given], { cwd: cli.home, env: WITHOUT_AWS });
+      let said = '';
+      child.stderr.on('data', (text) => {
+        said += text;
+      });
+      const status = await new Promise((resolve) => child.once('close', resolve));
+      expect(said).toContain(message);
+      expect(status).toBe(1);
+    },
+    60_000,
+  );
+});

@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+import { parseShopConfig } from '../../src/config/worker.ts';
+import { ConfigurationError } from '../../src/errors.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const NAMES = { TABLE_NAME: 'shop', IDEMPOTENCY_TABLE_NAME: 'records' };
+
+function faultsOf(env: Parameters<typeof parseShopConfig>[0]): readonly string[] {
+  try {
+    parseShopConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError);
+    return (error as Error).message
+      .split('\n')
+      .slice(1)
+      .map((fault) => fault.trim());
+  }
+  throw new Error('nothing was found wrong');
+}
+
+describe("the write side's environment", () => {
+  it("needs two tables; the rest has the idempotency library's defaults", () => {
+    expect(parseShopConfig(NAMES)).toEqual({
+      tableName: 'shop',
+      idempotency: {
+        tableName: 'records',
+        keyAttribute: 'id',
+        sortKeyAttribute: undefined,
+        expiryAttribute: 'expiration',
+        inProgressExpiryAttribute: 'in_progress_expiration',
+        statusAttribute: 'status',
+        dataAttribute: 'data',
+        validationAttribute: 'validation',
+        expiresAfterSeconds: 3_600,
+      },
+      allowedOrigins: [],
+      cookie: { maxAgeSeconds: 2_592_000, sameSite: 'None' },
+      linesAtOnce: 8,
+    });
+    expect(parseShopConfig({ ...NAMES, IDEMPOTENCY_SORT_KEY_ATTRIBUTE: '', CORS_ALLOWED_ORIGINS: ' ' })).toEqual(parseShopConfig(NAMES));
+  });
+
+  it('names every attribute, time and origin', () => {
+    const env = {
+      ...NAMES,
+      IDEMPOTENCY_KEY_ATTRIBUTE: 'pk',
+      IDEMPOTENCY_SORT_KEY_ATTRIBUTE: 'sk',
+      IDEMPOTENCY_EXPIRY_ATTRIBUTE: 'a',
+      IDEMPOTENCY_IN_PROGRESS_EXPIRY_ATTRIBUTE: 'b',
+      IDEMPOTENCY_STATUS_ATTRIBUTE: 'c',
+      IDEMPOTENCY_DATA_ATTRIBUTE: 'd',
+      IDEMPOTENCY_VALIDATION_ATTRIBUTE: 'e',
+      IDEMPOTENCY_EXPIRES_AFTER_SECONDS: '60',
+      CORS_ALLOWED_ORIGINS: 'https://shop.example, http://localhost:3000',
+      CART_COOKIE_MAX_AGE_SECONDS: '0',
+      CART_COOKIE_SAME_SITE: 'Lax',
+      CART_LINES_AT_ONCE: '1',
+    };
+    expect(parseShopConfig(env)).toEqual({
+      tableName: 'shop',
+      idempotency: {
+        tableName: 'records',
+        keyAttribute: 'pk',
+        sortKeyAttribute: 'sk',
+        expiryAttribute: 'a',
+        inProgressExpiryAttribute: 'b',
+        statusAttribute: 'c',
+        dataAttribute: 'd',
+        validationAttribute: 'e',
+        expiresAfterSeconds: 60,
+      },
+      allowedOrigins: ['https://shop.example', 'http://localhost:3000'],
+      cookie: { maxAgeSeconds: 0, sameSite: 'Lax' },
+      linesAtOnce: 1,
+    });
+  });
+
+  it('tells every fault at once, each with what is allowed', () => {
+    const faults = faultsOf({
+      IDEMPOTENCY_KEY_ATTRIBUTE: 'id',
+      IDEMPOTENCY_DATA_ATTRIBUTE: 'id',
+      IDEMPOTENCY_TABLE_NAME: 'records',
+      CORS_ALLOWED_ORIGINS: '*,https://shop.example/cart',
+    });
+    expect(faults).toEqual([
+      'TABLE_NAME is absent: give the name of a DynamoDB table',
+      expect.stringMatching(/^CORS_ALLOWED_ORIGINS has "\*": give origins/),
+      expect.stringMatching(/^CORS_ALLOWED_ORIGINS has "https:\/\/shop\.example\/cart": give origins/),
+      'IDEMPOTENCY_DATA_ATTRIBUTE is "id", as is IDEMPOTENCY_KEY_ATTRIBUTE: give each a name of its own',
+    ]);
+    const numbers = { IDEMPOTENCY_EXPIRES_AFTER_SECONDS: '0', CART_LINES_AT_ONCE: 'all', CART_COOKIE_SAME_SITE: 'none' };
+    expect(faultsOf({ ...NAMES, ...numbers })).toEqual([
+      'IDEMPOTENCY_EXPIRES_AFTER_SECONDS is "0": give 1 or more',
+      'CART_COOKIE_SAME_SITE is "none": use Strict or Lax or None',
+      'CART_LINES_AT_ONCE is "all": give a whole number',
+    ]);
+  });
+});
+
+describe('the bundle of the stream function', () => {
+  it('has nothing of the write side', async () => {
+    const { outputFiles } = await build({
+      absWorkingDir: ROOT,
+      entryPoints: ['src/lambdas/stream.ts'],
+      bundle: true,
+      write: false,
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      outdir: 'out',
+      logLevel: 'error',
+    });
+    const has = (text: string) => outputFiles.some((file) => file.text.includes(text));
+    expect(has('CACHE_BACKEND')).toBe(true);
+    for (const text of ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE', 'client-dynamodb']) expect(has(text), text).toBe(false);
+  });
+});
+
+describe('the template', () => {
+  it('gives the functions every variable that they read, and no other', () => {
+    const template = readFileSync(join(ROOT, 'template.yaml'), 'utf8');
+    const config = readFileSync(join(ROOT, 'src/config/worker.ts'), 'utf8');
+    const read = [...config.matchAll(/^ {4}([A-Z_]{3,}): /gm)].map(([, name]) => name);
+    expect(read).toContain('IDEMPOTENCY_TABLE_NAME');
+    const given = (name: string) => {
+      const [, block = ''] = template.match(new RegExp(`^  ${name}:\\n(?:.*\\n)*?        Variables:\\n((?: {10}.*\\n)+)`, 'm')) ?? [];
+      return [...block.matchAll(/^ {10}([A-Z_]+):/gm)].map(([, variable]) => variable);
+    };
+    const ours = (variable: string | undefined) => !variable?.startsWith('POWERTOOLS_');
+    expect(given('MigrateCartFunction').filter(ours).sort()).toEqual([...read].sort());
+    expect(given('ImportOrdersFunction').filter(ours).sort()).toEqual(read.filter((name) => !name?.startsWith('CART_')).sort());
+  });
+});

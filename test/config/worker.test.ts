@@ -1,0 +1,298 @@
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config/worker.ts';
+import { ConfigurationError } from '../../src/errors.ts';
+
+type Env = Parameters<typeof parseConfig>[0];
+
+function faultsOf(env: Env): readonly string[] {
+  try {
+    parseConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigurationError);
+    const [title, ...faults] = (error as Error).message.split('\n');
+    expect(title).toBe('the environment is wrong:');
+    return faults.map((fault) => fault.trim());
+  }
+  throw new Error('nothing was found wrong');
+}
+
+const momento = { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: 'shop', MOMENTO_SECRET_ID: 'shop/momento' };
+const valkey = { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://localhost:6379' };
+
+describe('an environment that is right', () => {
+  it('may be empty: memory is the default', () => {
+    expect(parseConfig({})).toEqual({
+      backend: 'memory',
+      namespace: 'millrace',
+      entryTtlMs: 0,
+      tombstoneTtlMs: 90_000_000,
+      deadlineMs: 5_000,
+      poisonRunLimit: 10,
+      retentionWarningMs: 21_600_000,
+      metrics: false,
+    });
+  });
+
+  it('needs no more than a URL for Valkey', () => {
+    expect(parseConfig(valkey)).toMatchObject({ cluster: false, connectTimeoutMs: 1_000, commandTimeoutMs: 2_000, deadlineMs: 5_000 });
+    expect(parseConfig({ ...valkey, CACHE_CLUSTER: 'false' })).toEqual(parseConfig(valkey));
+  });
+
+  it('tells seconds in milliseconds', () => {
+    const env = { ...valkey, CACHE_ENTRY_TTL_SECONDS: '3600', CACHE_TOMBSTONE_TTL_SECONDS: '86400' };
+    expect(parseConfig(env)).toMatchObject({ entryTtlMs: 3_600_000, tombstoneTtlMs: 86_400_000 });
+  });
+
+  it('has all that Valkey needs', () => {
+    const env = {
+      ...valkey,
+      CACHE_CLUSTER: 'true',
+      CACHE_NAMESPACE: 'shop-eu_1',
+      CACHE_CONNECT_TIMEOUT_MS: '100',
+      CACHE_COMMAND_TIMEOUT_MS: '200',
+      CACHE_DEADLINE_MS: '300',
+    };
+    expect(parseConfig(env)).toEqual({
+      backend: 'valkey',
+      url: 'valkey://localhost:6379',
+      cluster: true,
+      namespace: 'shop-eu_1',
+      connectTimeoutMs: 100,
+      commandTimeoutMs: 200,
+      deadlineMs: 300,
+      entryTtlMs: 0,
+      tombstoneTtlMs: 90_000_000,
+      poisonRunLimit: 10,
+      retentionWarningMs: 21_600_000,
+      metrics: false,
+    });
+  });
+
+  it.each(['valkey://h', 'valkeys://u:p@h:6380', 'redis://h', 'rediss://:p@h:1', 'redis://[::1]:6379'])(
+    'takes %s as a URL',
+    (CACHE_URL) => {
+      expect(parseConfig({ ...valkey, CACHE_URL })).toMatchObject({ url: CACHE_URL });
+    },
+  );
+
+  it('has an IAM identity to log in with', () => {
+    const env = {
+      CACHE_BACKEND: 'valkey',
+      CACHE_URL: 'valkeys://h:6379',
+      CACHE_IAM_USER: 'millrace',
+      CACHE_IAM_CACHE_NAME: 'shop',
+      AWS_REGION: 'eu-west-1',
+    };
+    const iam = { user: 'millrace', cacheName: 'shop', serverless: true, region: 'eu-west-1' };
+    expect(parseConfig(env)).toMatchObject({ iam });
+    expect(parseConfig({ ...env, CACHE_IAM_SERVERLESS: 'false' })).toMatchObject({ iam: { ...iam, serverless: false } });
+    expect(parseConfig({ ...env, CACHE_IAM_USER: '', CACHE_IAM_CACHE_NAME: '' })).not.toHaveProperty('iam');
+  });
+
+  it('has all that Momento needs', () => {
+    expect(parseConfig(momento)).toMatchObject({
+      backend: 'momento',
+      cacheName: 'shop',
+      access: { kind: 'secret', secretId: 'shop/momento' },
+      namespace: 'millrace',
+      commandTimeoutMs: 2_000,
+      deadlineMs: 5_000,
+      entryTtlMs: 0,
+      tombstoneTtlMs: 86_400_000,
+      maxTtlMs: 86_400_000,
+    });
+    const { MOMENTO_SECRET_ID: _, ...keyless } = momento;
+    const endpoint = 'cell-1-eu-west-1-1.prod.a.momentohq.com';
+    for (const [env, access] of [
+      [
+        { ...momento, MOMENTO_ENDPOINT: endpoint },
+        { kind: 'secret', secretId: 'shop/momento', endpoint },
+      ],
+      [
+        { ...keyless, MOMENTO_API_KEY: 'k1\n', MOMENTO_ENDPOINT: endpoint },
+        { kind: 'key', apiKey: 'k1', endpoint },
+      ],
+      [
+        { ...keyless, MOMENTO_API_KEY: 'k1' },
+        { kind: 'key', apiKey: 'k1' },
+      ],
+      [
+        { ...keyless, MOMENTO_LOCAL: '127.0.0.1:8080' },
+        { kind: 'local', host: '127.0.0.1', port: 8_080 },
+      ],
+    ] as const) {
+      expect(parseConfig(env)).toMatchObject({ access });
+      expect(parseConfig({ ...env, CACHE_COMMAND_TIMEOUT_MS: '100', CACHE_DEADLINE_MS: '300' })).toMatchObject({
+        commandTimeoutMs: 100,
+        deadlineMs: 300,
+      });
+    }
+  });
+
+  it('has longer times for a Momento cache that is provisioned for them', () => {
+    const env = { ...momento, MOMENTO_MAX_TTL_SECONDS: '604800', CACHE_ENTRY_TTL_SECONDS: '604800' };
+    expect(parseConfig(env)).toMatchObject({ maxTtlMs: 604_800_000, entryTtlMs: 604_800_000, tombstoneTtlMs: 90_000_000 });
+    expect(parseConfig({ ...env, CACHE_TOMBSTONE_TTL_SECONDS: '200000' })).toMatchObject({ tombstoneTtlMs: 200_000_000 });
+  });
+
+  it.each([
+    ['s3://letters', { kind: 's3', bucket: 'letters', prefix: '' }],
+    ['s3://letters/', { kind: 's3', bucket: 'letters', prefix: '' }],
+    ['s3://my.letters-2/of/the/cache', { kind: 's3', bucket: 'my.letters-2', prefix: 'of/the/cache/' }],
+    ['s3://letters/cache//', { kind: 's3', bucket: 'letters', prefix: 'cache/' }],
+    ['letters', { kind: 'folder', path: 'letters' }],
+    ['../of the/letters', { kind: 'folder', path: '../of the/letters' }],
+    ['/var/letters', { kind: 'folder', path: '/var/letters' }],
+    ['C:/letters', { kind: 'folder', path: 'C:/letters' }],
+    ['file:///var/dead%20letters', { kind: 'folder', path: '/var/dead letters' }],
+  ])('takes %s as the place of dead letters', (DEAD_LETTERS, place) => {
+    expect(parseConfig({ DEAD_LETTERS }).letters).toEqual(place);
+  });
+
+  it('has the owner of the bucket, if one is given', () => {
+    const env = { DEAD_LETTERS: 's3://letters', DEAD_LETTERS_BUCKET_OWNER: '123456789012' };
+    expect(parseConfig(env).letters).toEqual({ kind: 's3', bucket: 'letters', prefix: '', owner: '123456789012' });
+    expect(parseConfig({ DEAD_LETTERS_BUCKET_OWNER: '123456789012' }).letters).toBeUndefined();
+  });
+
+  it('has limits of what is put up with, and says whether to measure', () => {
+    const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true' };
+    expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true });
+  });
+
+  it('takes an empty variable as an absent one, for a template cannot leave one out', () => {
+    const env = {
+      CACHE_BACKEND: '',
+      CACHE_URL: '',
+      CACHE_CLUSTER: ' ',
+      CACHE_NAMESPACE: '',
+      CACHE_ENTRY_TTL_SECONDS: '',
+      CACHE_DEADLINE_MS: undefined,
+    };
+    expect(parseConfig(env)).toEqual(parseConfig({}));
+    expect(faultsOf({ ...valkey, CACHE_URL: '' })).toEqual([
+      expect.stringMatching(/^CACHE_URL is absent, and CACHE_BACKEND is "valkey": give valkey:/),
+    ]);
+  });
+
+  it('may hold what belongs to others', () => {
+    expect(parseConfig({ PATH: '/usr/bin', AWS_REGION: 'eu-west-1', CACHE_UNKNOWN: '1' })).toEqual(parseConfig({}));
+  });
+});
+
+describe('an environment that is wrong', () => {
+  it('names every fault at once, each with what is allowed', () => {
+    const faults = faultsOf({
+      CACHE_BACKEND: 'redsi',
+      CACHE_CLUSTER: 'yes',
+      CACHE_NAMESPACE: 'a b',
+      CACHE_ENTRY_TTL_SECONDS: '-1',
+      CACHE_TOMBSTONE_TTL_SECONDS: '60',
+      CACHE_CONNECT_TIMEOUT_MS: 'soon',
+      CACHE_COMMAND_TIMEOUT_MS: '1.5',
+      CACHE_DEADLINE_MS: '900001',
+      DEAD_LETTERS: 'https://letters.example',
+      DEAD_LETTERS_BUCKET_OWNER: '1234-5678',
+      POISON_RUN_LIMIT: '-1',
+      RETENTION_WARNING_SECONDS: '86401',
+      METRICS: 'yes',
+    });
+    expect(faults).toEqual([
+      'CACHE_BACKEND is "redsi": use memory or valkey or momento',
+      'CACHE_CLUSTER is "yes": use true or false',
+      'CACHE_NAMESPACE is "a b": use letters, digits, "-" and "_"',
+      'CACHE_ENTRY_TTL_SECONDS is "-1": give 0 or more',
+      'CACHE_TOMBSTONE_TTL_SECONDS is "60": give 86400 or more',
+      'CACHE_CONNECT_TIMEOUT_MS is "soon": give a whole number',
+      'CACHE_COMMAND_TIMEOUT_MS is "1.5": give a whole number',
+      'CACHE_DEADLINE_MS is "900001": give 900000 or less',
+      'DEAD_LETTERS_BUCKET_OWNER is "1234-5678": give the 12 digits of an AWS account',
+      'POISON_RUN_LIMIT is "-1": give 0 or more',
+      'RETENTION_WARNING_SECONDS is "86401": give 86400 or less',
+      'METRICS is "yes": use true or false',
+      'DEAD_LETTERS is "https://letters.example": give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL',
+    ]);
+  });
+
+  it.each([
+    's3://',
+    's3:///prefix',
+    's3://UPPER',
+    's3://a',
+    's3:bucket',
+    'sqs://queue',
+    'file://elsewhere/letters',
+    'arn:aws:s3:::letters',
+  ])('has no place for dead letters in %s', (DEAD_LETTERS) => {
+    expect(faultsOf({ DEAD_LETTERS })).toEqual([expect.stringMatching(/^DEAD_LETTERS is ".+".*: give s3:\/\/BUCKET, .* or a folder/)]);
+  });
+
+  it('names faults of the URL beside the others', () => {
+    const faults = faultsOf({ CACHE_BACKEND: 'valkey', CACHE_CLUSTER: 'yes' });
+    expect(faults).toHaveLength(2);
+    expect(faults.join()).toMatch(/CACHE_CLUSTER.*CACHE_URL is absent/);
+  });
+
+  it('has an IAM identity in part, or beside what it replaces', () => {
+    const together = 'to log in by IAM takes CACHE_IAM_USER, CACHE_IAM_CACHE_NAME, AWS_REGION';
+    expect(faultsOf({ ...valkey, CACHE_IAM_USER: 'millrace' })).toEqual([
+      'CACHE_URL is without TLS, which CACHE_IAM_USER needs: give valkeys://HOST:PORT',
+      `CACHE_IAM_CACHE_NAME is absent: ${together}`,
+      `AWS_REGION is absent: ${together}`,
+    ]);
+    const named = { CACHE_IAM_CACHE_NAME: 'shop', AWS_REGION: 'eu-west-1' };
+    expect(faultsOf({ ...valkey, ...named })).toEqual([`CACHE_IAM_USER is absent: ${together}`]);
+    const both = { ...named, CACHE_IAM_USER: 'millrace', CACHE_URL: 'valkeys://:s3cret@h' };
+    expect(faultsOf({ ...valkey, ...both })).toEqual(['CACHE_URL has a user or a password beside CACHE_IAM_USER: leave them out']);
+    expect(faultsOf({ ...valkey, ...both, CACHE_IAM_SERVERLESS: 'no' })).toContain('CACHE_IAM_SERVERLESS is "no": use true or false');
+  });
+
+  it('names faults of Momento beside the others', () => {
+    expect(faultsOf({ CACHE_BACKEND: 'momento', CACHE_CLUSTER: 'yes', MOMENTO_MAX_TTL_SECONDS: '3600' })).toEqual([
+      'CACHE_CLUSTER is "yes": use true or false',
+      'MOMENTO_MAX_TTL_SECONDS is "3600": give 86400 or more',
+      'MOMENTO_SECRET_ID is absent: name the secret with the API key, or give MOMENTO_API_KEY, or MOMENTO_LOCAL=HOST:PORT',
+      'MOMENTO_CACHE_NAME is absent, and CACHE_BACKEND is "momento": give the name of a cache that exists',
+    ]);
+    expect(faultsOf({ ...momento, MOMENTO_API_KEY: 'k', MOMENTO_LOCAL: 'h:1' })).toEqual([
+      'MOMENTO_SECRET_ID and MOMENTO_API_KEY and MOMENTO_LOCAL are given: leave all but one out',
+    ]);
+    expect(faultsOf({ ...momento, MOMENTO_ENDPOINT: 'https://momento.example/' })).toEqual([
+      expect.stringMatching(/^the endpoint of Momento is no host name: give it as cell-/),
+    ]);
+    const { MOMENTO_SECRET_ID: _, ...keyless } = momento;
+    expect(faultsOf({ ...keyless, MOMENTO_LOCAL: 'localhost' })).toEqual(['MOMENTO_LOCAL is "localhost": give HOST:PORT']);
+  });
+
+  it('has times that are longer than Momento holds anything', () => {
+    const env = { ...momento, CACHE_ENTRY_TTL_SECONDS: '86401', CACHE_TOMBSTONE_TTL_SECONDS: '90000' };
+    const wayOut = 'give 86400 or less, or raise MOMENTO_MAX_TTL_SECONDS, if your cache is provisioned for it';
+    expect(faultsOf(env)).toEqual([
+      `CACHE_ENTRY_TTL_SECONDS is "86401": the cache holds nothing longer: ${wayOut}`,
+      `CACHE_TOMBSTONE_TTL_SECONDS is "90000": the cache holds nothing longer: ${wayOut}`,
+    ]);
+  });
+
+  it('never shows the API key of Momento', () => {
+    const { MOMENTO_SECRET_ID: _, ...keyless } = momento;
+    const faults = faultsOf({ ...keyless, MOMENTO_API_KEY: 's3cret s3cret', MOMENTO_ENDPOINT: 's3cret/', CACHE_CLUSTER: 'yes' });
+    expect(faults).toHaveLength(3);
+    expect(faults.join()).toMatch(/MOMENTO_API_KEY holds no API key: it is empty, or has blanks/);
+    expect(faults.join()).not.toContain('s3cret');
+  });
+
+  it('has a deadline for one command that is longer than that for all', () => {
+    const faults = faultsOf({ ...valkey, CACHE_COMMAND_TIMEOUT_MS: '3000', CACHE_DEADLINE_MS: '2000' });
+    expect(faults).toEqual(['CACHE_COMMAND_TIMEOUT_MS is 3000: it must not exceed CACHE_DEADLINE_MS, which is 2000']);
+  });
+
+  it.each(['http://u:s3cret@h:1', 'u:s3cret@h', 's3cret', 'valkey://u:s3cret@h:port', 'redis:s3cret', 'default:s3cret@h:6379'])(
+    'never shows the password of a URL, however wrong: %s',
+    (CACHE_URL) => {
+      const faults = faultsOf({ ...valkey, CACHE_URL, CACHE_CLUSTER: 'yes' });
+      expect(faults).toHaveLength(2);
+      expect(faults.join()).toMatch(/CACHE_URL .*give valkey:\/\/HOST:PORT/);
+      expect(faults.join()).not.toContain('s3cret');
+    },
+  );
+});

@@ -1,0 +1,142 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { memoryCache } from '../../src/caches/memory.ts';
+import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
+import { emfMetrics } from '../../src/handlers/metrics.ts';
+import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { views } from '../../src/views/index.ts';
+
+const NOTHING: BatchFacts = {
+  records: 0,
+  applied: 0,
+  stale: 0,
+  rejected: 0,
+  poison: 0,
+  parked: 0,
+  withheld: 0,
+  retries: 0,
+  failed: 0,
+  lagsMs: [],
+  cacheMs: [],
+};
+
+/** The lines that are written while something is done. */
+async function written(during: () => unknown) {
+  const texts: string[] = [];
+  const spies = [process.stdout, process.stderr].map((stream) =>
+    vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+      texts.push(String(chunk));
+      return true;
+    }),
+  );
+  await during();
+  for (const spy of spies) spy.mockRestore();
+  return texts
+    .join('')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+describe('the metrics of a batch', () => {
+  it('are one line in the embedded metric format, by service and function', async () => {
+    vi.stubEnv('POWERTOOLS_SERVICE_NAME', 'millrace');
+    const facts: BatchFacts = {
+      records: 5,
+      applied: 12,
+      stale: 3,
+      rejected: 1,
+      poison: 2,
+      parked: 1,
+      withheld: 0,
+      retries: 4,
+      failed: 1,
+      lagsMs: [900, 100],
+      cacheMs: [2.25, 1.000_01],
+      headroom: { oldestAgeMs: 5_400_000, headroomMs: 81_000_000, state: 'in time', changed: false },
+      functionName: 'sync',
+    };
+    const before = Date.now();
+    const [line, ...more] = await written(() => emfMetrics()(facts));
+    expect(more).toEqual([]);
+    const count = (Name: string) => ({ Name, Unit: 'Count' });
+    expect(line).toEqual({
+      _aws: {
+        Timestamp: expect.any(Number),
+        CloudWatchMetrics: [
+          {
+            Namespace: 'Millrace',
+            Dimensions: [['service', 'function_name']],
+            Metrics: [
+              ...['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'Parked', 'Withheld', 'Retries', 'Failed'].map(count),
+              { Name: 'Lag', Unit: 'Milliseconds' },
+              { Name: 'CacheLatency', Unit: 'Milliseconds' },
+              { Name: 'OldestRecordAge', Unit: 'Seconds' },
+              { Name: 'RetentionHeadroom', Unit: 'Seconds' },
+              count('LossLikely'),
+            ],
+          },
+        ],
+      },
+      service: 'millrace',
+      function_name: 'sync',
+      Records: 5,
+      Applied: 12,
+      Stale: 3,
+      Rejected: 1,
+      Poison: 2,
+      Parked: 1,
+      Withheld: 0,
+      Retries: 4,
+      Failed: 1,
+      Lag: [100, 900],
+      CacheLatency: [1, 2.25],
+      OldestRecordAge: 5_400,
+      RetentionHeadroom: 81_000,
+      LossLikely: 0,
+    });
+    expect(line._aws.Timestamp).toBeGreaterThanOrEqual(before);
+  });
+
+  it('are those of one batch: what the batch before had is gone', async () => {
+    const publish = emfMetrics();
+    const lines = await written(() => {
+      publish({ ...NOTHING, records: 1, lagsMs: [7], functionName: 'sync' });
+      publish({ ...NOTHING, records: 2 });
+    });
+    expect(lines).toMatchObject([
+      { Records: 1, Lag: 7, function_name: 'sync' },
+      { Records: 2, Applied: 0, Parked: 0, Failed: 0 },
+    ]);
+    expect(lines[1]).not.toHaveProperty('Lag');
+    expect(lines[1]).not.toHaveProperty('function_name');
+    expect(lines[1]).not.toHaveProperty('RetentionHeadroom');
+    expect(lines[1]._aws.CloudWatchMetrics[0].Dimensions).toEqual([['service']]);
+  });
+
+  it('say when loss is likely', async () => {
+    const headroom = { oldestAgeMs: 86_000_000, headroomMs: 400_000, state: 'lost', changed: false } as const;
+    expect(await written(() => emfMetrics()({ ...NOTHING, headroom }))).toMatchObject([{ LossLikely: 1, RetentionHeadroom: 400 }]);
+  });
+
+  it('stay one line however large the batch: of many values a sample with the same least, greatest and median', async () => {
+    const values = Array.from({ length: 10_001 }, (_, i) => (i * 7_919) % 10_001);
+    const lines = await written(() => emfMetrics()({ ...NOTHING, records: values.length, lagsMs: values, cacheMs: values }));
+    expect(lines).toHaveLength(1);
+    for (const sample of [lines[0].Lag, lines[0].CacheLatency] as number[][]) {
+      expect(sample.length).toBeLessThan(100);
+      expect([sample[0], sample.at(-1)]).toEqual([0, 10_000]);
+      expect(Math.abs((sample[Math.floor(sample.length / 2)] as number) - 5_000)).toBeLessThan(200);
+    }
+  });
+});
+
+it('a handler without metrics writes none', async () => {
+  const logger = { info() {}, warn() {}, error() {} };
+  const handler = streamHandler({ views: Object.values(views), cache: memoryCache(), logger });
+  expect(await written(() => handler({ Records: [] }))).toEqual([]);
+});

@@ -1,0 +1,27 @@
+import type { View } from '../../../src/view.ts';
+import { isCursed } from '../world/views.ts';
+import type { Row } from './table.ts';
+
+/** What was deployed. `broken`: no view can project anything. `limping`: this view cannot. */
+export type Code = { readonly kind: 'good' | 'broken' } | { readonly kind: 'limping'; readonly view: string };
+
+export const GOOD: Code = { kind: 'good' };
+
+/** The application's views as this code has them. Until they are mended they stumble over cursed items. */
+export function viewsOf(code: Code, views: readonly View[], bug: { readonly mended: boolean }): readonly View[] {
+  return views.map((view) => ({
+    ...view,
+    project(item: unknown) {
+      if (stumbles(code, view.name, !bug.mended && isCursed(view.name, item))) throw new Error(`${view.name} stumbles`);
+      return view.project(item) as never;
+    },
+  }));
+}
+
+export function stumblesOver(code: Code, { cursed }: Row, view: string, bug: { readonly mended: boolean }): boolean {
+  return stumbles(code, view, !bug.mended && cursed.includes(view));
+}
+
+function stumbles(code: Code, view: string, isCursed: boolean): boolean {
+  return isCursed || code.kind === 'broken' || (code.kind === 'limping' && code.view === view);
+}

@@ -1,0 +1,55 @@
+import type { MappingEvent } from '../../../src/testing/index.ts';
+import { MAX_VALUE_BYTES } from '../world/items.ts';
+import type { Backend } from './backends.ts';
+import { ruleTimeouts, WorldClock } from './clock.ts';
+import type { History } from './history.ts';
+import { comeToRest } from './rest.ts';
+import { Tally } from './tally.ts';
+import { World } from './world.ts';
+
+/** Lives through one history. Throws with the story of it when something is wrong. */
+export async function live(history: History, backend: Backend, tally: Tally): Promise<void> {
+  const faults = await outcomeOf(history, backend, tally);
+  if (faults.length === 0) return;
+  // Once more, since it is told only now.
+  const again = await storyOf(history, backend);
+  const repeats = firstLine(again.faults) === firstLine(faults) ? '' : `\n  (the first time: ${faults[0]})`;
+  throw new Error(`${again.faults.slice(0, 4).join('\n  ')}${repeats}\n\n  ${again.story.join('\n  ')}`);
+}
+
+/** What happens in a history, line by line, and what is wrong at its end. */
+export async function storyOf(history: History, backend: Backend): Promise<{ faults: readonly string[]; story: readonly string[] }> {
+  const story: string[] = [];
+  const faults = await outcomeOf(history, backend, new Tally(), (what) => story.push(typeof what === 'string' ? what : lineOf(what)));
+  return { faults, story };
+}
+
+async function outcomeOf(history: History, backend: Backend, tally: Tally, tell?: World['tell']): Promise<readonly string[]> {
+  const clock = new WorldClock();
+  const undo = ruleTimeouts(clock);
+  const { stackTraceLimit } = Error;
+  // Thousands of errors are thrown, and their stacks cost more than all else about them.
+  if (!tell) Error.stackTraceLimit = 0;
+  try {
+    const cache = await backend.open({ maxValueBytes: MAX_VALUE_BYTES, now: clock.now });
+    const world = new World(history, { clock, cache, tally, tell });
+    for (const step of history.steps) {
+      await world.take(step);
+      if (world.misdeeds.length > 0) return world.misdeeds;
+    }
+    return await comeToRest(world);
+  } catch (error) {
+    return [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+  } finally {
+    undo();
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
+function lineOf(event: MappingEvent): string {
+  return `  ${JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value))}`;
+}
+
+function firstLine(faults: readonly string[]): string | undefined {
+  return faults[0]?.split('\n', 1)[0];
+}

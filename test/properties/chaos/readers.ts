@@ -1,0 +1,50 @@
+import type { LeaseTarget } from '../../../src/cache.ts';
+import { CacheUnavailableError } from '../../../src/errors.ts';
+import { stumblesOver } from './code.ts';
+import type { World } from './world.ts';
+
+/** No list of these worlds has as many members. */
+const MANY = 100;
+
+/** Readers that fill the cache: lease, read the table, settle. */
+export class Readers {
+  readonly #world: World;
+  #running = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get isIdle(): boolean {
+    return this.#running === 0;
+  }
+
+  /** Undefined: the reader could not read, or got no answer. */
+  async fill(target: LeaseTarget, readMs = 0, settleMs = 0): Promise<'settled' | 'lost' | undefined> {
+    const { clock, weathers, tally, table, lambda, bug } = this.#world;
+    const client = this.#world.client();
+    const fault = () => new CacheUnavailableError('no answer');
+    this.#running += 1;
+    try {
+      const lease = await weathers.call('cache', { act: () => clock.outside(client.lease(target)), fault });
+      await clock.sleep(readMs);
+      const found = table.find(target, (row, view) => stumblesOver(lambda.code, row, view, bug));
+      await clock.sleep(settleMs);
+      if (!found) return undefined;
+      const settle = async () => {
+        // A list whose bottom sinks loses the versions of what lay below it.
+        if (target.kind === 'list' && target.keep < MANY && !this.#world.isFreeOfGhosts) return undefined;
+        return await clock.outside(client.settle(lease, found));
+      };
+      const outcome = await weathers.call('cache', { act: settle, fault });
+      if (!outcome) return undefined;
+      tally.add(`fills ${outcome}`);
+      return outcome;
+    } catch (error) {
+      if (error instanceof CacheUnavailableError) return undefined;
+      throw error;
+    } finally {
+      this.#running -= 1;
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import { marshall } from '@aws-sdk/util-dynamodb';
+import { itemOf } from '../../../src/change.ts';
+import { decodeRecord, type StreamRecord } from '../../../src/dynamodb/record.ts';
+import { keyOf, type View } from '../../../src/view.ts';
+import { isCursed } from './views.ts';
+
+/** What a row is in a view: the oracle, written without the code under test. */
+export type Projected = { readonly view: string; readonly json: string } & (
+  | { readonly kind: 'document'; readonly key: string }
+  | { readonly kind: 'member'; readonly list: string; readonly keep: number; readonly member: string; readonly score: number }
+);
+
+export interface Row {
+  readonly item: string;
+  readonly image: Image;
+  readonly projected: readonly Projected[];
+  /** Views that throw on this row, until they are mended. */
+  readonly cursed: ReadonlySet<string>;
+}
+
+export type Image = Readonly<Record<string, unknown>> & { readonly pk: string; readonly sk: string };
+
+/** A change of the table, as the stream tells it. */
+export interface Written {
+  readonly event: StreamRecord;
+  readonly item: string;
+  /** Which of the table's streams, one after the other. */
+  readonly stream: number;
+  readonly number: string;
+  /** The true order of all changes. */
+  readonly clock: number;
+  readonly row: Row | undefined;
+}
+
+/** How a stream numbers its records. */
+export interface Numbering {
+  readonly from: bigint;
+  readonly digits: number;
+}
+
+/** A stream that is renewed may begin again, as DynamoDB Local does when it is restarted. */
+const LATER: Numbering = { from: 1n, digits: 21 };
+
+/** A table in memory with a stream of NEW_AND_OLD_IMAGES, and the oracle of what its views should hold. */
+export class Table {
+  readonly rows = new Map<string, Row>();
+  /** By version, as the decoder names it. */
+  readonly written = new Map<string, Written>();
+  /** Every document and list that any image ever projected to. */
+  readonly documents = new Map<string, { readonly view: string; readonly item: string }>();
+  readonly lists = new Map<string, { readonly view: string; readonly keep: number }>();
+  readonly #views: readonly View[];
+  #numbering: Numbering;
+  #stream = 0;
+  #next: bigint;
+  #clock = 0;
+
+  constructor(views: readonly View[], first: Numbering) {
+    this.#views = views;
+    this.#numbering = first;
+    this.#next = first.from;
+  }
+
+  get clock(): number {
+    return this.#clock;
+  }
+
+  /** The stream is disabled and enabled. */
+  renewStream(): void {
+    this.#stream += 1;
+    this.#numbering = LATER;
+    this.#next = LATER.from;
+  }
+
+  /** No record when nothing changes, as in DynamoDB. */
+  write(key: { readonly pk: string; readonly sk: string }, image: Image | undefined, by: 'user' | 'ttl' = 'user'): Written | undefined {
+    const item = itemOf(key);
+    const before = this.rows.get(item);
+    if (!before && !image) return undefined;
+    const row = image && rowOf(this.#views, item, image);
+    if (row && before && JSON.stringify(row.image) === JSON.stringify(before.image)) return undefined;
+    if (row) this.rows.set(item, row);
+    else this.rows.delete(item);
+    for (const place of row?.projected ?? []) {
+      if (place.kind === 'document') this.documents.set(place.key, { view: place.view, item });
+      else this.lists.set(place.list, { view: place.view, keep: place.keep });
+    }
+    return this.#record(item, key, before?.image, row, by);
+  }
+
+  /** What the table has at a document's address. */
+  documentAt(key: string): Projected | undefined {
+    const item = this.documents.get(key)?.item;
+    return item === undefined ? undefined : this.rows.get(item)?.projected.find((place) => place.kind === 'document' && place.key === key);
+  }
+
+  /** The members of a list, greatest score first; ties in no particular order. */
+  membersOf(list: string): { readonly row: Row; readonly member: string; readonly score: number; readonly json: string }[] {
+    const members = [];
+    for (const row of this.rows.values()) {
+      for (const place of row.projected) {
+        if (place.kind === 'member' && place.list === list)
+          members.push({ row, member: place.member, score: place.score, json: place.json });
+      }
+    }
+    return members.sort((a, b) => b.score - a.score);
+  }
+
+  #record(item: string, key: object, before: Image | undefined, row: Row | undefined, by: 'user' | 'ttl'): Written {
+    const number = String(this.#next).padStart(this.#numbering.digits, '0');
+    this.#next += 1n;
+    this.#clock += 1;
+    const label = new Date(Date.UTC(2026, 10, 22, 3, 1, 52 + this.#stream, 91)).toISOString().slice(0, -1);
+    const event: StreamRecord = {
+      eventID: `${this.#stream}-${number}`,
+      eventName: !before ? 'INSERT' : row ? 'MODIFY' : 'REMOVE',
+      eventSource: 'aws:dynamodb',
+      eventSourceARN: `arn:aws:dynamodb:eu-west-1:123456789012:table/shop/stream/${label}`,
+      ...(by === 'ttl' && { userIdentity: { type: 'Service', principalId: 'dynamodb.amazonaws.com' } }),
+      dynamodb: {
+        ApproximateCreationDateTime: 1_795_316_512,
+        Keys: marshall(key),
+        ...(row && { NewImage: marshall(row.image) }),
+        ...(before && { OldImage: marshall(before) }),
+        SequenceNumber: number,
+        StreamViewType: 'NEW_AND_OLD_IMAGES',
+      },
+    };
+    const written = { event, item, stream: this.#stream, number, clock: this.#clock, row };
+    this.written.set(decodeRecord(event, 0).version, written);
+    return written;
+  }
+}
+
+function rowOf(views: readonly View[], item: string, image: Image): Row {
+  const cursed = views.filter((view) => view.entity.owns(image) && isCursed(view.name, image));
+  return { item, image, projected: project(views, item, image), cursed: new Set(cursed.map(({ name }) => name)) };
+}
+
+/** What an item is in these views. */
+export function project(views: readonly View[], item: string, image: Readonly<Record<string, unknown>>): readonly Projected[] {
+  const projected: Projected[] = [];
+  for (const view of views) {
+    if (!view.entity.owns(image)) continue;
+    const parsed = view.entity.schema.parse(image);
+    if (view.kind === 'document') {
+      for (const { key, value } of view.project(parsed)) {
+        projected.push({ view: view.name, kind: 'document', key: keyOf(view, key), json: JSON.stringify(value) });
+      }
+    } else {
+      for (const { list, score, value, member = item } of view.project(parsed)) {
+        const json = JSON.stringify(value);
+        projected.push({ view: view.name, kind: 'member', list: keyOf(view, list), keep: view.keep, member, score, json });
+      }
+    }
+  }
+  return projected;
+}

@@ -1,0 +1,274 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { transformSync } from 'esbuild';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import * as few from '../../src/caches/few-commands.ts';
+import { valkeyCache } from '../../src/caches/valkey.ts';
+import type { StreamEvent, StreamRecord } from '../../src/dynamodb/record.ts';
+import type { StreamAnswer } from '../../src/handlers/stream-handler.ts';
+import { folderStore } from '../../src/letters/folder.ts';
+import { letterName, parseLetter } from '../../src/letters/letter.ts';
+import { s3Store } from '../../src/letters/s3.ts';
+import { HOW_TO_GET_MOTO, type MotoServer, motoAvailable, startMoto } from '../servers/moto.ts';
+import { missing } from '../servers/requires.ts';
+import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '../servers/valkey.ts';
+
+const require = createRequire(import.meta.url);
+const clientRequire = createRequire(require.resolve('iovalkey'));
+
+/** What a file of CommonJS in TypeScript exports. */
+function exportsOf(path: string): unknown {
+  const { code } = transformSync(readFileSync(join(import.meta.dirname, path), 'utf8'), { loader: 'ts' });
+  const module = { exports: {} };
+  new Function('module', code)(module);
+  return module.exports;
+}
+
+describe('what stands in for packages in the bundle', () => {
+  it('knows of each command what the client’s own table knows', () => {
+    const real = clientRequire('@iovalkey/commands') as typeof few;
+    const flags = ['readonly', 'fast', 'loading', 'stale', 'noscript', 'pubsub', 'no_auth', 'allow_busy', 'skip_monitor', 'movablekeys'];
+    const argsOf = [[], ['k'], ['k', 'l', 'm'], ['digest', '2', 'k', 'l', 'value'], ['digest', 0, 'value'], ['SLOTS']];
+    for (const name of few.list) {
+      expect(real.exists(name)).toBe(true);
+      expect([name, flags.filter((flag) => few.hasFlag(name, flag))]).toEqual([name, flags.filter((flag) => real.hasFlag(name, flag))]);
+      for (const args of argsOf.slice(name.startsWith('eval') ? 3 : 1, name.startsWith('eval') ? 5 : undefined)) {
+        expect([name, args, few.getKeyIndexes(name, args)]).toEqual([name, args, real.getKeyIndexes(name, args)]);
+      }
+    }
+    expect([few.exists('set'), few.exists('constructor')]).toEqual([false, false]);
+    expect(() => few.hasFlag('set', 'readonly')).toThrow('the command set is not one that this bundle knows');
+  });
+
+  it('has every command that the client sends of its own, except for what is never asked of it', () => {
+    const { list } = clientRequire('@iovalkey/commands') as typeof few;
+    const built = dirname(require.resolve('iovalkey'));
+    const sent = readdirSync(built, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.js') && !file.includes('Sentinel'))
+      .flatMap((file) => [
+        ...readFileSync(join(built, file), 'utf8').matchAll(/\b(?:redis|self|this|node|\w*[cC]onnection)\.(\w+)\(|"(read\w+)"/g),
+      ])
+      .map(([, called, named]) => called ?? (named as string));
+    // The one `set` is a comment's.
+    const neverAsked = ['subscribe', 'psubscribe', 'ssubscribe', 'monitor', 'exec', 'set'];
+    const missed = new Set(sent.filter((name) => list.includes(name) && !few.exists(name)));
+    expect([...missed].filter((name) => !neverAsked.includes(name))).toEqual([]);
+    expect(sent).toEqual(expect.arrayContaining(['info', 'select', 'asking', 'cluster', 'readonly', 'readwrite']));
+  });
+
+  it('fills in options as lodash does', () => {
+    const real = clientRequire('lodash.defaults') as (...objects: object[]) => object;
+    const own = exportsOf('../src/caches/few-defaults.cts') as typeof real;
+    const options = fc.dictionary(fc.constantFrom('host', 'port', 'db', 'tls'), fc.constantFrom(undefined, null, 0, '', false, 'x'));
+    fc.assert(
+      fc.property(options, fc.array(fc.option(options, { nil: undefined })), (target, sources) => {
+        const [one, other] = [{ ...target }, { ...target }];
+        expect(own(one, ...(sources as object[]))).toBe(one);
+        expect(one).toEqual(real(other, ...(sources as object[])));
+      }),
+    );
+  });
+
+  it('queues as denque does', () => {
+    interface Queue {
+      readonly length: number;
+      push(item: number): unknown;
+      shift(): number | undefined;
+      unshift(item: number): unknown;
+      peekAt(index: number): number | undefined;
+      remove(index: number, count: number): unknown;
+    }
+    const [Own, Real] = [exportsOf('../src/caches/few-queue.cts'), clientRequire('denque')] as (new () => Queue)[];
+    const step = fc.record({ type: fc.constantFrom('push', 'push', 'push', 'shift', 'unshift', 'remove'), n: fc.nat(9) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+        const queues = [new (Own as new () => Queue)(), new (Real as new () => Queue)()];
+        const seen = queues.map((queue) =>
+          steps.map(({ type, n }) => {
+            if (type === 'push') queue.push(n);
+            else if (type === 'unshift') queue.unshift(n);
+            // The client removes items that are there, one at a time.
+            else if (type === 'remove') n < queue.length && queue.remove(n, 1);
+            const taken = type === 'shift' ? queue.shift() : undefined;
+            return [taken, queue.length, Array.from({ length: queue.length }, (_, i) => queue.peekAt(i))];
+          }),
+        );
+        expect(seen[0]).toEqual(seen[1]);
+      }),
+    );
+  });
+});
+
+/** Answers a line of JSON with one. */
+const RUNTIME = `
+import { createInterface } from 'node:readline';
+const { handler } = await import('./stream.mjs');
+for await (const line of createInterface({ input: process.stdin })) {
+  const end = Date.now() + 30_000;
+  const context = { functionName: 'sync', getRemainingTimeInMillis: () => end - Date.now() };
+  const answer = await handler(JSON.parse(line), context).catch(({ message }) => ({ message }));
+  console.log('answer ' + JSON.stringify(answer));
+}`;
+
+const absent = missing(valkeyAvailable(), HOW_TO_GET_VALKEY) || missing(motoAvailable(), HOW_TO_GET_MOTO);
+
+describe.skipIf(absent)('the bundled handler', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-bundled-'));
+  const story = (name: string): StreamEvent => JSON.parse(readFileSync(join(import.meta.dirname, '../../events', `${name}.json`), 'utf8'));
+  let moto: MotoServer;
+  let s3: S3Client;
+  let child: ChildProcessWithoutNullStreams | undefined;
+
+  beforeAll(async () => {
+    const { bundle } = (await import('../../bench/bundle.mjs' as string)) as { bundle(folder: string): unknown };
+    bundle(folder);
+    writeFileSync(join(folder, 'runtime.mjs'), RUNTIME);
+    moto = await startMoto();
+    s3 = new S3Client(moto.settings);
+    await s3.send(new CreateBucketCommand({ Bucket: 'letters' }));
+  });
+  afterEach(() => {
+    child?.kill();
+  });
+  afterAll(async () => {
+    s3?.destroy();
+    await moto?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** Starts the bundle as Lambda does. What it is given must be answered in turn. */
+  function start(env: Readonly<Record<string, string>>) {
+    const { accessKeyId, secretAccessKey } = moto.settings.credentials;
+    const running = spawn(process.execPath, [join(folder, 'runtime.mjs')], {
+      env: {
+        PATH: process.env.PATH,
+        CACHE_BACKEND: 'valkey',
+        DEAD_LETTERS: 's3://letters/of-the-bundle',
+        METRICS: 'true',
+        POWERTOOLS_SERVICE_NAME: 'millrace',
+        AWS_REGION: moto.settings.region,
+        AWS_ENDPOINT_URL_S3: moto.settings.endpoint,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        ...env,
+      },
+    });
+    child = running;
+    const lines: string[] = [];
+    let errors = '';
+    running.stderr.on('data', (data) => {
+      errors += data;
+    });
+    const output = createInterface({ input: running.stdout })[Symbol.asyncIterator]();
+    return {
+      lines,
+      errors: () => errors,
+      async handle(event: StreamEvent): Promise<StreamAnswer> {
+        running.stdin.write(`${JSON.stringify(event)}\n`);
+        for (;;) {
+          const { value, done } = await output.next();
+          if (done) throw new Error(`the bundle ended:\n${errors}`);
+          if (value.startsWith('answer ')) return JSON.parse(value.slice('answer '.length));
+          lines.push(value);
+        }
+      },
+    };
+  }
+
+  it.each([
+    ['a server', false],
+    ['a cluster', true],
+  ])('applies, parks and measures, with %s, and goes on after its restart or failover', async (_, cluster) => {
+    const server = cluster ? await startCluster({ replicas: 1 }) : await startValkey();
+    const cache = valkeyCache({ url: server.url, cluster, namespace: 'bundled' });
+    try {
+      const { handle, lines } = start({
+        CACHE_URL: server.url,
+        CACHE_CLUSTER: String(cluster),
+        CACHE_NAMESPACE: 'bundled',
+      });
+      const poison = story('poison-in-the-middle');
+      expect(await handle(story('insert'))).toEqual({ batchItemFailures: [] });
+      expect(await handle(poison)).toEqual({ batchItemFailures: [] });
+      const letters = s3Store({ bucket: 'letters', prefix: 'of-the-bundle/', client: s3 });
+      const names: string[] = [];
+      for await (const name of letters.names()) names.push(name);
+      const dead = poison.Records.filter((record) => JSON.stringify(record).includes('plenty'));
+      expect(names).toEqual(dead.map(letterName));
+      expect(parseLetter((await letters.get(names[0] as string)) as string).event.Records).toEqual(dead);
+      await letters.delete(names[0] as string);
+
+      const emf = lines.map((line) => JSON.parse(line)).filter((line) => '_aws' in line);
+      expect(emf).toMatchObject([
+        { service: 'millrace', function_name: 'sync', Records: 1, Parked: 0 },
+        { service: 'millrace', function_name: 'sync', Records: 5, Parked: 1 },
+      ]);
+
+      const orders = story('batch-of-orders');
+      let answer: Promise<StreamAnswer>;
+      if ('failover' in server) {
+        // Every master becomes a replica and the other way round: the client must tell each of its connections.
+        for (const { port } of server.nodes.slice(0, 3)) await server.failover(port);
+        answer = handle(orders);
+      } else {
+        await server.crash();
+        answer = handle(orders);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        await server.restart();
+      }
+      expect(await answer).toEqual({ batchItemFailures: [] });
+      const ids = orders.Records.map(({ dynamodb }) => String((dynamodb?.Keys?.pk as { S?: string } | undefined)?.S).replace('order#', ''));
+      for (const id of ids) expect((await cache.get(`detail@1:${id}`)).type).toMatch(/hit|gone/);
+    } finally {
+      await cache.close();
+      await server.close();
+    }
+  });
+
+  it('heeds the limits that its environment sets', async () => {
+    const place = join(folder, 'letters');
+    const { handle, lines, errors } = start({
+      CACHE_BACKEND: 'memory',
+      DEAD_LETTERS: place,
+      METRICS: 'false',
+      POISON_RUN_LIMIT: '1',
+      RETENTION_WARNING_SECONDS: '60',
+    });
+    const written = Math.floor(Date.now() / 1_000) - 600;
+    const [first, second] = story('keys-only').Records.map((record) => ({
+      ...record,
+      dynamodb: { ...record.dynamodb, ApproximateCreationDateTime: written },
+    })) as [StreamRecord, StreamRecord];
+    expect(await handle({ Records: [first] })).toEqual({ batchItemFailures: [] });
+    expect(await handle({ Records: [second] })).toEqual({ batchItemFailures: [{ itemIdentifier: second.dynamodb?.SequenceNumber }] });
+    expect(await folderStore(place).get(letterName(first))).toContain('MalformedRecordError');
+    expect(lines.filter((line) => line.includes('_aws'))).toEqual([]);
+    expect(`${lines.join()}${errors()}`).toContain('records wait for long');
+  });
+
+  it('loads the SDK for a letter, and not before', async () => {
+    const server = await startValkey();
+    try {
+      const chunks = readdirSync(folder).filter((name) => name.endsWith('.mjs'));
+      const sdk =
+        chunks.find((name) => readFileSync(join(folder, name), 'utf8').includes('PutObjectCommand') && !name.startsWith('s3-')) ?? '';
+      expect(sdk).not.toBe('');
+      const away = `${join(folder, sdk)}.away`;
+      const { rename } = await import('node:fs/promises');
+      await rename(join(folder, sdk), away);
+      const { handle } = start({ CACHE_URL: server.url });
+      expect(await handle(story('insert'))).toEqual({ batchItemFailures: [] });
+      await rename(away, join(folder, sdk));
+      expect(await handle(story('poison-in-the-middle'))).toEqual({ batchItemFailures: [] });
+    } finally {
+      await server.close();
+    }
+  });
+});

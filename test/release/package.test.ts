@@ -1,0 +1,425 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const TOOLS = ['typescript', '@types/node'].map((name) => `${name}@${devDependencies[name]}`);
+
+/** For installing and compiling on a busy machine, ms. */
+const SLOW = 180_000;
+
+interface Result {
+  readonly code: number;
+  readonly output: string;
+}
+
+/** Node and npm of this process, in an environment that has nothing of vitest's or of an outer npm's. */
+async function run(folder: string, command: string, ...args: string[]): Promise<Result> {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_)|VITEST|NODE_|TEST$)/.test(name)));
+  try {
+    const { stdout, stderr } = await promisify(execFile)(command, args, { cwd: folder, env, maxBuffer: 2 ** 26 });
+    return { code: 0, output: stdout + stderr };
+  } catch (error) {
+    const { code, stdout = '', stderr = '', message } = error as { code?: unknown; stdout?: string; stderr?: string; message: string };
+    return { code: typeof code === 'number' ? code : -1, output: stdout + stderr || message };
+  }
+}
+
+async function succeed(folder: string, command: string, ...args: string[]): Promise<string> {
+  const { code, output } = await run(folder, command, ...args);
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${output}`);
+  return output;
+}
+
+/** Checks all of the libraries' types too. */
+const STRICT = { target: 'es2023', lib: ['es2023'], strict: true, skipLibCheck: false, types: ['node'], outDir: 'out', rootDir: '.' };
+
+describe('the package, installed elsewhere', () => {
+  let folder: string;
+  let tarball: string;
+
+  /** A project of its own, with nothing but the package, the tools and `packages`. */
+  const project = async (name: string, files: Readonly<Record<string, string>>, ...packages: string[]): Promise<string> => {
+    const at = join(folder, name);
+    mkdirSync(at);
+    const configuration = (compilerOptions: object) =>
+      JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, files: ['main.ts'] });
+    const all = {
+      'package.json': JSON.stringify({ name, private: true, type: 'module' }),
+      'nodenext.json': configuration({ module: 'nodenext' }),
+      'bundler.json': configuration({ module: 'esnext', moduleResolution: 'bundler', noEmit: true }),
+      ...files,
+    };
+    for (const [file, text] of Object.entries(all)) writeFileSync(join(at, file), text);
+    await succeed(at, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...TOOLS, ...packages);
+    return at;
+  };
+
+  /** Type-checks for both kinds of resolution at once; as nodenext it also compiles to out/. */
+  const compile = async (at: string): Promise<Record<'nodenext' | 'bundler', Result>> => {
+    const [nodenext, bundler] = await Promise.all([tsc(at, '-p', 'nodenext.json'), tsc(at, '-p', 'bundler.json')]);
+    return { nodenext, bundler };
+  };
+  const tsc = (at: string, ...args: string[]): Promise<Result> => run(at, 'node', 'node_modules/typescript/bin/tsc', ...args);
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'millrace-package-'));
+    await succeed(ROOT, 'npm', 'pack', '--pack-destination', folder);
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    tarball = join(folder, `millrace-${version}.tgz`);
+  }, SLOW);
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  describe('in an application with a view and a backend of its own', () => {
+    let at: string;
+    let compiled: Record<'nodenext' | 'bundler', Result>;
+    beforeAll(async () => {
+      at = await project('application', { 'main.ts': MAIN, 'recipes.ts': RECIPES, 'cache.ts': CACHE, 'wrong.ts': WRONG }, `zod@^4`);
+      compiled = await compile(at);
+    }, SLOW);
+
+    it.each(['nodenext', 'bundler'] as const)('type-checks strictly, libraries included, as %s', (resolution) => {
+      expect(compiled[resolution]).toEqual({ code: 0, output: '' });
+    });
+
+    it('follows a stream', async () => {
+      const lines = (await succeed(at, 'node', 'out/main.js')).trim().split('\n');
+      const logged = lines.slice(0, -1).map((line) => JSON.parse(line));
+      expect(logged).toMatchObject([{ level: 'INFO', message: 'batch', records: 3, applied: 5, failed: 0 }]);
+      expect(JSON.parse(lines.at(-1) as string)).toEqual({
+        answer: { batchItemFailures: [] },
+        found: [{ type: 'hit', value: { title: 'Focaccia', minutes: 90 } }, { type: 'gone' }, { type: 'miss' }],
+        page: [{ member: '["recipe#1","recipe"]', score: 90, value: 'Focaccia' }],
+        calls: 3,
+      });
+    });
+
+    it('knows the types of an item in a projection', async () => {
+      const { code, output } = await tsc(
+        at,
+        '--noEmit',
+        '--ignoreConfig',
+        '--module',
+        'nodenext',
+        '--strict',
+        '--skipLibCheck',
+        'wrong.ts',
+      );
+      expect(code).not.toBe(0);
+      const faults = output.split('\n').filter((line) => line.includes('error TS'));
+      expect(faults).toHaveLength(3);
+      expect(faults[0]).toMatch(/wrong\.ts\(6,.*'titel'.*'title'/);
+      expect(faults[1]).toMatch(/wrong\.ts\(7,.*'string' is not assignable to type 'number'/);
+      expect(faults[2]).toMatch(/wrong\.ts\(8,.*'score'/);
+    });
+
+    it('has no client of a cache, and says which one an entry needs', async () => {
+      for (const name of ['iovalkey', 'fast-check', 'vitest']) {
+        expect(await run(at, 'node', '-p', `require.resolve('${name}')`)).toMatchObject({ code: 1 });
+      }
+      const { code, output } = await run(
+        at,
+        'node',
+        '-e',
+        "import('millrace/valkey').catch(({ code, message }) => { console.log(code, message); process.exit(3); })",
+      );
+      expect({ code, output }).toEqual({ code: 3, output: expect.stringMatching(/ERR_MODULE_NOT_FOUND.*'?iovalkey/) });
+    });
+
+    it('has the entries that it promises, and no others', async () => {
+      expect(await succeed(at, 'node', '-e', "import('millrace').then((all) => console.log(typeof all.streamHandler))")).toContain(
+        'function',
+      );
+      expect(await succeed(at, 'node', '-e', "import('millrace/memory').then((all) => console.log(typeof all.memoryCache))")).toContain(
+        'function',
+      );
+      expect((await run(at, 'node', '-e', "import('millrace/dist/sync/sync.js')")).output).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');
+    });
+  });
+
+  describe('in a project that tests its own view and backend', () => {
+    let at: string;
+    let compiled: Record<'nodenext' | 'bundler', Result>;
+    beforeAll(async () => {
+      const files = { 'main.ts': TESTS, 'recipes.ts': RECIPES, 'cache.ts': CACHE };
+      at = await project('tests', files, 'zod@^4', `fast-check@${devDependencies['fast-check']}`);
+      compiled = await compile(at);
+    }, SLOW);
+
+    it.each(['nodenext', 'bundler'] as const)('type-checks strictly, libraries included, as %s', (resolution) => {
+      expect(compiled[resolution]).toEqual({ code: 0, output: '' });
+    });
+
+    it('runs the contract and the check of a view under node:test', async () => {
+      const { code, output } = await run(at, 'node', '--test', '--test-reporter=tap', 'out/main.js');
+      expect({ code, failures: output.split('\n').filter((line) => /^\s*not ok/.test(line)) }).toEqual({ code: 0, failures: [] });
+      const count = (what: string) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(output)?.[1]);
+      expect(count('pass')).toBeGreaterThan(70);
+      // What the backend cannot do is told as skipped, with the reason.
+      expect(count('skipped')).toBe(output.match(/\(a counted Map cannot: .+\) # SKIP/g)?.length);
+    });
+
+    it('fails a backend that breaks the law, and says how to repeat it', async () => {
+      writeFileSync(join(at, 'out/broken.js'), BROKEN);
+      const { code, output } = await run(at, 'node', '--test', '--test-reporter=tap', 'out/broken.js');
+      expect(code).not.toBe(0);
+      expect(output).toMatch(/not ok .* keeps an older put from bringing it back/);
+      expect(output).toMatch(/seed: -?\d+/);
+    });
+  });
+
+  describe('in a project that runs a handler of its own on a stream', () => {
+    let at: string;
+    let compiled: Record<'nodenext' | 'bundler', Result>;
+    beforeAll(async () => {
+      at = await project('mapping', { 'main.ts': MAPPING });
+      compiled = await compile(at);
+    }, SLOW);
+
+    it.each(['nodenext', 'bundler'] as const)('type-checks strictly, libraries included, as %s', (resolution) => {
+      expect(compiled[resolution]).toEqual({ code: 0, output: '' });
+    });
+
+    it('needs neither fast-check nor the client of DynamoDB Streams, and says so where it does', async () => {
+      for (const name of ['fast-check', '@aws-sdk/client-dynamodb-streams']) {
+        expect(await run(at, 'node', '-p', `require.resolve('${name}')`)).toMatchObject({ code: 1 });
+      }
+      expect((await succeed(at, 'node', 'out/main.js')).trim().split('\n')).toEqual([
+        'recipe#1 recipe#2',
+        'sdkStreamReader needs a package that is not installed: npm install @aws-sdk/client-dynamodb-streams',
+        'this needs a package that is not installed: npm install --save-dev fast-check',
+      ]);
+    });
+  });
+});
+
+const RECIPES = `
+import * as z from 'zod';
+import { documentView, entity, listView } from 'millrace';
+
+const recipe = entity({
+  name: 'recipe',
+  owns: ({ sk }) => sk === 'recipe',
+  schema: z.object({ pk: z.string(), title: z.string(), minutes: z.number().optional(), steps: z.array(z.object({ text: z.string() })) }),
+});
+
+export const card = documentView({
+  name: 'card',
+  revision: 1,
+  entity: recipe,
+  project: ({ pk, title, minutes }) => [{ key: pk, value: { title, minutes } }],
+});
+
+export const slowest = listView({
+  name: 'slowest',
+  revision: 2,
+  keep: 10,
+  entity: recipe,
+  project: ({ title, minutes, steps }) =>
+    minutes === undefined || steps.some(({ text }) => text.toLowerCase() === 'order') ? [] : [{ list: 'all', score: minutes, value: title }],
+});
+`;
+
+const CACHE = `
+import type { CacheClient } from 'millrace';
+import { type MemoryCache, memoryCache, type MemoryOptions } from 'millrace/memory';
+
+/** Counts its writes. */
+export interface CountingCache extends CacheClient {
+  readonly calls: () => number;
+  readonly inner: MemoryCache;
+}
+
+export function countingCache(options?: MemoryOptions): CountingCache {
+  const inner = memoryCache(options);
+  let calls = 0;
+  return {
+    inner,
+    calls: () => calls,
+    apply(mutations) {
+      calls += 1;
+      return inner.apply(mutations);
+    },
+    get: (key) => inner.get(key),
+    getMany: (keys) => inner.getMany(keys),
+    list: (list, query) => inner.list(list, query),
+    lease: (target) => inner.lease(target),
+    settle: (lease, found) => inner.settle(lease, found),
+    close: () => inner.close(),
+  };
+}
+`;
+
+const MAIN = `
+import { keyOf, type StreamEvent, streamHandler } from 'millrace';
+import { countingCache } from './cache.js';
+import { card, slowest } from './recipes.js';
+
+const cache = countingCache();
+const handler = streamHandler({ views: [card, slowest], cache });
+
+const image = (pk: string, title: string, minutes: number) => ({
+  pk: { S: pk },
+  sk: { S: 'recipe' },
+  title: { S: title },
+  minutes: { N: String(minutes) },
+  steps: { L: [{ M: { text: { S: 'knead' } } }] },
+});
+const common = {
+  eventSource: 'aws:dynamodb',
+  eventSourceARN: 'arn:aws:dynamodb:eu-west-1:123456789012:table/Recipes/stream/2026-03-01T10:00:00.000',
+};
+const keys = (pk: string) => ({ Keys: { pk: { S: pk }, sk: { S: 'recipe' } }, StreamViewType: 'NEW_AND_OLD_IMAGES' });
+const event: StreamEvent = {
+  Records: [
+    { ...common, eventName: 'INSERT', dynamodb: { ...keys('recipe#1'), NewImage: image('recipe#1', 'Focaccia', 80), SequenceNumber: '100000000000000000009' } },
+    {
+      ...common,
+      eventName: 'MODIFY',
+      dynamodb: {
+        ...keys('recipe#1'),
+        OldImage: image('recipe#1', 'Focaccia', 80),
+        NewImage: image('recipe#1', 'Focaccia', 90),
+        SequenceNumber: '100000000000000000010',
+      },
+    },
+    {
+      ...common,
+      eventName: 'REMOVE',
+      dynamodb: { ...keys('recipe#2'), OldImage: { ...image('recipe#2', 'Toast', 5), steps: { L: [{ M: { text: { S: 'order' } } }] } }, SequenceNumber: '100000000000000000011' },
+    },
+  ],
+};
+
+const answer = await handler(event);
+const lookups = await cache.getMany(['recipe#1', 'recipe#2', 'recipe#3'].map((pk) => keyOf(card, pk)));
+const found = lookups.map((lookup) => (lookup.type === 'hit' ? { type: lookup.type, value: lookup.value } : { type: lookup.type }));
+const { members } = await cache.list(keyOf(slowest, 'all'), { limit: 10 });
+const page = members.map(({ member, score, value }) => ({ member, score, value }));
+console.log(JSON.stringify({ answer, found, page, calls: cache.calls() }));
+`;
+
+const WRONG = `import * as z from 'zod';
+import { type CacheClient, documentView, entity, listView } from 'millrace';
+
+const recipe = entity({ name: 'recipe', owns: () => true, schema: z.object({ pk: z.string(), title: z.string() }) });
+const common = { name: 'card', revision: 1, entity: recipe };
+documentView({ ...common, project: (item) => [{ key: item.pk, value: item.titel }] });
+listView({ ...common, keep: 3, project: (item) => [{ list: 'all', score: item.pk, value: item.title }] });
+listView({ ...common, keep: 3, project: (item) => [{ list: 'all', value: item.title }] });
+export type { CacheClient };
+`;
+
+const TESTS = `
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { documentView, streamHandler } from 'millrace';
+import { cacheContract, checkView, insert, remove, streamEvent } from 'millrace/testing';
+import { countingCache } from './cache.js';
+import { card, slowest } from './recipes.js';
+
+cacheContract(
+  {
+    name: 'a counted Map',
+    open: ({ maxValueBytes }) => countingCache({ maxValueBytes }),
+    maxValueBytes: 1_000,
+    shared: { cannot: 'it lives in one process' },
+    evict: (target, client) => client.inner.evict(target),
+    evictPart: { cannot: 'it holds a list as one object' },
+  },
+  { describe, it },
+  { histories: 30 },
+);
+
+describe('views', () => {
+  const recipes = fc.record({
+    pk: fc.constantFrom('recipe#1', 'recipe#2', 'recipe#3'),
+    sk: fc.constant('recipe'),
+    title: fc.constantFrom('Toast', 'Focaccia'),
+    minutes: fc.nat(99),
+    steps: fc.constant([{ text: 'knead' }]),
+  });
+  const keys = ['pk', 'sk'];
+
+  it('keep the rules', () => {
+    checkView(card, recipes, { keys });
+    checkView(slowest, recipes, { keys });
+  });
+
+  it('that break them are told of', () => {
+    const byTitle = documentView({ name: 'by-title', revision: 1, entity: card.entity, project: ({ title }) => [{ key: title, value: 1 }] });
+    assert.throws(() => checkView(byTitle, recipes, { keys }), /view by-title: two items share the address/);
+  });
+});
+
+it('events of its own', async () => {
+  const cache = countingCache();
+  const handler = streamHandler({ views: [card], cache, logger: { info() {}, warn() {}, error() {} } });
+  const item = { pk: 'recipe#1', sk: 'recipe', title: 'Toast', steps: [] };
+  await handler(streamEvent([insert(item), remove(item)]));
+  assert.equal((await cache.get('card@1:recipe#1')).type, 'gone');
+});
+`;
+
+const BROKEN = `
+import { describe, it } from 'node:test';
+import { cacheContract } from 'millrace/testing';
+import { countingCache } from './cache.js';
+
+cacheContract(
+  {
+    name: 'no tombstones',
+    open: ({ maxValueBytes }) => {
+      const cache = countingCache({ maxValueBytes });
+      const drop = (mutation) => {
+        if (mutation.kind === 'document' && mutation.type === 'delete') cache.inner.evict({ kind: 'document', key: mutation.key });
+      };
+      return {
+        ...cache,
+        async apply(mutations) {
+          const outcomes = await cache.apply(mutations);
+          mutations.forEach(drop);
+          return outcomes;
+        },
+      };
+    },
+    maxValueBytes: 1_000,
+    shared: { cannot: 'it lives in one process' },
+    evict: (target, client) => client.inner.evict(target),
+    evictPart: { cannot: 'it holds a list as one object' },
+  },
+  { describe, it },
+  { histories: 30 },
+);
+`;
+
+const MAPPING = `
+import { checkView, eventSourceMapping, insert, memoryStream, sdkStreamReader, streamEvent, virtualClock } from 'millrace/testing';
+
+const clock = virtualClock();
+const stream = memoryStream({ clock });
+const mapping = eventSourceMapping({
+  reader: stream,
+  clock,
+  batchSize: 2,
+  handler: async ({ Records }) => console.log(...Records.map(({ dynamodb }) => (dynamodb?.Keys?.pk as { S: string }).S)),
+});
+stream.append(...streamEvent([insert({ pk: 'recipe#1', sk: 'recipe' }), insert({ pk: 'recipe#2', sk: 'recipe' })]).Records);
+await mapping.start();
+await clock.run(mapping.drained());
+await clock.run(mapping.stop());
+
+const told = (error: Error) => console.log(error.message);
+await sdkStreamReader({ client: { send: async () => ({}) }, streamArn: 'arn' }).shards().catch(told);
+try {
+  checkView({} as never, {} as never, { keys: ['pk'] });
+} catch (error) {
+  told(error as Error);
+}
+`;

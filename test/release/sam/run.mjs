@@ -1,0 +1,359 @@
+// Runs the built function as AWS Lambda would: sam validate, sam build, then sam local invoke for every saved event, whose answer
+// must equal the recorded one.  node test/release/sam/run.mjs [--events DIR]
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
+
+const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
+const MAKE_IMAGE = fileURLToPath(new URL('./lambda-image/mkimage.sh', import.meta.url));
+const FUNCTION = 'SyncFunction';
+const ARCHITECTURE = 'x86_64';
+const API_EVENTS = 'api';
+/** Makes the API, whose authorizer sam local does not ask. */
+const API_PARAMETERS = ['JwtIssuer=https://issuer.example', 'JwtAudience=shop'];
+const BUILT = {
+  SyncFunction: 'stream.mjs',
+  RedriveFunction: 'redrive.mjs',
+  MigrateCartFunction: 'migrate-cart.mjs',
+  ImportOrdersFunction: 'import-order.mjs',
+};
+const CHUNKS = ['memory', 'valkey', 'valkey-iam', 'momento'];
+const OUTAGE_EVENT = 'insert.json';
+const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
+
+const PROBE_TIMEOUT_MS = 10_000;
+const DAEMON_START_TIMEOUT_MS = 30_000;
+const DAEMON_STOP_TIMEOUT_MS = 20_000;
+const DAEMON_POLL_MS = 250;
+const PULL_TIMEOUT_MS = 300_000;
+const MAKE_IMAGE_TIMEOUT_MS = 300_000;
+const BUILD_TIMEOUT_MS = 300_000;
+const INVOKE_TIMEOUT_MS = 120_000;
+const STOP_GRACE_MS = 10_000;
+const ANSWER_WIDTH_CHARS = 60;
+
+// A sandbox may lack overlay mounts, or the right to change packet filters; each attempt asks for less than the one before.
+const DAEMON_ATTEMPTS = [[], ['--storage-driver=vfs'], ['--storage-driver=vfs', '--iptables=false', '--ip6tables=false']];
+
+const interruption = new AbortController();
+const isCi = !['', 'false', '0'].includes(process.env.CI ?? '');
+const environment = {
+  ...process.env,
+  SAM_CLI_TELEMETRY: '0',
+  AWS_DEFAULT_REGION: process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
+  // sam local makes nothing of the template's choice between two tables; the name is never used here.
+  TABLE_NAME: 'shop',
+  // Inside the container.
+  DEAD_LETTERS: '/tmp/dead-letters',
+};
+
+/** Something that this machine lacks, and the command that would bring it. */
+class MissingTool extends Error {
+  constructor(tool, remedy) {
+    super(`${tool} is missing. ${remedy}`);
+  }
+}
+
+class StepFailed extends Error {}
+
+/** Runs a program to its end; never throws for an exit status, only for an interruption. */
+async function run(command, args, { timeoutMs }) {
+  interruption.signal.throwIfAborted();
+  const started = performance.now();
+  const child = spawn(command, args, { cwd: PROJECT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
+
+  // sam takes SIGINT as "remove the container and leave"; whoever does not heed it is killed.
+  let killer;
+  const stop = () => {
+    child.kill('SIGINT');
+    killer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+  };
+  const timer = setTimeout(stop, timeoutMs);
+  interruption.signal.addEventListener('abort', stop);
+  const status = await new Promise((done) => {
+    child.on('close', done).on('error', (error) => {
+      output.stderr += error.message;
+      done(null);
+    });
+  });
+  interruption.signal.removeEventListener('abort', stop);
+  clearTimeout(timer);
+  clearTimeout(killer);
+  interruption.signal.throwIfAborted();
+  return { ...output, status, ok: status === 0, ms: Math.round(performance.now() - started) };
+}
+
+async function step(title, command, args, timeoutMs) {
+  const result = await run(command, args, { timeoutMs });
+  console.log(`${result.ok ? 'ok    ' : 'FAILED'} ${title} (${result.ms} ms)`);
+  if (!result.ok) throw new StepFailed(`${result.stdout}${result.stderr}`.trim() || `${command} did not end within ${timeoutMs} ms`);
+}
+
+const exists = (path) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+async function onPath(program) {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(folder, program);
+    if (folder !== '' && (await exists(path))) return path;
+  }
+  return undefined;
+}
+
+async function findSam() {
+  const inProject = join(PROJECT, '.venv/bin/sam');
+  const sam = process.env.SAM || (await onPath('sam'));
+  if (sam) return sam;
+  if (await exists(inProject)) return inProject;
+  throw new MissingTool(
+    'The SAM CLI',
+    'pipx install aws-sam-cli brings it, or python3 -m venv .venv && .venv/bin/pip install aws-sam-cli.',
+  );
+}
+
+const daemonAnswers = async () => (await run('docker', ['version'], { timeoutMs: PROBE_TIMEOUT_MS })).ok;
+
+/** Makes sure of a Docker daemon. Returns how to end it: not at all, unless it was started here. */
+async function useDocker(folder) {
+  const remedy =
+    'apt-get install docker.io iptables busybox-static (or Docker Desktop) brings it; it must be running, or this be run as root.';
+  if (!(await onPath('docker'))) throw new MissingTool('Docker', remedy);
+  if (await daemonAnswers()) return async () => {};
+  if (process.getuid?.() !== 0 || !(await onPath('dockerd'))) throw new MissingTool('A Docker daemon', remedy);
+
+  // A socket and folders of its own: a daemon that somebody starts meanwhile is not in the way.
+  environment.DOCKER_HOST = `unix://${join(folder, 'docker.sock')}`;
+  let log = '';
+  for (const [attempt, options] of DAEMON_ATTEMPTS.entries()) {
+    const daemon = startDaemon(join(folder, `docker-${attempt}`), options);
+    if (await becomesReady(daemon)) {
+      console.log(`ok     dockerd ${options.join(' ')}`.trimEnd());
+      return () => endDaemon(daemon);
+    }
+    await endDaemon(daemon);
+    log = daemon.log;
+  }
+  throw new StepFailed(`dockerd does not start:\n${log.slice(-2_000)}`);
+}
+
+function startDaemon(folder, options) {
+  const places = ['--host', environment.DOCKER_HOST, '--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')];
+  // Detached: an interrupt from the keyboard must reach sam first, which still needs the daemon to remove its container.
+  const child = spawn('dockerd', [...places, '--pidfile', join(folder, 'pid'), ...options], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const daemon = { child, log: '', ended: false };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (daemon.log += text));
+  child.on('error', () => (daemon.ended = true)).on('exit', () => (daemon.ended = true));
+  return daemon;
+}
+
+async function becomesReady(daemon) {
+  const deadline = performance.now() + DAEMON_START_TIMEOUT_MS;
+  try {
+    while (!daemon.ended && performance.now() < deadline) {
+      if (await daemonAnswers()) return true;
+      await sleep(DAEMON_POLL_MS);
+    }
+    return false;
+  } catch (interrupted) {
+    await endDaemon(daemon);
+    throw interrupted;
+  }
+}
+
+async function endDaemon(daemon) {
+  if (daemon.ended) return;
+  const killer = setTimeout(() => daemon.child.kill('SIGKILL'), DAEMON_STOP_TIMEOUT_MS);
+  const exit = once(daemon.child, 'exit');
+  daemon.child.kill('SIGTERM');
+  await exit;
+  clearTimeout(killer);
+}
+
+/** The image that sam runs the function in: the real one if it is here or can be pulled, else a stand-in made on this machine. */
+async function useImage() {
+  const template = await readFile(join(PROJECT, 'template.yaml'), 'utf8');
+  const major = /Runtime: nodejs(\d+)\.x/.exec(template)[1];
+  const repository = 'public.ecr.aws/lambda/nodejs';
+  const image = `${repository}:${major}-${ARCHITECTURE}`;
+  const docker = (args, timeoutMs) => run('docker', args, { timeoutMs });
+
+  if ((await docker(['image', 'inspect', image], PROBE_TIMEOUT_MS)).ok) return;
+  if ((await docker(['pull', '--quiet', '--platform', 'linux/amd64', image], PULL_TIMEOUT_MS)).ok) {
+    console.log(`ok     ${image} pulled`);
+    return;
+  }
+  if (process.platform !== 'linux' || process.arch !== 'x64' || !(await exists('/bin/busybox'))) {
+    throw new MissingTool(
+      `The image ${image}`,
+      `docker pull ${image} brings it; without a network, apt-get install busybox-static on x86_64.`,
+    );
+  }
+  await step(`${image} cannot be pulled: a stand-in`, MAKE_IMAGE, [major], MAKE_IMAGE_TIMEOUT_MS);
+  // sam's own layer over the image of before would go on being used.
+  await docker(['image', 'rm', '--force', `${repository}:${major}-rapid-${ARCHITECTURE}`], PROBE_TIMEOUT_MS);
+}
+
+/** A backend that was not chosen must cost nothing at a cold start, so it has to be a file of its own. */
+async function checkBundle(buildFolder) {
+  for (const [name, file] of Object.entries(BUILT)) {
+    const files = await readdir(join(buildFolder, name));
+    if (!files.includes(file)) throw new StepFailed(`The build of ${name} has no ${file}: ${files.join(', ')}`);
+    if (name !== FUNCTION) continue;
+    for (const chunk of CHUNKS) {
+      if (!files.some((it) => new RegExp(`^${chunk}-[A-Z0-9]+\\.mjs$`).test(it)))
+        throw new StepFailed(`${chunk} is no chunk of its own: ${files.join(', ')}`);
+    }
+  }
+}
+
+const readJson = async (file) => JSON.parse(await readFile(file, 'utf8'));
+
+/** The trials: each saved event with its recorded answer, and one with a cache that cannot be reached. */
+async function trialsIn(folder) {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+  const trials = await Promise.all(names.map((name) => savedTrial(folder, name)));
+  if (trials.length === 0) throw new StepFailed(`${folder} holds no events`);
+  if (names.includes(OUTAGE_EVENT)) trials.push(await outageTrial(folder));
+  if (await exists(join(folder, API_EVENTS))) trials.push(...(await apiTrialsIn(join(folder, API_EVENTS))));
+  return trials;
+}
+
+/** Those whose answer needs no table. */
+async function apiTrialsIn(folder) {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+  const records = await Promise.all(names.map((name) => readJson(join(folder, 'expected', name))));
+  return names.flatMap((name, i) => {
+    const { function: invoked, response } = records[i];
+    if (response === undefined) return [];
+    const trial = { file: join(folder, name), expected: response, parameters: API_PARAMETERS };
+    return [{ name: `${API_EVENTS}/${name}`, function: invoked, ...trial }];
+  });
+}
+
+async function savedTrial(folder, name) {
+  const record = await readJson(join(folder, 'expected', name)).catch((error) => ({ fault: `no recorded answer: ${error.message}` }));
+  if (record.response === undefined) return { name, fault: record.fault ?? `expected/${name} has no "response"` };
+  return { name, file: join(folder, name), expected: record.response, parameters: [] };
+}
+
+// Also loads the Valkey client inside the built function, which no other trial does.
+async function outageTrial(folder) {
+  const file = join(folder, OUTAGE_EVENT);
+  const [first] = (await readJson(file)).Records;
+  const expected = { batchItemFailures: [{ itemIdentifier: first.dynamodb.SequenceNumber }] };
+  return { name: `${OUTAGE_EVENT}, Valkey unreachable`, file, expected, parameters: UNREACHABLE_CACHE };
+}
+
+async function invoke(sam, template, trial) {
+  if (trial.fault) return { ...trial, answer: '', ms: 0 };
+  const overrides = ['--parameter-overrides', `Architecture=${ARCHITECTURE}`, ...trial.parameters];
+  const args = [
+    'local',
+    'invoke',
+    trial.function ?? FUNCTION,
+    '--template',
+    template,
+    '--event',
+    trial.file,
+    '--skip-pull-image',
+    ...overrides,
+  ];
+  const result = await run(sam, args, { timeoutMs: INVOKE_TIMEOUT_MS });
+  const answer = answerIn(result.stdout);
+  const fault = faultOf(result, answer, trial.expected);
+  return { ...trial, answer: JSON.stringify(answer) ?? '', ms: result.ms, fault: fault && `${fault}\n${result.stderr}` };
+}
+
+/** What the handler returned: the last line that sam prints. Undefined if that is not JSON. */
+function answerIn(stdout) {
+  try {
+    return JSON.parse(stdout.trim().split('\n').at(-1));
+  } catch {
+    return undefined;
+  }
+}
+
+function faultOf({ ok, status }, answer, expected) {
+  if (!ok) return status === null ? `sam did not end within ${INVOKE_TIMEOUT_MS} ms` : `sam ended with status ${status}`;
+  if (answer === undefined) return 'there is no answer';
+  // sam exits with 0 when the handler throws or times out; the answer tells.
+  if (answer?.errorType !== undefined) return `the handler threw ${answer.errorType}`;
+  return isDeepStrictEqual(answer, expected) ? undefined : `expected ${JSON.stringify(expected)}`;
+}
+
+function printTable(results) {
+  const shorten = (text) => (text.length > ANSWER_WIDTH_CHARS ? `${text.slice(0, ANSWER_WIDTH_CHARS - 1)}…` : text);
+  const rows = results.map((result) => [result.name, shorten(result.answer), String(result.ms), result.fault ? 'FAILED' : 'ok']);
+  const table = [['event', 'answer', 'ms', 'result'], ...rows];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  console.log();
+  for (const [name, answer, ms, verdict] of table) {
+    console.log([name.padEnd(widths[0]), answer.padEnd(widths[1]), ms.padStart(widths[2]), verdict].join('  '));
+  }
+}
+
+async function test(folder, events) {
+  const sam = await findSam();
+  const endDocker = await useDocker(folder);
+  try {
+    await useImage();
+    const build = join(folder, 'build');
+    // Without the cache, which overlooks a change of package-lock.json alone; elsewhere, so that a build of one's own stays as it is.
+    const buildArgs = ['build', '--no-cached', '--build-dir', build, '--parameter-overrides', `Architecture=${ARCHITECTURE}`];
+    await step('sam validate --lint', sam, ['validate', '--lint'], BUILD_TIMEOUT_MS);
+    await step('sam build', sam, buildArgs, BUILD_TIMEOUT_MS);
+    await checkBundle(build);
+
+    const results = [];
+    for (const trial of await trialsIn(events)) {
+      const result = await invoke(sam, join(build, 'template.yaml'), trial);
+      results.push(result);
+      if (result.fault) console.log(`\nFAILED ${result.name}: ${result.fault.trim()}\n       answer: ${result.answer || 'none'}`);
+    }
+    printTable(results);
+    const failed = results.filter((result) => result.fault).length;
+    return { passed: results.length - failed, failed };
+  } finally {
+    await endDocker();
+  }
+}
+
+/** Says why nothing more was tested, in the terms of the count. */
+function countOf(error) {
+  if (error instanceof MissingTool && !isCi) {
+    console.log(`skipped: ${error.message}`);
+    return { passed: 0, failed: 0 };
+  }
+  if (interruption.signal.aborted) console.log('interrupted');
+  else console.log(error instanceof MissingTool || error instanceof StepFailed ? error.message : error);
+  return { passed: 0, failed: 1 };
+}
+
+const { values } = parseArgs({ options: { events: { type: 'string', default: join(PROJECT, 'events') } } });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interruption.abort());
+
+const folder = await mkdtemp(join(tmpdir(), 'millrace-sam-'));
+let count;
+try {
+  count = await test(folder, resolve(values.events));
+} catch (error) {
+  count = countOf(error);
+} finally {
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+console.log(`\n${count.passed} passed, ${count.failed} failed`);
+process.exitCode = count.failed === 0 ? 0 : 1;

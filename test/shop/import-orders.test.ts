@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ApiResponse } from '../../src/shop/api.ts';
+import { importOrdersApi } from '../../src/shop/import-orders-api.ts';
+import { order } from '../../src/views/order.ts';
+import { type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
+import { missing } from '../servers/requires.ts';
+import { bodyOf, IDEMPOTENCY, invocation, request, ShopDatabase, type Witness, watched, witness } from './shop.ts';
+import { type Fault, Process } from './shop-process.ts';
+
+interface Result {
+  readonly legacyId?: string;
+  readonly status: string;
+  readonly id?: string;
+  readonly faults?: readonly string[];
+}
+
+describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import', { timeout: 60_000 }, () => {
+  let local: DynamoDbLocal;
+  let shop: ShopDatabase;
+  let seen: Witness;
+  let importOrders: ReturnType<typeof importOrdersApi>;
+  let tests = 0;
+  beforeAll(async () => {
+    local = await startDynamoDbLocal();
+    shop = await ShopDatabase.create(local);
+    await shop.createRecords(IDEMPOTENCY);
+  });
+  afterAll(async () => {
+    shop?.client.destroy();
+    await local?.close();
+  });
+  beforeEach(() => {
+    tests += 1;
+    seen = witness();
+    importOrders = importOrdersApi({ ...shop, ...watched(seen), idempotency: IDEMPOTENCY, marginMs: 0 });
+  });
+
+  const legacy = (n: number | string, more: object = {}) => ({
+    id: `${tests}-${n}`,
+    createdAt: '2019-05-04T18:30:00+02:00',
+    status: 'delivered',
+    items: [{ size: 'L', crust: 'thin', sauce: 'tomato', toppings: ['ham'] }],
+    creator: 'ann',
+    ...more,
+  });
+  const send = (orders: unknown, headers = {}, sub = 'clerk'): Promise<ApiResponse> =>
+    importOrders(request({ sub, headers, body: JSON.stringify({ orders }) }), invocation());
+  const resultsOf = (response: ApiResponse | undefined): Result[] => response && bodyOf(response).results;
+  const stored = async (id: string | undefined) => (await shop.lines(`order#${id}`))[0];
+
+  it('puts orders in under their mapped ids, in a shape that the views know', async () => {
+    const response = await send([legacy('a'), legacy('b', { numItems: 7, lastUpdated: '2020-01-01T00:00:00Z' })]);
+    expect(response.statusCode).toBe(200);
+    const [a, b] = resultsOf(response);
+    expect([a, b]).toMatchObject([
+      { legacyId: `${tests}-a`, status: 'imported' },
+      { legacyId: `${tests}-b`, status: 'imported' },
+    ]);
+    expect((await shop.lines(`legacy#${tests}-a`))[0]?.newId).toBe(a?.id);
+    const { pk, sk, ...item } = (await stored(a?.id)) as Record<string, unknown>;
+    expect({ pk, sk }).toEqual({ pk: `order#${a?.id}`, sk: 'order' });
+    expect(order.owns({ pk, sk })).toBe(true);
+    expect(order.schema.parse(item)).toEqual({
+      ...legacy('a'),
+      id: a?.id,
+      numItems: 1,
+      createdAt: '2019-05-04T16:30:00.000Z',
+    });
+    expect(order.schema.parse(await stored(b?.id))).toMatchObject({ numItems: 7, lastUpdated: '2020-01-01T00:00:00.000Z' });
+  });
+
+  it('takes 100 orders, and no more', async () => {
+    const hundred = Array.from({ length: 100 }, (_, n) => legacy(n));
+    const results = resultsOf(await send(hundred));
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['imported']));
+    expect(results.map(({ legacyId }) => legacyId)).toEqual(hundred.map(({ id }) => id));
+    expect(await send([...hundred, legacy(100)])).toMatchObject({ statusCode: 400 });
+  });
+
+  it('changes nothing when it is done again, by whatever request', async () => {
+    const [first] = resultsOf(await send([legacy('a')]));
+    const before = await stored(first?.id);
+    const again = await send([legacy('a', { status: 'cancelled' })]);
+    expect(resultsOf(again)).toEqual([{ legacyId: `${tests}-a`, status: 'present', id: first?.id }]);
+    const other = await send([legacy('a', { creator: 'eve' })], {}, 'another clerk');
+    expect(resultsOf(other)).toMatchObject([{ status: 'present', id: first?.id }]);
+    expect(await stored(first?.id)).toEqual(before);
+  });
+
+  it('tells what is wrong with an order, and imports the others', async () => {
+    const { creator: _, ...anonymous } = legacy('d');
+    const results = resultsOf(
+      await send([
+        legacy('a', { createdAt: 'yesterday' }),
+        legacy('b', { discount: 5 }),
+        legacy('c'),
+        anonymous,
+        legacy('e', { items: 'many', numItems: -1 }),
+        null,
+        legacy('c', { status: 'twice' }),
+        legacy('f', { id: 7 }),
+        legacy('', { id: '' }),
+      ]),
+    );
+    expect(results.map(({ status, faults }) => faults ?? status)).toEqual([
+      ['createdAt: must be a datetime'],
+      ['order: does not have discount'],
+      'imported',
+      ['creator: must be of type string'],
+      ['numItems: must have 0 or more', 'items: must be of type array'],
+      ['order: must be of type object'],
+      ['id: order 2 has it too'],
+      ['id: must be of type string'],
+      ['id: must have 1 or more'],
+    ]);
+    expect(await shop.lines(`legacy#${tests}-a`)).toEqual([]);
+    expect(await stored(results[2]?.id)).toMatchObject({ status: 'delivered' });
+  });
+
+  it.each([undefined, '', 'no JSON', '[]', '{}', '5', 'null', '{"orders":[]}', '{"orders":{}}'])(
+    'answers 400 to the body %j',
+    async (body) => {
+      const response = await importOrders(request({ sub: 'clerk', body }), invocation());
+      expect(response).toMatchObject({ statusCode: 400 });
+      expect(bodyOf(response)).toMatchObject({ message: 'Invalid orders' });
+    },
+  );
+
+  it('answers 400 without a user', async () => {
+    const response = await importOrders(request({ body: JSON.stringify({ orders: [legacy('a')] }) }), invocation());
+    expect(response).toMatchObject({ statusCode: 400, body: '{"message":"Invalid user"}' });
+  });
+
+  it('reads a body in base64', async () => {
+    const body = Buffer.from(JSON.stringify({ orders: [legacy('a')] })).toString('base64');
+    const response = await importOrders({ ...request({ sub: 'clerk', body }), isBase64Encoded: true }, invocation());
+    expect(resultsOf(response)).toMatchObject([{ status: 'imported' }]);
+  });
+
+  it('gives the same request the same answer, and says so', async () => {
+    const orders = [legacy('a'), legacy('b', { status: 5 })];
+    const first = await send(orders);
+    const process = new Process();
+    const again = await process.run(() => send(orders));
+    expect(again).toMatchObject({ statusCode: 200, body: first.body, headers: { 'idempotency-replayed': 'true' } });
+    expect(process.calls).toEqual(['PutItemCommand']);
+    expect(await send(orders, {}, 'another clerk')).not.toMatchObject({ headers: { 'idempotency-replayed': 'true' } });
+  });
+
+  it('answers 422 when an idempotency key comes with other orders', async () => {
+    const headers = { 'idempotency-key': `key-${tests}` };
+    const first = await send([legacy('a')], headers);
+    expect(await send([legacy('b')], headers)).toMatchObject({ statusCode: 422 });
+    expect(await shop.lines(`legacy#${tests}-b`)).toEqual([]);
+    expect(await send([legacy('a')], headers)).toMatchObject({ statusCode: 200, body: first.body });
+    expect(await send([legacy('b')], { 'idempotency-key': 'ä' })).toMatchObject({ statusCode: 400 });
+  });
+
+  it('answers 409 while the same import runs, and imports once', async () => {
+    const orders = Array.from({ length: 20 }, (_, n) => legacy(n));
+    const responses = await Promise.all(Array.from({ length: 5 }, () => send(orders)));
+    expect(responses.map(({ statusCode }) => statusCode).sort()).toContain(409);
+    for (const response of responses) {
+      if (response.statusCode === 200) expect(resultsOf(response).every(({ status }) => status === 'imported')).toBe(true);
+    }
+  });
+
+  it('answers 503 with what was done when DynamoDB fails, keeps no answer, and a retry does the rest', async () => {
+    const orders = Array.from({ length: 6 }, (_, n) => legacy(n));
+    let calls = 0;
+    const failing = new Process((command) => {
+      if (command !== 'PutItemCommand') return undefined;
+      calls += 1;
+      return calls > 7 ? 'throttled' : undefined;
+    });
+    const response = await failing.run(() => importOrders(request({ sub: 'clerk', body: JSON.stringify({ orders }) }), invocation(1_500)));
+    expect(response).toMatchObject({ statusCode: 503, headers: { 'retry-after': '1' } });
+    expect(resultsOf(response).map(({ status }) => status)).toContain('failed');
+    const retried = await send(orders);
+    expect(retried.headers['idempotency-replayed']).toBeUndefined();
+    for (const { status } of resultsOf(retried)) expect(['imported', 'present']).toContain(status);
+    for (const { id } of resultsOf(retried)) expect(await stored(id)).toBeDefined();
+  });
+
+  it.each(['lost', 'throttled', 'dies before', 'dies after'] satisfies Fault[])(
+    'makes one order of each legacy order when a call is %s, whichever call it is',
+    async (fault) => {
+      const orders = [legacy('a'), legacy('b')];
+      const failAt = async (at: number): Promise<void> => {
+        const mine = orders.map((given) => ({ ...given, id: `${given.id}-${at}` }));
+        const body = JSON.stringify({ orders: mine });
+        const process = new Process((_, call) => (call === at ? fault : undefined));
+        await process.run(() => importOrders(request({ sub: 'clerk', body }), invocation(500)));
+        await new Promise((resolve) => setTimeout(resolve, 510));
+        const response = await send(mine);
+        expect(response.statusCode).toBe(200);
+        for (const { id, legacyId } of resultsOf(response)) {
+          expect((await shop.lines(`legacy#${legacyId}`))[0]?.newId).toBe(id);
+          expect(await stored(id)).toMatchObject({ id });
+        }
+      };
+      await Promise.all([2, 3, 4, 5, 6].map(failAt));
+    },
+  );
+
+  it('logs how many, and nothing of them', async () => {
+    await send([legacy('a', { creator: 'Ann Secret' }), legacy('b', { status: { Secret: 1 } })]);
+    const throttled = new Process((command, call) => (command === 'PutItemCommand' && call > 1 ? 'throttled' : undefined));
+    const body = JSON.stringify({ orders: [legacy('c', { creator: 'Bob Secret' })] });
+    await throttled.run(() => importOrders(request({ sub: 'clerk', body }), invocation(300)));
+    expect(seen.lines).toMatchObject([
+      { level: 'info', fields: { imported: 1, present: 0, invalid: 1, failed: 0 } },
+      { level: 'info', fields: { failed: 1 } },
+      { level: 'error', fields: { fault: 'RefusedError' } },
+    ]);
+    expect(JSON.stringify(seen.lines)).not.toContain('Secret');
+  });
+});

@@ -1,0 +1,505 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { CacheClient } from '../../src/cache.ts';
+import { type MemoryOptions, memoryCache } from '../../src/caches/memory.ts';
+import { type Change, itemOf } from '../../src/change.ts';
+import { CacheUnavailableError, MalformedRecordError } from '../../src/errors.ts';
+import type { Mutation, Outcome } from '../../src/mutation.ts';
+import { type Letter, type Planned, type Report, type SyncInput, sync } from '../../src/sync/sync.ts';
+import { versionOf } from '../../src/version.ts';
+import { documentView, entity, listView } from '../../src/view.ts';
+
+/** A record of these tests: what one item is from now on; no value: it was deleted. */
+interface Row {
+  readonly item: string;
+  readonly n: number;
+  readonly value?: string;
+  readonly table?: string;
+}
+
+const MALFORMED = 'malformed';
+const CURSED = 'cursed';
+
+function decode({ item, n, value, table = 'shop' }: Row, index: number): Change {
+  if (value === MALFORMED) throw new MalformedRecordError(`record ${index}: malformed`);
+  const keys = { pk: item };
+  const version = versionOf('2026-11-01T09:00:00.123', String(n));
+  return {
+    table,
+    keys,
+    item: itemOf(keys),
+    before: { pk: item, value: 'old' },
+    ...(value && { after: { pk: item, value } }),
+    version,
+    expired: false,
+  };
+}
+
+const thing = entity({ name: 'thing', owns: () => true, schema: { parse: (item) => item as { pk: string; value: string } } });
+const plain = documentView({ name: 'plain', revision: 1, entity: thing, project: ({ pk, value }) => [{ key: pk, value }] });
+const listed = listView({
+  name: 'listed',
+  revision: 1,
+  keep: 10,
+  entity: thing,
+  project: ({ value }) => [{ list: 'all', score: 0, value }],
+});
+const moody = documentView({
+  name: 'moody',
+  revision: 1,
+  entity: thing,
+  project({ pk, value }) {
+    if (value === CURSED) throw new Error('not this one');
+    return [{ key: pk, value }];
+  },
+});
+
+type Apply = CacheClient['apply'];
+
+/** A cache with a fault: what `apply` does instead, given what the sound one does. */
+function faulty(around: (apply: Apply, mutations: readonly Mutation[]) => ReturnType<Apply>, options?: MemoryOptions): CacheClient {
+  const sound = memoryCache(options);
+  return { ...sound, apply: (mutations) => around(sound.apply, mutations) };
+}
+
+const itemIn = (mutations: readonly Mutation[]) =>
+  mutations.map((mutation) => (mutation.kind === 'document' ? mutation.key : mutation.list)).join();
+
+async function run(
+  records: readonly Row[],
+  cache: CacheClient,
+  more: Partial<SyncInput<Row>> = {},
+): Promise<{ report: Report; letters: Letter<Row>[] }> {
+  const letters: Letter<Row>[] = [];
+  const setAside = async (letter: Letter<Row>) => void letters.push(letter);
+  const report = await sync({ records, decode, views: [plain], cache, setAside, ...more });
+  return { report, letters };
+}
+
+const statuses = ({ records }: Report) => records.map(({ status }) => status);
+const readBack = async (cache: CacheClient, item: string, view = 'plain') => {
+  const found = await cache.get(`${view}@1:${item}`);
+  return found.type === 'hit' ? found.value : found.type;
+};
+
+describe('what becomes of a batch', () => {
+  it('one entry a record, in the order of the records, with what was counted', async () => {
+    const cache = memoryCache();
+    const rows = [
+      { item: 'a', n: 2, value: 'new' },
+      { item: 'a', n: 1, value: 'older' },
+      { item: 'b', n: 3 },
+      { item: 'c', n: 4, value: MALFORMED },
+    ];
+    const { report } = await run(rows, cache, { views: [plain, listed] });
+    expect(report.records.map(({ change, status, applied, stale, rejected }) => [change?.item, status, applied, stale, rejected])).toEqual([
+      ['["a"]', 'done', 2, 0, 0],
+      ['["a"]', 'done', 0, 2, 0],
+      ['["b"]', 'done', 2, 0, 0],
+      [undefined, 'done', 0, 0, 0],
+    ]);
+    expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['new', 'gone']);
+  });
+
+  it('nothing of nothing', async () => {
+    expect((await run([], memoryCache())).report).toEqual({ records: [] });
+  });
+
+  it('asks the cache once a record, however many views there are, and not at all for a record of no view', async () => {
+    const calls: number[] = [];
+    const cache = faulty((apply, mutations) => {
+      calls.push(mutations.length);
+      return apply(mutations);
+    });
+    await run(
+      [
+        { item: 'a', n: 1, value: 'x' },
+        { item: 'b', n: 2, value: 'x' },
+      ],
+      cache,
+      { views: [plain, listed, moody] },
+    );
+    expect(calls).toEqual([3, 3]);
+    const { report } = await run([{ item: 'a', n: 3, value: 'x' }], cache, { views: [] });
+    expect(calls).toHaveLength(2);
+    expect(statuses(report)).toEqual(['done']);
+  });
+});
+
+describe('order', () => {
+  it('of one item is kept, though the cache takes longer for the earlier records', async () => {
+    const begun: string[] = [];
+    let inFlight = 0;
+    let wait = 20;
+    const cache = faulty(async (apply, mutations) => {
+      const [mutation] = mutations;
+      begun.push(mutation?.type === 'put' ? mutation.json : 'deleted');
+      expect(++inFlight).toBe(1);
+      wait -= 5;
+      await sleep(wait);
+      inFlight -= 1;
+      return apply(mutations);
+    });
+    const { report } = await run(
+      [
+        { item: 'a', n: 1, value: 'one' },
+        { item: 'a', n: 2, value: 'two' },
+        { item: 'a', n: 3 },
+        { item: 'a', n: 4, value: 'four' },
+      ],
+      cache,
+    );
+    expect(begun).toEqual(['"one"', '"two"', 'deleted', '"four"']);
+    expect(statuses(report)).toEqual(['done', 'done', 'done', 'done']);
+    expect(await readBack(cache, 'a')).toBe('four');
+  });
+
+  it('is of no matter across items: they are applied at the same time', async () => {
+    let arrived = 0;
+    let open = () => {};
+    const allThere = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    // Lets nobody through before all three are there.
+    const cache = faulty(async (apply, mutations) => {
+      arrived += 1;
+      if (arrived === 3) open();
+      await allThere;
+      return apply(mutations);
+    });
+    const rows = ['a', 'b', 'c'].map((item, n) => ({ item, n, value: item }));
+    expect(statuses((await run(rows, cache)).report)).toEqual(['done', 'done', 'done']);
+  });
+
+  it('of items that share their keys, but not their table, is of no matter either', async () => {
+    const cache = faulty((apply, mutations) => {
+      const [mutation] = mutations;
+      if (mutation?.type === 'put' && mutation.json === '"fails"') throw new CacheUnavailableError('no answer');
+      return apply(mutations);
+    });
+    const { report } = await run(
+      [
+        { item: 'a', n: 1, value: 'fails', table: 'one' },
+        { item: 'a', n: 2, value: 'x', table: 'two' },
+      ],
+      cache,
+    );
+    expect(statuses(report)).toEqual(['failed', 'done']);
+  });
+});
+
+describe('a cache that gives no answer', () => {
+  const rows = [
+    { item: 'a', n: 1, value: 'one' },
+    { item: 'b', n: 2, value: 'one' },
+    { item: 'a', n: 3, value: 'two' },
+    { item: 'b', n: 4, value: 'two' },
+    { item: 'a', n: 5, value: 'three' },
+  ];
+  const failsAt = (json: string, before = false) => {
+    const seen: string[] = [];
+    let mended = false;
+    const cache = faulty(async (apply, mutations) => {
+      const [mutation] = mutations;
+      const value = mutation?.type === 'put' ? mutation.json : '';
+      seen.push(`${itemIn(mutations)} ${value}`);
+      if (mended || itemIn(mutations) !== 'plain@1:a' || value !== json) return apply(mutations);
+      mended = true;
+      if (!before) await apply(mutations);
+      throw new CacheUnavailableError('no answer in time');
+    });
+    return { cache, seen };
+  };
+
+  it('fails that record, and the later ones of its item without beginning them; other items go on', async () => {
+    const { cache, seen } = failsAt('"two"', true);
+    const { report, letters } = await run(rows, cache);
+    expect(statuses(report)).toEqual(['done', 'done', 'failed', 'done', 'failed']);
+    expect(report.records[2]?.error).toBeInstanceOf(CacheUnavailableError);
+    expect(report.records[4]?.error?.message).toBe('an earlier record of this item failed');
+    expect(seen).not.toContain('plain@1:a "three"');
+    expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['one', 'two']);
+    expect(letters).toEqual([]);
+  });
+
+  it('may have applied it all the same: the retry from there ends where it should', async () => {
+    const { cache } = failsAt('"two"');
+    await run(rows, cache);
+    expect(await readBack(cache, 'a')).toBe('two');
+    const { report } = await run(rows.slice(2), cache);
+    expect(report.records.map(({ status, applied }) => [status, applied])).toEqual(Array(3).fill(['done', 1]));
+    expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['three', 'two']);
+  });
+
+  it.each<[string, () => ReturnType<Apply>]>([
+    ['throws', () => Promise.reject(new CacheUnavailableError('gone fishing'))],
+    [
+      'throws at once',
+      () => {
+        throw new CacheUnavailableError('gone fishing');
+      },
+    ],
+    ['throws what is no error', () => Promise.reject('gone fishing')],
+    ['has no outcomes', async () => []],
+    ['has no outcome for one of two', async () => [{ type: 'applied' } as Outcome]],
+  ])('never makes sync throw: it %s', async (_, apply) => {
+    const { report } = await run([{ item: 'a', n: 1, value: 'x' }], faulty(apply), { views: [plain, moody] });
+    expect(statuses(report)).toEqual(['failed']);
+    expect(report.records[0]?.error?.message).toMatch(/gone fishing|the cache gave \d outcomes for 2 mutations/);
+  });
+});
+
+describe('poison', () => {
+  const rows = [
+    { item: 'a', n: 1, value: 'one' },
+    { item: 'b', n: 2, value: MALFORMED },
+    { item: 'a', n: 3, value: CURSED },
+    { item: 'a', n: 4, value: 'four' },
+  ];
+
+  it('is set aside, with its record and its cause, and the rest goes on', async () => {
+    const cache = memoryCache();
+    const { report, letters } = await run(rows, cache, { views: [plain, moody] });
+    expect(statuses(report)).toEqual(['done', 'done', 'done', 'done']);
+    expect(letters).toHaveLength(2);
+    const [first, second] = [...letters].sort((a, b) => a.index - b.index);
+    expect(first).toMatchObject({
+      record: rows[1],
+      index: 1,
+      change: undefined,
+      causes: [{ stage: 'decode', error: expect.any(MalformedRecordError) }],
+    });
+    expect(second).toMatchObject({ record: rows[2], index: 2, change: { item: '["a"]' }, causes: [{ stage: 'view', view: 'moody' }] });
+    expect(report.records[2]?.causes).toEqual(second?.causes);
+    expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual(['four', 'four']);
+  });
+
+  it('of a view is that of this view alone: others are applied, and what it held is forgotten', async () => {
+    const cache = memoryCache();
+    await run(rows.slice(0, 3), cache, { views: [moody, plain] });
+    expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual([CURSED, 'miss']);
+  });
+
+  it('is in its safe place before its record is done', async () => {
+    let safe = false;
+    const done = run([{ item: 'b', n: 1, value: MALFORMED }], memoryCache(), {
+      async setAside() {
+        await sleep(20);
+        safe = true;
+      },
+    });
+    expect(statuses((await done).report)).toEqual(['done']);
+    expect(safe).toBe(true);
+  });
+
+  it('is set aside after its other views were applied, so that a retry may do both again', async () => {
+    const steps: string[] = [];
+    const cache = faulty(async (apply, mutations) => {
+      steps.push('applied');
+      return apply(mutations);
+    });
+    await run([{ item: 'a', n: 1, value: CURSED }], cache, {
+      views: [plain, moody],
+      async setAside() {
+        steps.push('set aside');
+      },
+    });
+    expect(steps).toEqual(['applied', 'set aside']);
+  });
+
+  it('is not set aside while the cache gives no answer: the record is retried whole', async () => {
+    const cache = faulty(() => Promise.reject(new CacheUnavailableError('no answer')));
+    const { report, letters } = await run([{ item: 'a', n: 1, value: CURSED }], cache, { views: [plain, moody] });
+    expect(statuses(report)).toEqual(['failed']);
+    expect(letters).toEqual([]);
+  });
+
+  it('is set aside once a record, with the causes of all its views and of what the cache rejected', async () => {
+    const cache = memoryCache({ maxValueBytes: 16 });
+    const grim = documentView({ ...moody, name: 'grim' });
+    const wide = documentView({ ...plain, name: 'wide', project: ({ pk }) => [{ key: pk, value: 'far too large a value' }] });
+    const { letters } = await run([{ item: 'a', n: 1, value: CURSED }], cache, { views: [moody, plain, grim, wide] });
+    expect(letters).toMatchObject([
+      {
+        causes: [
+          { stage: 'view', view: 'moody' },
+          { stage: 'view', view: 'grim' },
+          { stage: 'rejected', address: 'wide@1:a' },
+        ],
+      },
+    ]);
+  });
+
+  it.each<[string, SyncInput<Row>['setAside']]>([
+    ['throws', () => Promise.reject(new Error('the queue is full'))],
+    [
+      'throws at once',
+      () => {
+        throw new Error('the queue is full');
+      },
+    ],
+    ['throws what is no error', () => Promise.reject('the queue is full')],
+  ])('that has no safe place is retried, and its item waits: setAside %s', async (_, setAside) => {
+    const cache = memoryCache();
+    const { report } = await run([...rows, { item: 'c', n: 5, value: 'five' }], cache, { views: [plain, moody], setAside });
+    expect(statuses(report)).toEqual(['done', 'failed', 'failed', 'failed', 'done']);
+    expect(report.records[1]?.error?.message).toBe('the queue is full');
+    expect([await readBack(cache, 'a'), await readBack(cache, 'c')]).toEqual([CURSED, 'five']);
+  });
+});
+
+describe('an objection to poison', () => {
+  const bad = { item: 'b', n: 1, value: MALFORMED };
+  const cursed = { item: 'a', n: 2, value: CURSED };
+  const good = { item: 'c', n: 3, value: 'three' };
+  const objecting = (planned: Planned<Row>[]) => ({
+    views: [plain, moody],
+    objection: (batch: Planned<Row>) => {
+      planned.push(batch);
+      return new Error('not these');
+    },
+  });
+
+  it('is asked for once a batch, with what the whole of it is, before anything is set aside', async () => {
+    const planned: Planned<Row>[] = [];
+    const steps: string[] = [];
+    const many = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: i, value: 'x' }));
+    await run([bad, cursed, ...many, good], memoryCache(), {
+      ...objecting(planned),
+      objection(batch) {
+        planned.push(batch);
+        steps.push('asked');
+        return undefined;
+      },
+      async setAside({ index }) {
+        steps.push(`set aside ${index}`);
+      },
+    });
+    expect(planned).toMatchObject([
+      {
+        sound: 201,
+        poison: [
+          { record: bad, index: 0, causes: [{ stage: 'decode' }] },
+          { record: cursed, index: 1, causes: [{ stage: 'view' }] },
+        ],
+      },
+    ]);
+    expect([steps[0], ...steps.slice(1).sort()]).toEqual(['asked', 'set aside 0', 'set aside 1']);
+  });
+
+  it('fails poison and what follows it of its item; nothing is set aside, and sound records are applied', async () => {
+    const cache = memoryCache();
+    const later = { item: 'a', n: 4, value: 'four' };
+    const { report, letters } = await run([bad, cursed, good, later], cache, objecting([]));
+    expect(statuses(report)).toEqual(['failed', 'failed', 'done', 'failed']);
+    expect(report.records[0]?.error?.message).toBe('not these');
+    expect(letters).toEqual([]);
+    expect(await readBack(cache, 'c')).toBe('three');
+  });
+
+  it('does not touch what the cache rejects: that is no poison', async () => {
+    const planned: Planned<Row>[] = [];
+    const large = { item: 'a', n: 1, value: 'far too large a value' };
+    const { report, letters } = await run([large], memoryCache({ maxValueBytes: 16 }), objecting(planned));
+    expect(planned).toEqual([{ sound: 1, poison: [] }]);
+    expect([statuses(report), letters.length]).toEqual([['done'], 1]);
+  });
+
+  it('counts a record as sound though the cache gave no answer, and not at all if it is no view’s business', async () => {
+    const planned: Planned<Row>[] = [];
+    await run(
+      [cursed, good],
+      faulty(() => Promise.reject(new CacheUnavailableError('no answer'))),
+      objecting(planned),
+    );
+    await run([cursed, good], memoryCache(), { ...objecting(planned), views: [] });
+    await run([bad], memoryCache(), { ...objecting(planned), views: [] });
+    expect(planned.map(({ sound, poison }) => [sound, poison.length])).toEqual([
+      [1, 1],
+      [0, 1],
+    ]);
+  });
+
+  it('that throws is one', async () => {
+    const { report, letters } = await run([bad], memoryCache(), {
+      objection() {
+        throw new Error('no judgement');
+      },
+    });
+    expect([statuses(report), report.records[0]?.error?.message, letters.length]).toEqual([['failed'], 'no judgement', 0]);
+  });
+});
+
+describe('a value that the cache will never take', () => {
+  it('is set aside with its address, and the value from before is not served', async () => {
+    const cache = memoryCache({ maxValueBytes: 16 });
+    const large = 'far too large a value';
+    const rows = [
+      { item: 'a', n: 1, value: 'small' },
+      { item: 'a', n: 2, value: large },
+    ];
+    const { report, letters } = await run(rows, cache, { views: [plain, listed] });
+    expect(report.records[1]).toMatchObject({ status: 'done', applied: 0, rejected: 2 });
+    expect(letters).toMatchObject([
+      {
+        index: 1,
+        causes: [
+          { stage: 'rejected', address: 'plain@1:a', error: { message: expect.stringContaining('23 bytes is over the limit of 16') } },
+          { stage: 'rejected', address: 'listed@1:all' },
+        ],
+      },
+    ]);
+    expect(await readBack(cache, 'a')).toBe('miss');
+    expect((await cache.list('listed@1:all', { limit: 10 })).members).toEqual([]);
+  });
+
+  it('does not hold up its item', async () => {
+    const cache = memoryCache({ maxValueBytes: 16 });
+    await run(
+      [
+        { item: 'a', n: 1, value: 'far too large a value' },
+        { item: 'a', n: 2, value: 'small' },
+      ],
+      cache,
+    );
+    expect(await readBack(cache, 'a')).toBe('small');
+  });
+});
+
+describe('out of time', () => {
+  it('no record is begun, and all are to be retried', async () => {
+    const cache = memoryCache();
+    const rows = [
+      { item: 'a', n: 1, value: 'one' },
+      { item: 'b', n: 2, value: MALFORMED },
+    ];
+    const { report, letters } = await run(rows, cache, { signal: AbortSignal.abort() });
+    expect(statuses(report)).toEqual(['failed', 'failed']);
+    expect(report.records[0]?.error?.message).toBe('out of time before this record was begun');
+    expect(letters).toEqual([]);
+    expect(await readBack(cache, 'a')).toBe('miss');
+  });
+
+  it('what was begun is ended, and the rest of its item is to be retried', async () => {
+    const clock = new AbortController();
+    const cache = faulty((apply, mutations) => {
+      clock.abort();
+      return apply(mutations);
+    });
+    const rows = [
+      { item: 'a', n: 1, value: 'one' },
+      { item: 'a', n: 2, value: 'two' },
+      { item: 'a', n: 3, value: 'three' },
+    ];
+    const { report } = await run(rows, cache, { signal: clock.signal });
+    expect(statuses(report)).toEqual(['done', 'failed', 'failed']);
+    expect(await readBack(cache, 'a')).toBe('one');
+  });
+});
+
+it('never throws, not even when what a cache throws has no text, and records are many', async () => {
+  const cache = { ...memoryCache(), apply: () => Promise.reject(Object.create(null)) };
+  const records: Row[] = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
+  const report = await sync({ records, decode, views: [plain], cache, setAside: async () => {} });
+  expect(report.records.map(({ status }) => status)).toEqual(records.map(() => 'failed'));
+});
