@@ -21,16 +21,27 @@ export interface RetryOptions {
  */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { isTransient = () => true, remainingMs, onRetry, baseMs = 100, capMs = 5_000, sleep = wait, random = Math.random } = options;
-  for (let limitMs = baseMs; ; limitMs *= 2) {
+  for (let failures = 0; ; failures += 1) {
     try {
       return await attempt();
     } catch (error) {
-      const delayMs = Math.ceil(random() * Math.min(limitMs, capMs));
+      const delayMs = Math.ceil(fullJitter(failures, baseMs, capMs, random));
       if (!isTransient(error) || delayMs >= remainingMs()) throw error;
       onRetry?.(error, delayMs);
       await sleep(delayMs);
     }
   }
+}
+
+/**
+ * A pause after `failures` failures before this one: any time up to a limit that doubles with each failure ("full jitter": M. Brooker,
+ * "Exponential Backoff And Jitter", AWS Architecture Blog), so that callers who failed together do not come back together.
+ *
+ * @param baseMs the limit after the first failure
+ * @param capMs the highest limit
+ */
+export function fullJitter(failures: number, baseMs: number, capMs: number, random: () => number = Math.random): number {
+  return random() * Math.min(capMs, baseMs * 2 ** failures);
 }
 
 function wait(ms: number): Promise<void> {

@@ -50,6 +50,9 @@ export type Lookup =
 
 export const MISS: Lookup = { type: 'miss' };
 
+/** How long a lease on an absent document can be settled, ms. */
+export const LEASE_TTL_MS = 60_000;
+
 export interface PageQuery {
   /** How many members at the most: 1 or more. */
   readonly limit: number;

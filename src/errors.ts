@@ -22,3 +22,13 @@ export class CacheUnavailableError extends Error {
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 }
+
+/** The thrown value as an Error, because anything can be thrown. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  try {
+    return new Error(String(thrown));
+  } catch {
+    return new Error('something without a text was thrown');
+  }
+}

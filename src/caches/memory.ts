@@ -1,4 +1,4 @@
-import { type CacheClient, checkFound, type Lease, type LeaseTarget, type Lookup, MISS } from '../cache.ts';
+import { type CacheClient, checkFound, LEASE_TTL_MS, type Lease, type LeaseTarget, type Lookup, MISS } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { APPLIED, type DocumentMutation, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
@@ -37,9 +37,6 @@ interface MemoryLease extends Lease {
   readonly seen?: ListLease;
   readonly document?: symbol;
 }
-
-/** How long a lease on a document that is not there can be settled, ms. */
-const LEASE_TTL_MS = 60_000;
 
 /** The reference of what a cache does, and the embedded default. Lives in this process alone. */
 export function memoryCache(options: MemoryOptions = {}): MemoryCache {

@@ -4,6 +4,7 @@ import {
   checkFound,
   cursorOf,
   isComplete,
+  LEASE_TTL_MS,
   type Lease,
   type Lookup,
   MISS,
@@ -37,9 +38,6 @@ interface ValkeyLease extends Lease {
   /** Of a list: what the script LEASE_LIST returned. */
   readonly seen?: readonly string[];
 }
-
-/** How long a lease on a document that is not there can be settled, ms. */
-const LEASE_TTL_MS = 60_000;
 
 /** Valkey 7.2 or later, or Redis 6.2 or later; a single server or a cluster. */
 export function valkeyCache(options: ValkeyOptions): CacheClient {

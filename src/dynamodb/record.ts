@@ -103,7 +103,7 @@ function decode(record: StreamRecord, arn: string | undefined): Change {
     ...(needs.old && { before: image(body.OldImage, 'OldImage', kind, body.StreamViewType) }),
     ...(needs.new && { after: image(body.NewImage, 'NewImage', kind, body.StreamViewType) }),
     version,
-    at: millisOf(body.ApproximateCreationDateTime),
+    at: writtenAt(record),
     expired: kind === 'REMOVE' && isTimeToLive(record.userIdentity),
   };
 }
@@ -143,7 +143,8 @@ let lastSource: Source | undefined;
 
 function parseArn(arn: string | undefined): Source {
   if (lastSource && lastSource.arn === arn) return lastSource;
-  const [, table, label] = arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([^/]+)\/stream\/(.+)$/) ?? [];
+  const table = tableNameIn(arn);
+  const label = arn?.match(/\/stream\/(.+)$/)?.[1];
   if (arn && table && label) {
     lastSource = { arn, table, label };
     return lastSource;
@@ -230,9 +231,16 @@ function decimal(text: string): string {
   return `${sign === '-' ? '-' : ''}${significant}e${scale}`;
 }
 
-function millisOf(at: number | Date | undefined): number | undefined {
+/** When DynamoDB wrote the record, ms since the epoch, rounded down to a second. `undefined`: the record does not say. */
+export function writtenAt(record: StreamRecord | undefined): number | undefined {
+  const at = record?.dynamodb?.ApproximateCreationDateTime;
   if (at instanceof Date) return at.getTime();
-  return at === undefined ? undefined : at * 1000;
+  return typeof at === 'number' ? at * 1_000 : undefined;
+}
+
+/** The table's name in the ARN of a table or of its stream. */
+export function tableNameIn(arn: string | undefined): string | undefined {
+  return arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})(?:\/|$)/)?.[1];
 }
 
 /** The event says `type`, `GetRecords` says `Type` (DynamoDB Developer Guide, "Streams and Time to Live"). */

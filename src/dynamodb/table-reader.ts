@@ -5,6 +5,7 @@ import {
   type DynamoDBClient,
   type KeysAndAttributes,
 } from '@aws-sdk/client-dynamodb';
+import { fullJitter } from '../backoff.ts';
 import { type Attributes, itemOf } from '../change.ts';
 import { attributesOf, type Marshalled } from './record.ts';
 
@@ -66,8 +67,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
     let inVain = 0;
     for (let tries = 0; rest; tries += 1) {
       if (inVain > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
-      // Full jitter: whoever was throttled together must not come back together.
-      if (tries > 0) await sleep(random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries));
+      if (tries > 0) await sleep(fullJitter(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
       const { Responses, UnprocessedKeys }: BatchGetItemCommandOutput = await call(tableArn, rest, signal);
       // It may name the table otherwise than it was asked for.
       for (const some of Object.values(Responses ?? {})) items.push(...some);

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { asError } from './as-error.ts';
+import { asError } from '../errors.ts';
 import type { MappingEvent } from './events.ts';
 import type { Settings } from './options.ts';
 

@@ -1,4 +1,4 @@
-import type { StreamRecord } from '../dynamodb/record.ts';
+import { type StreamRecord, writtenAt } from '../dynamodb/record.ts';
 import type { RecordReport, Report } from '../sync/sync.ts';
 import type { Headroom } from './retention.ts';
 
@@ -12,7 +12,7 @@ export interface BatchFacts {
   /** Faults of records that could not be decoded, and of views that could not project. */
   readonly poison: number;
   /** Letters that were put into the store. */
-  readonly parked: number;
+  readonly setAside: number;
   /** Calls of the cache and of the store that were repeated. */
   readonly retries: number;
   /** Records that the stream is asked for again. */
@@ -30,7 +30,7 @@ export interface BatchFacts {
 
 /** What was counted while the batch was at work. */
 export interface BatchCounts {
-  parked: number;
+  setAside: number;
   retries: number;
   withheld: number;
   readonly cacheMs: number[];
@@ -60,8 +60,7 @@ export function factsOf(
 export function timesOf(records: readonly StreamRecord[]): { readonly oldest: number; readonly newest: number } | undefined {
   let [oldest, newest] = [Infinity, -Infinity];
   for (const record of records) {
-    const at = record?.dynamodb?.ApproximateCreationDateTime;
-    const ms = at instanceof Date ? at.getTime() : typeof at === 'number' ? at * 1_000 : Number.NaN;
+    const ms = writtenAt(record) ?? Number.NaN;
     if (ms < oldest) oldest = ms;
     if (ms > newest) newest = ms;
   }

@@ -44,14 +44,14 @@ function locationOf(error: Error): string | undefined {
 
 /** The line on the whole batch. */
 export function batchLine(facts: BatchFacts, times: { readonly newest: number } | undefined, started: number, now: number): LogFields {
-  const { records, applied, stale, rejected, poison, parked, retries, failed, headroom } = facts;
+  const { records, applied, stale, rejected, poison, setAside, retries, failed, headroom } = facts;
   return {
     records,
     applied,
     stale,
     rejected,
     poison,
-    parked,
+    setAside,
     retries,
     failed,
     newestAgeMs: times && started - times.newest,

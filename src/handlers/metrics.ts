@@ -24,7 +24,7 @@ export function emfMetrics(namespace = 'Millrace'): (facts: BatchFacts) => void 
   };
 }
 
-const COUNTS = ['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'Parked', 'Withheld', 'Retries', 'Failed'] as const;
+const COUNTS = ['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed'] as const;
 
 function keyOf<Name extends (typeof COUNTS)[number]>(name: Name): Uncapitalize<Name> {
   return (name[0]?.toLowerCase() + name.slice(1)) as Uncapitalize<Name>;

@@ -74,7 +74,7 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
     const { Records: records } = event;
     const started = Date.now();
     const remaining = context?.getRemainingTimeInMillis?.();
-    const counts: BatchCounts = { parked: 0, retries: 0, withheld: 0, cacheMs: [] };
+    const counts: BatchCounts = { setAside: 0, retries: 0, withheld: 0, cacheMs: [] };
     /** Poison from this place of the batch on is not set aside. */
     let heldFrom = Infinity;
 
@@ -113,7 +113,7 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
         if (letters && name) {
           const text = letterText({ ...contentOf(letter), requestId: context?.awsRequestId, functionArn: context?.invokedFunctionArn });
           await repeatedly(() => letters.put(name, text));
-          counts.parked += 1;
+          counts.setAside += 1;
         }
         await options.setAside?.(letter);
         logger.error('record set aside', setAsideLine(letter, name));

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
+import { type StreamEvent, type StreamRecord, tableNameIn, writtenAt } from '../dynamodb/record.ts';
 import { MalformedLetterError } from '../errors.ts';
 
 /**
@@ -86,7 +86,7 @@ export function redrivenText({ raw }: Letter, redrives: Redrives): string {
  * time and sequence number, as far as the record has them, and what else it is by a hash.
  */
 export function letterName(record: StreamRecord): string {
-  const table = /^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})\//.exec(String(record?.eventSourceARN))?.[1] ?? 'unknown-table';
+  const table = tableNameIn(String(record?.eventSourceARN)) ?? 'unknown-table';
   const sequenceNumber = /^\d{1,64}$/.exec(String(record?.dynamodb?.SequenceNumber))?.[0] ?? 'unnumbered';
   const hash = createHash('sha256')
     .update(JSON.stringify(record, sorted) ?? '')
@@ -151,8 +151,7 @@ function isRedrives(value: unknown): value is Redrives {
 
 /** To the second, as Lambda writes it. */
 function isoOf(record: StreamRecord | undefined): string | undefined {
-  const at = record?.dynamodb?.ApproximateCreationDateTime;
-  const date = new Date(typeof at === 'number' ? at * 1_000 : at instanceof Date ? at : Number.NaN);
+  const date = new Date(writtenAt(record) ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 

@@ -1,3 +1,4 @@
+import { tableNameIn } from '../dynamodb/record.ts';
 import type { Letter } from '../letters/letter.ts';
 
 /** Which letters are meant. */
@@ -76,5 +77,5 @@ export function isMeant({ cause, table }: Pick<LetterFilter, 'cause' | 'table'>,
 }
 
 function tableOf({ streamArn }: Letter): string | undefined {
-  return streamArn?.match(/:table\/([^/]+)\//)?.[1];
+  return tableNameIn(streamArn);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fullJitter } from '../backoff.ts';
 
 /** How long to go on with a call that may work next time. */
 export interface Backoff {
@@ -13,8 +14,7 @@ const LONGEST_PAUSE_MS = 1_000;
 
 /** Throws the signal's reason when it ends the pause. */
 export async function pause(attempt: number, { signal }: Backoff): Promise<void> {
-  // Full jitter: whoever collided would collide again after equal pauses.
-  const ms = Math.random() * Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
+  const ms = fullJitter(attempt, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
   await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 

@@ -1,5 +1,6 @@
 import type { CacheClient } from '../cache.ts';
 import { type Change, type ChangeFacts, factsOf } from '../change.ts';
+import { asError } from '../errors.ts';
 import type { Mutation, Outcome } from '../mutation.ts';
 import { type Poison, planOf } from '../plan/plan.ts';
 import type { View } from '../view.ts';
@@ -179,13 +180,4 @@ function viewCause(poison: Poison): Cause {
 
 function failed(change: ChangeFacts | undefined, error: Error): RecordReport {
   return { change, status: 'failed', applied: 0, stale: 0, rejected: 0, causes: [], error };
-}
-
-function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  try {
-    return new Error(String(thrown));
-  } catch {
-    return new Error('something without a text was thrown');
-  }
 }

@@ -11,7 +11,7 @@ const NOTHING: BatchFacts = {
   stale: 0,
   rejected: 0,
   poison: 0,
-  parked: 0,
+  setAside: 0,
   withheld: 0,
   retries: 0,
   failed: 0,
@@ -51,7 +51,7 @@ describe('the metrics of a batch', () => {
       stale: 3,
       rejected: 1,
       poison: 2,
-      parked: 1,
+      setAside: 1,
       withheld: 0,
       retries: 4,
       failed: 1,
@@ -72,7 +72,7 @@ describe('the metrics of a batch', () => {
             Namespace: 'Millrace',
             Dimensions: [['service', 'function_name']],
             Metrics: [
-              ...['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'Parked', 'Withheld', 'Retries', 'Failed'].map(count),
+              ...['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed'].map(count),
               { Name: 'Lag', Unit: 'Milliseconds' },
               { Name: 'CacheLatency', Unit: 'Milliseconds' },
               { Name: 'OldestRecordAge', Unit: 'Seconds' },
@@ -89,7 +89,7 @@ describe('the metrics of a batch', () => {
       Stale: 3,
       Rejected: 1,
       Poison: 2,
-      Parked: 1,
+      SetAside: 1,
       Withheld: 0,
       Retries: 4,
       Failed: 1,
@@ -110,7 +110,7 @@ describe('the metrics of a batch', () => {
     });
     expect(lines).toMatchObject([
       { Records: 1, Lag: 7, function_name: 'sync' },
-      { Records: 2, Applied: 0, Parked: 0, Failed: 0 },
+      { Records: 2, Applied: 0, SetAside: 0, Failed: 0 },
     ]);
     expect(lines[1]).not.toHaveProperty('Lag');
     expect(lines[1]).not.toHaveProperty('function_name');

@@ -242,7 +242,7 @@ describe('the log', () => {
         stale: 4,
         rejected: 0,
         poison: 0,
-        parked: 0,
+        setAside: 0,
         retries: 0,
         failed: 0,
         newestAgeMs: 60_000,
@@ -444,7 +444,7 @@ describe('a dead letter', () => {
     });
     expect(lines).toMatchObject([
       { message: 'record set aside', letter: name },
-      { message: 'batch', parked: 1 },
+      { message: 'batch', setAside: 1 },
     ]);
   });
 
@@ -493,7 +493,7 @@ describe('a dead letter', () => {
     expect((await handle(...batch)).batchItemFailures).toEqual([{ itemIdentifier: '2' }]);
     expect(letters()).toMatchObject([{ event: { Records: [{ eventID: 'event-of-d' }] } }]);
     expect(lines.filter(({ message }) => message === 'record set aside')).toMatchObject([{ index: 3 }]);
-    expect(lines.at(-1)).toMatchObject({ level: 'warn', parked: 1, failed: 1, error: { message: 'the bucket is away' } });
+    expect(lines.at(-1)).toMatchObject({ level: 'warn', setAside: 1, failed: 1, error: { message: 'the bucket is away' } });
     expect(await handle(...batch.slice(1))).toEqual({ batchItemFailures: [] });
     expect(letters().map(({ event }) => event.Records[0]?.eventID)).toEqual(['event-of-d', 'event-of-b']);
   });
@@ -661,7 +661,7 @@ describe('a fault that passes', () => {
     const { handler, lines } = handlerOf({ letters: store, retries });
     expect(await handler({ Records: [insert('b', '1'), bare('a', SEQUENCE)] }, context)).toEqual({ batchItemFailures: [] });
     expect([texts.size, calls()]).toEqual([1, 4]);
-    expect(lines.at(-1)).toMatchObject({ parked: 1, retries: 3 });
+    expect(lines.at(-1)).toMatchObject({ setAside: 1, retries: 3 });
   });
 
   it('may take two hours: nothing is lost, and there are no letters', async () => {
@@ -719,7 +719,7 @@ describe('a run of poison', () => {
         sequenceNumber: '11',
       }),
     );
-    expect(lines.at(-1)).toMatchObject({ message: 'batch failed in part', failed: 1, parked: 0 });
+    expect(lines.at(-1)).toMatchObject({ message: 'batch failed in part', failed: 1, setAside: 0 });
     await handle(insert('good', '900'));
     expect(await failureOf(handle(...many(11, 1)))).toBeUndefined();
     expect(texts.size).toBe(11);
@@ -988,7 +988,7 @@ describe('the figures of a batch', () => {
         stale: 4,
         rejected: 0,
         poison: 1,
-        parked: 1,
+        setAside: 1,
         withheld: 0,
         retries: 0,
         failed: 1,
@@ -1004,7 +1004,7 @@ describe('the figures of a batch', () => {
     const figures: BatchFacts[] = [];
     const { handle } = handlerOf({ metrics: (facts) => void figures.push(facts), poisonRunLimit: 1 });
     await expect(handle(bare('a', '1'), bare('b', undefined), bare('c', '2'))).rejects.toThrow('nothing but poison');
-    expect(figures).toMatchObject([{ records: 3, poison: 3, withheld: 2, failed: 2, parked: 0 }]);
+    expect(figures).toMatchObject([{ records: 3, poison: 3, withheld: 2, failed: 2, setAside: 0 }]);
   });
 
   it('may fail without harm', async () => {

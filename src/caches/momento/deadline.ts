@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fullJitter } from '../../backoff.ts';
 
 /** When a call of the cache must be over, with all its tries. */
 export interface Deadline {
@@ -19,8 +20,7 @@ const LONGEST_PAUSE_MS = 1_000;
 
 /** Waits before a further try. False, and at once, when the deadline would be over. */
 export async function pause(attempt: number, firstMs: number, deadline: Deadline): Promise<boolean> {
-  // Full jitter: whoever collided would collide again after equal pauses.
-  const ms = Math.random() * Math.min(LONGEST_PAUSE_MS, firstMs * 2 ** attempt);
+  const ms = fullJitter(attempt, firstMs, LONGEST_PAUSE_MS);
   if (ms >= remaining(deadline)) return false;
   await sleep(ms);
   return true;

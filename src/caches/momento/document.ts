@@ -1,4 +1,4 @@
-import { type Lookup, MISS } from '../../cache.ts';
+import { LEASE_TTL_MS, type Lookup, MISS } from '../../cache.ts';
 import type { DocumentMutation } from '../../mutation.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../../version.ts';
 import { type Change, type Codec, NONCE_LENGTH, newNonce } from './cell.ts';
@@ -19,9 +19,6 @@ export interface Ttls {
   readonly entryTtlMs: number;
   readonly tombstoneTtlMs: number;
 }
-
-/** How long a lease on a document that is not there can be settled, ms. */
-const LEASE_TTL_MS = 60_000;
 
 const MARK = 'M1';
 const STATES = { live: 'p', gone: 'd', forgotten: 'f' } as const;

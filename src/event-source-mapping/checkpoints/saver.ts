@@ -1,4 +1,4 @@
-import { asError } from '../as-error.ts';
+import { asError } from '../../errors.ts';
 import type { Run } from '../run.ts';
 import type { Checkpoint } from './checkpoints.ts';
 

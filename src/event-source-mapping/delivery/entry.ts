@@ -1,5 +1,5 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
-import { writtenAt } from '../written-at.ts';
+import { writtenAt } from '../../dynamodb/record.ts';
 
 /** A record that was read, on its way. */
 export interface Entry {

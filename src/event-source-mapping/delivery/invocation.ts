@@ -1,4 +1,4 @@
-import { asError } from '../as-error.ts';
+import { asError } from '../../errors.ts';
 import { NotInvokedError } from '../handler.ts';
 import type { Run } from '../run.ts';
 import { eventText, numbersOf } from './batch.ts';

@@ -1,10 +1,10 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
-import { asError } from '../as-error.ts';
+import { writtenAt } from '../../dynamodb/record.ts';
+import { asError } from '../../errors.ts';
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import type { Place } from '../events.ts';
 import type { Run } from '../run.ts';
 import { ExpiredIteratorError, type Page, type Position, RETENTION_MS, TrimmedError } from '../streams/reader.ts';
-import { writtenAt } from '../written-at.ts';
 
 /** Records tell the second in which they were written, those of DynamoDB Local the minute: what may have been written since is taken. */
 const RESOLUTION_MS = 60_000;

@@ -1,4 +1,4 @@
-import { asError } from '../as-error.ts';
+import { asError } from '../../errors.ts';
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import type { Gap } from '../events.ts';
 import type { Run } from '../run.ts';

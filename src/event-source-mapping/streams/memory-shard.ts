@@ -1,5 +1,5 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
-import { writtenAt } from '../written-at.ts';
+import { writtenAt } from '../../dynamodb/record.ts';
 import { type Position, type Shard, TrimmedError } from './reader.ts';
 
 export interface Born {
