@@ -34,21 +34,3 @@ export function itemOf(keys: Attributes): string {
   if (names.length > 2 || (names[0] as string) > (names[1] as string)) names.sort();
   return JSON.stringify(names.map((name) => keys[name]));
 }
-
-/**
- * What can be understood of a change, though perhaps not all of it can: which item it is of, as of when, and each image for itself. Enough to
- * know where the item may have left something.
- */
-export interface Hint {
-  readonly table: string;
-  readonly tableArn: string;
-  /** As the table knows it: each attribute with its type. */
-  readonly key: Readonly<Record<string, unknown>>;
-  readonly item: string;
-  readonly version: Version;
-  readonly before: Image;
-  readonly after: Image;
-}
-
-/** `attributes` are absent where there was no item. */
-export type Image = { readonly attributes?: Attributes } | { readonly error: Error };

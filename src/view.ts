@@ -58,9 +58,14 @@ export function listView<Item, Value>(definition: Omit<ListView<Item, Value>, 'k
   return { ...definition, kind: 'list' };
 }
 
-/** The full key, as the cache knows it, of what a view calls `key` (of a document, or of a list). */
+/** The key in the cache of the document, or of the list, that a view calls `key`: `detail@1:42`. */
 export function keyOf(view: Pick<View, 'name' | 'revision'>, key: string): string {
-  return `${view.name}@${view.revision}:${key}`;
+  return `${viewName(view)}:${key}`;
+}
+
+/** What the keys of a view begin with, and what logs and letters call the view: `detail@1`. */
+export function viewName({ name, revision }: Pick<View, 'name' | 'revision'>): string {
+  return `${name}@${revision}`;
 }
 
 function check({ name, revision }: { name: string; revision: number }): void {

@@ -5,7 +5,7 @@ import { ViewError } from '../src/errors.ts';
 import type { Mutation } from '../src/mutation.ts';
 import { mutationsOf, planOf } from '../src/plan/plan.ts';
 import { versionOf } from '../src/version.ts';
-import { documentView, entity, keyOf, listView, type View } from '../src/view.ts';
+import { documentView, entity, keyOf, listView, type View, viewName } from '../src/view.ts';
 import { views } from '../src/views/index.ts';
 
 const version = versionOf('2026-11-01T09:00:00.123', '418800000000000004200117');
@@ -198,7 +198,7 @@ describe('a view that throws', () => {
   it('on the new image forgets the addresses of the old one, for what they hold is known to be old', () => {
     const { mutations, poison } = planOf([moody], change(order, cursed));
     expect(mutations).toEqual([{ kind: 'document', key: 'odd@1:7-placed', type: 'forget', version }]);
-    expect(poison).toEqual([{ view: 'odd', revision: 1, error: expect.any(ViewError) }]);
+    expect(poison).toEqual([{ stage: 'view', view: 'odd@1', error: expect.any(ViewError) }]);
     expect(poison[0]?.error.message).toBe(`view odd cannot project the new image of ${ORDER}: it threw Error`);
     expect(poison[0]?.error.cause).toMatchObject({ message: 'I do not like this one' });
   });
@@ -213,7 +213,7 @@ describe('a view that throws', () => {
   });
 
   it('on an inserted item has nothing to forget', () => {
-    expect(planOf([moody], change(undefined, cursed))).toMatchObject({ mutations: [], poison: [{ view: 'odd' }] });
+    expect(planOf([moody], change(undefined, cursed))).toMatchObject({ mutations: [], poison: [{ view: 'odd@1' }] });
   });
 
   it('on the old image puts the new one all the same, and says so', () => {
@@ -223,11 +223,11 @@ describe('a view that throws', () => {
   });
 
   it('on the old image of a deleted item has nothing to delete, and says so', () => {
-    expect(planOf([moody], change(cursed, undefined))).toMatchObject({ mutations: [], poison: [{ view: 'odd' }] });
+    expect(planOf([moody], change(cursed, undefined))).toMatchObject({ mutations: [], poison: [{ view: 'odd@1' }] });
   });
 
   it('on both images harms nobody', () => {
-    expect(planOf([moody], change(cursed, cursed))).toMatchObject({ mutations: [], poison: [{ view: 'odd' }] });
+    expect(planOf([moody], change(cursed, cursed))).toMatchObject({ mutations: [], poison: [{ view: 'odd@1' }] });
   });
 
   it('leaves other views alone, of its own entity or another', () => {
@@ -258,7 +258,7 @@ describe('a view that throws', () => {
   it('fails for items that its schema refuses, and all views of that entity with it', () => {
     const { mutations, poison } = planOf(Object.values(views), change(order, { ...order, numItems: 'plenty' }));
     const ofOrders = Object.values(views).filter(({ entity }) => entity === views.detail.entity);
-    expect(poison.map(({ view }) => view)).toEqual(ofOrders.map(({ name }) => name));
+    expect(poison.map(({ view }) => view)).toEqual(ofOrders.map(viewName));
     expect(poison[0]?.error.message).toContain('numItems');
     expect(poison[0]?.error.message).not.toContain('plenty');
     expect(mutations.length).toBeGreaterThanOrEqual(4);

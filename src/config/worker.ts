@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { type MomentoAccess, parseAccess } from '../caches/momento/access.ts';
 import { parseCacheUrl } from '../caches/valkey/url.ts';
 import { ConfigurationError } from '../errors.ts';
-import { type Place, parsePlace } from '../letters/place.ts';
+import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
 import type { IdempotencyOptions } from '../shop/idempotency.ts';
 import type { CartCookie } from '../shop/migrate-cart-api.ts';
 
@@ -41,7 +41,7 @@ export type Config = {
   /** For one call of the cache, ms. */
   readonly deadlineMs: number;
   /** Where dead letters go. Absent: they are only logged. `owner`: the account that must own the bucket. */
-  readonly letters?: Place & { readonly owner?: string };
+  readonly letters?: LettersPlace & { readonly owner?: string };
   /** 0: none. */
   readonly poisonRunLimit: number;
   /** Age of records that is worth a warning, ms. */
@@ -188,10 +188,10 @@ function momentoFaults(given: Given, maxTtlSeconds: number): string[] {
   ];
 }
 
-function placeOf(text: string | undefined, faults: string[]): Place | undefined {
+function placeOf(text: string | undefined, faults: string[]): LettersPlace | undefined {
   if (text === undefined) return undefined;
   try {
-    return parsePlace(text);
+    return parseLettersPlace(text);
   } catch (error) {
     faults.push((error as Error).message);
     return undefined;

@@ -1,6 +1,6 @@
-import { type Attributes, type Change, type Hint, type Image, itemOf } from '../change.ts';
+import { type Attributes, type Change, itemOf } from '../change.ts';
 import { MalformedRecordError } from '../errors.ts';
-import { versionOf } from '../version.ts';
+import { type Version, versionOf } from '../version.ts';
 
 /** A record of a Lambda DynamoDB event, or of `GetRecords` (Dates, Uint8Arrays, no ARN): whatever of it is read here. */
 export interface StreamRecord {
@@ -24,6 +24,21 @@ export type Marshalled = { readonly [name: string]: unknown };
 export interface StreamEvent {
   readonly Records: readonly StreamRecord[];
 }
+
+/** What a record tells although `decodeRecord` may refuse it: its item, its version, and each image by itself. */
+export interface Hint {
+  readonly table: string;
+  readonly tableArn: string;
+  /** The item's key in the table's form: each attribute with its type. */
+  readonly key: Marshalled;
+  readonly item: string;
+  readonly version: Version;
+  readonly before: Image;
+  readonly after: Image;
+}
+
+/** An image of an item. `attributes` are absent where there was no item; `error` says why the image cannot be read. */
+export type Image = { readonly attributes?: Attributes } | { readonly error: Error };
 
 /** Which images each kind of event has on a NEW_AND_OLD_IMAGES stream (DynamoDB Developer Guide, "Change data capture"). */
 const IMAGES = {

@@ -6,8 +6,11 @@ import {
   type KeysAndAttributes,
 } from '@aws-sdk/client-dynamodb';
 import { fullJitter } from '../backoff.ts';
-import { type Attributes, itemOf } from '../change.ts';
+import { itemOf } from '../change.ts';
+import type { TableAnswer, TableReader } from '../table.ts';
 import { attributesOf, type Marshalled } from './record.ts';
+
+export type { TableAnswer, TableReader };
 
 export interface TableReaderOptions {
   readonly client: Pick<DynamoDBClient, 'send'>;
@@ -19,19 +22,6 @@ export interface TableReaderOptions {
   readonly now?: () => number;
   /** From 0 to 1. */
   random?(): number;
-}
-
-/** What a table has at a key. `item` is absent where it has none. `error`: to ask again gives no other answer. */
-export type TableAnswer = { readonly item?: Attributes } | { readonly error: Error };
-
-export interface TableReader {
-  /**
-   * Reads items as they are now (`ConsistentRead`), decoded as images of the stream are. The keys are the stream's: each attribute with its type.
-   * One answer a key, in the order of the keys. The table goes by its ARN, so that one of another account or Region is never taken for it.
-   *
-   * @throws what the SDK throws when the table gives no answer: it may give one next time; the signal's reason when it ends a pause.
-   */
-  read(tableArn: string, keys: readonly Marshalled[], signal?: AbortSignal): Promise<readonly TableAnswer[]>;
 }
 
 /** BatchGetItem takes 100 keys (DynamoDB API Reference). */

@@ -9,26 +9,26 @@ export interface BatchFacts {
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
-  /** Faults of records that could not be decoded, and of views that could not project. */
+  /** Failures to decode a record, and failures of a view to project one. */
   readonly poison: number;
-  /** Letters that were put into the store. */
+  /** Records that were set aside in a dead letter. */
   readonly setAside: number;
-  /** Calls of the cache and of the store that were repeated. */
+  /** Repeated calls of the cache and of the letter store. */
   readonly retries: number;
-  /** Records that the stream is asked for again. */
+  /** Records that the stream delivers again. */
   readonly failed: number;
-  /** Of these, poison that was not set aside because there was nothing else. */
+  /** Failed records that are poison beyond the poison run limit. */
   readonly withheld: number;
   /** From the write of a record, known to the second, to the end of the batch that applied it, ms. */
   readonly lagsMs: readonly number[];
-  /** Of the cache's answers, ms. */
+  /** Duration of each call of the cache, ms. */
   readonly cacheMs: readonly number[];
-  /** Absent when no record tells when it was written. */
+  /** Absent when no record has a time. */
   readonly headroom?: Headroom;
   readonly functionName?: string;
 }
 
-/** What was counted while the batch was at work. */
+/** What the handler counts while a batch is under way. */
 export interface BatchCounts {
   setAside: number;
   retries: number;
@@ -36,7 +36,7 @@ export interface BatchCounts {
   readonly cacheMs: number[];
 }
 
-export function factsOf(
+export function batchFactsOf(
   { records }: Report,
   counts: BatchCounts,
   more: { readonly now: number; readonly headroom?: Headroom; readonly functionName?: string },
@@ -56,13 +56,14 @@ export function factsOf(
   };
 }
 
-/** When the oldest and the newest record were written, ms since the epoch; of records that cannot be decoded too. */
+/** When the oldest and the newest record were written, ms since the epoch. Counts records that cannot be decoded too. */
 export function timesOf(records: readonly StreamRecord[]): { readonly oldest: number; readonly newest: number } | undefined {
   let [oldest, newest] = [Infinity, -Infinity];
   for (const record of records) {
-    const ms = writtenAt(record) ?? Number.NaN;
-    if (ms < oldest) oldest = ms;
-    if (ms > newest) newest = ms;
+    const at = writtenAt(record);
+    if (at === undefined) continue;
+    if (at < oldest) oldest = at;
+    if (at > newest) newest = at;
   }
   return oldest === Infinity ? undefined : { oldest, newest };
 }

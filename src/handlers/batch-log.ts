@@ -1,5 +1,6 @@
+import { plainCause } from '../cause.ts';
 import type { StreamRecord } from '../dynamodb/record.ts';
-import type { Cause, Letter } from '../sync/sync.ts';
+import type { SetAside } from '../sync/sync.ts';
 import type { BatchFacts } from './batch-facts.ts';
 import type { Headroom } from './retention.ts';
 
@@ -12,10 +13,10 @@ export interface StructuredLogger {
 
 type LogFields = { readonly [name: string]: unknown };
 
-/** The line on a record that was set aside. Keys tell which item it is; its values stay out, and so does what a view threw, for that may quote some. */
-export function setAsideLine({ record, index, change, causes }: Letter<StreamRecord>, letter: string | undefined): LogFields {
+/** The line on a record that was set aside. The keys tell which item it is. Values stay out, and so does what a view threw, because that may quote values. */
+export function setAsideLine({ record, index, change, causes }: SetAside<StreamRecord>, letter: string | undefined): LogFields {
   return {
-    causes: causes.map((cause) => ({ ...shownCause(cause), location: locationOf(cause.error) })),
+    causes: causes.map((cause) => ({ ...plainCause(cause), location: locationOf(cause.error) })),
     keys: change?.keys,
     sequenceNumber: record?.dynamodb?.SequenceNumber,
     eventId: record?.eventID,
@@ -24,14 +25,7 @@ export function setAsideLine({ record, index, change, causes }: Letter<StreamRec
   };
 }
 
-/** A cause without the values of its item. An address may hold one: of that, only what it begins with is shown, which is the view. */
-export function shownCause(cause: Cause) {
-  const { stage, error } = cause;
-  const view = stage === 'decode' ? undefined : stage === 'view' ? `${cause.view}@${cause.revision}` : cause.address.split(':', 1)[0];
-  return { stage, view, error: { name: error.name, message: error.message } };
-}
-
-/** The first frame of the stack: what stands before the frames is the message, which may quote values. */
+/** The first frame of the stack. The message before the frames may quote values. */
 function locationOf(error: Error): string | undefined {
   const { stack, message } = error.cause instanceof Error ? error.cause : error;
   if (typeof stack !== 'string' || typeof message !== 'string') return undefined;
@@ -40,6 +34,18 @@ function locationOf(error: Error): string | undefined {
     .split('\n')
     .find((line) => /^\s+at /.test(line))
     ?.trim();
+}
+
+/** The line on poison that is not set aside. `first`: the first record of it. */
+export function withheldLine(withheld: number, poisonRunLimit: number, { record, causes }: SetAside<StreamRecord>): LogFields {
+  return {
+    answer:
+      'nothing else comes, so it may be this code: roll it back or mend it, and the stream delivers again; if the records are bad, raise POISON_RUN_LIMIT (0: no limit)',
+    poison: withheld,
+    poisonRunLimit,
+    causes: causes.map(plainCause),
+    sequenceNumber: record?.dynamodb?.SequenceNumber,
+  };
 }
 
 /** The line on the whole batch. */
@@ -60,12 +66,12 @@ export function batchLine(facts: BatchFacts, times: { readonly newest: number } 
   };
 }
 
-/** The line on records that wait for so long that the stream may trim them unread, once a change of state. */
+/** Logs, once a change of state, that records wait for so long that the stream may trim them unread. */
 export function logHeadroom(logger: StructuredLogger, headroom: Headroom, records: readonly StreamRecord[]): void {
   const { state, span, oldestAgeMs, headroomMs } = headroom;
   const place = {
     stream: records[0]?.eventSourceARN,
-    shard: 'unknown: a function is not told',
+    shard: 'unknown: an event does not name it',
     sequenceNumber: records[0]?.dynamodb?.SequenceNumber,
     oldestAgeMs,
     headroomMs,

@@ -1,27 +1,29 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { CacheClient } from '../cache.ts';
+import { plainCause, type Stage } from '../cause.ts';
 import type { LetterStore } from '../letters/store.ts';
-import type { KeptCause } from '../redrive/open-letter.ts';
-import type { RedriveReport } from '../redrive/redrive.ts';
-import { redriveLetters } from '../redrive/redrive-letters.ts';
+import { type RedriveReport, redrive } from '../redrive/redrive.ts';
 import { parseRequest, type RedriveRequest } from '../redrive/request.ts';
-import type { CurrentItems } from '../redrive/settle-items.ts';
+import type { TableReader } from '../table.ts';
 import type { View } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
 import type { InvocationContext } from './stream-handler.ts';
 
 export interface RedriveHandlerOptions {
   readonly views: readonly View[];
-  readonly cache: CacheClient;
+  readonly cache: Pick<CacheClient, 'apply'>;
   readonly letters: LetterStore;
-  readonly table: CurrentItems;
-  /** Letters of other tables are left alone. Absent: letters of any table are meant. */
+  readonly table: TableReader;
+  /** Letters of other tables are left alone. Default: letters of every table are taken. */
   readonly tableName?: string;
-  /** Powertools' logger unless told otherwise. */
+  /** Default: Powertools' logger. */
   readonly logger?: StructuredLogger;
-  /** Told the figures of each run, but not of a dry one. */
+  /** Called with the figures of each run, except a dry one. */
   readonly metrics?: (facts: RedriveFacts) => void;
-  /** In the last so many ms of the function's time nothing further is begun: keep it above a call of table, cache and store together. 15,000 unless told otherwise. */
+  /**
+   * In the last `marginMs` of the function's time nothing further is begun. Keep it above one call of the table, the cache and the store together.
+   * Default: 15,000.
+   */
   readonly marginMs?: number;
   readonly now?: () => Date;
 }
@@ -36,21 +38,21 @@ export interface RedriveFacts {
 export interface RedriveSummary {
   readonly removed: number;
   readonly kept: number;
-  /** How many letters each cause keeps. */
-  readonly causes: Readonly<Partial<Record<KeptCause['stage'], number>>>;
+  /** The number of letters that each stage keeps. */
+  readonly causes: Readonly<Partial<Record<Stage, number>>>;
   readonly dryRun: boolean;
-  /** Why it ended before the last letter; the next run goes on from there. */
+  /** Why the run ended before the last letter. The next run goes on from there. */
   readonly stopped?: RedriveReport['stopped'];
 }
 
-/** Where the next run goes on. It has no letter's name. */
+/** Where the next run goes on. Not a valid letter name, so it cannot collide with one. */
 const POSITION = 'redrive/position';
 
 /**
- * A Lambda handler that redrives dead letters, on a schedule or by hand with a `RedriveRequest`. It ends in time, and then goes on where it was in
- * the next run: letters are tried by turns, the oldest first, so that those that fail again and again keep no other waiting.
+ * Makes a Lambda handler that redrives dead letters, on a schedule or by hand with a `RedriveRequest`. A run ends in time, and the next run goes on
+ * where it ended. Letters take turns, oldest first, so a letter that fails again and again does not keep the others waiting.
  *
- * It throws when the request is wrong, and when the store of letters does not answer.
+ * The handler throws when the request is wrong, and when the letter store does not answer.
  */
 export function redriveHandler(
   options: RedriveHandlerOptions,
@@ -63,11 +65,11 @@ export function redriveHandler(
     let names: readonly string[] = [];
     const from = await readPosition(letters);
     let hasPosition = from !== undefined;
-    const goOnAt = async (next: string): Promise<void> => {
+    const savePosition = async (next: string): Promise<void> => {
       await letters.put(POSITION, JSON.stringify({ next }));
       hasPosition = true;
     };
-    const report = await redriveLetters({
+    const report = await redrive({
       views,
       cache: dryRun ? undefined : cache,
       table,
@@ -76,8 +78,8 @@ export function redriveHandler(
       from,
       limit,
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
-      // A run that is killed, by its timeout or its memory, has got so far.
-      onStep: dryRun ? undefined : goOnAt,
+      // A run may be killed by its timeout or its memory.
+      onStep: dryRun ? undefined : savePosition,
       onNames(all) {
         names = all;
       },
@@ -92,12 +94,12 @@ export function redriveHandler(
     let next = report.next;
     if (next !== undefined && report.letters.length === 0 && report.stopped === 'aborted') {
       logger.error('a letter takes longer than the function has', {
-        answer: 'raise the timeout of the function, or READ_UNITS_PER_SECOND; meanwhile the next letter has its turn',
+        answer: 'raise the timeout of the function, or READ_UNITS_PER_SECOND; the next run begins with the letter after this one',
         letter: next,
       });
       next = names[names.indexOf(next) + 1];
     }
-    if (next !== undefined) await goOnAt(next);
+    if (next !== undefined) await savePosition(next);
     else if (hasPosition) await letters.delete(POSITION);
     return summary;
   };
@@ -113,20 +115,18 @@ async function readPosition(letters: LetterStore): Promise<string | undefined> {
   }
 }
 
-export function summaryOf({ letters, stopped }: RedriveReport, dryRun: boolean): RedriveSummary {
-  const causes: Partial<Record<KeptCause['stage'], number>> = {};
-  for (const { causes: its } of letters) {
-    for (const stage of new Set(its.map(({ stage }) => stage))) causes[stage] = (causes[stage] ?? 0) + 1;
+function summaryOf({ letters, stopped }: RedriveReport, dryRun: boolean): RedriveSummary {
+  const causes: Partial<Record<Stage, number>> = {};
+  for (const letter of letters) {
+    for (const stage of new Set(letter.causes.map(({ stage }) => stage))) causes[stage] = (causes[stage] ?? 0) + 1;
   }
   const removed = letters.filter(({ status }) => status === 'removed').length;
   return { removed, kept: letters.length - removed, causes, dryRun, ...(stopped && { stopped }) };
 }
 
-/** One letter that was kept, and why. */
+/** One letter that was kept, and its first cause. */
 function exampleOf({ letters }: RedriveReport) {
   const kept = letters.find(({ status }) => status === 'kept');
   const [cause] = kept?.causes ?? [];
-  return (
-    kept && cause && { letter: kept.name, cause: { stage: cause.stage, error: { name: cause.error.name, message: cause.error.message } } }
-  );
+  return kept && cause && { letter: kept.name, cause: plainCause(cause) };
 }

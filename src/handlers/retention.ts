@@ -1,7 +1,6 @@
-/** What a batch tells of the time that is left before the stream trims. Times are ms since the epoch. */
-export interface Batch {
+/** When the records of a batch were written. Times are ms since the epoch. */
+interface BatchTimes {
   readonly stream: string;
-  /** When its oldest record was written. */
   readonly oldest: number;
   readonly newest: number;
   readonly now: number;
@@ -9,44 +8,46 @@ export interface Batch {
 
 export interface Headroom {
   readonly oldestAgeMs: number;
-  /** Until the oldest record may be trimmed, ms; 0 when it is due. */
+  /** The time until the stream may trim the oldest record, ms; 0 when that time is over. */
   readonly headroomMs: number;
   /**
    * - `late`: records wait for long.
-   * - `lost`: what was written in `span` may have left the stream before it was read.
+   * - `lost`: records that were written in `span` may have left the stream unread.
    */
   readonly state: 'in time' | 'late' | 'lost';
-  /** It differs from what the batch before said. */
+  /** The state differs from that of the batch before. */
   readonly changed: boolean;
-  /** Of `lost`. Without `from`, it begins with the last record that was delivered before; nobody here has seen that. */
+  /** Present when the state is `lost`. `from` is absent when this environment has not seen the record delivered before. */
   readonly span?: { readonly from?: number; readonly to: number };
 }
 
 export interface RetentionOptions {
-  /** DynamoDB keeps stream records for 24 hours; ms. */
+  /** How long DynamoDB keeps stream records, ms. Default: 24 hours. */
   readonly retentionMs?: number;
-  /** Age from which a batch is `late`, ms. */
+  /** The age from which a batch is `late`, ms. Default: 6 hours. */
   readonly warnMs?: number;
-  /** So close to its end retention is taken for over, ms. */
+  /** A record this close to the end of its retention counts as trimmed, ms. Default: 1 hour. */
   readonly marginMs?: number;
 }
 
 export interface RetentionWatch {
-  /** `undefined`: the batch is twice as old as retention, so it is a saved one and comes from no stream. */
-  see(batch: Batch): Headroom | undefined;
+  /** Returns `undefined` for a batch that is twice as old as the retention, because that is a saved event. */
+  see(batch: BatchTimes): Headroom | undefined;
 }
 
-/** A mapping that runs delivers within seconds; one that was off has a backlog. ms */
+/** A mapping that runs delivers within seconds, ms. A mapping that was off has a backlog. */
 const BACKLOG_MS = 900_000;
 
 /**
- * Watches the age of what is delivered against the retention of the stream.
+ * Compares the age of delivered records with the retention of the stream.
  *
- * Whether a record was trimmed unread cannot be known from inside a function: an event names no shard, sequence numbers have gaps, and what is lost leaves no trace. Two
- * things can be seen. A batch whose oldest record is about as old as retention comes from the edge at which the stream trims: older
- * ones that were not delivered are gone, or are going. And when for about that long nothing was delivered of a stream, and then a backlog, delivery stood still for
- * as long. Both mean that loss is likely, neither that it happened. Not seen is what was lost while no environment lived to see it and the
- * records that were left are young.
+ * A function cannot know whether a record was trimmed unread: an event names no shard, sequence numbers have gaps, and a lost record leaves no
+ * trace. Two signs mean that a loss is likely, but not certain:
+ *
+ * 1. The oldest record of a batch is about as old as the retention. Older records that were not delivered are gone, or will be soon.
+ * 2. For about the length of the retention nothing of a stream was delivered, and then a backlog comes. Delivery stood still for that time.
+ *
+ * Blind spot: a loss while no environment was running, if the surviving records are recent.
  */
 export function retentionWatch(options: RetentionOptions = {}): RetentionWatch {
   const { retentionMs = 86_400_000, warnMs = 21_600_000, marginMs = 3_600_000 } = options;
@@ -71,7 +72,7 @@ export function retentionWatch(options: RetentionOptions = {}): RetentionWatch {
   };
 }
 
-/** Of several shards, one may be behind what another one had delivered: then nothing is known of its beginning. */
+/** A shard may be behind what another shard has delivered. Then the start of the span is unknown. */
 function spanOf(from: number | undefined, to: number): { from?: number; to: number } {
   return from !== undefined && from < to ? { from, to } : { to };
 }

@@ -1,55 +1,56 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { type RetryOptions, retry } from '../backoff.ts';
 import type { CacheClient } from '../cache.ts';
+import { plainCause } from '../cause.ts';
 import { decodeRecord, type StreamEvent, type StreamRecord } from '../dynamodb/record.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { letterName, letterText } from '../letters/letter.ts';
 import type { LetterStore } from '../letters/store.ts';
 import { poisonRun } from '../sync/poison-run.ts';
-import { type Letter, type Report, sync } from '../sync/sync.ts';
+import { type Report, type SetAside, sync } from '../sync/sync.ts';
 import type { View } from '../view.ts';
-import { type BatchCounts, type BatchFacts, factsOf, timesOf } from './batch-facts.ts';
-import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, shownCause } from './batch-log.ts';
+import { type BatchCounts, type BatchFacts, batchFactsOf, timesOf } from './batch-facts.ts';
+import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, withheldLine } from './batch-log.ts';
 import { type RetentionOptions, retentionWatch } from './retention.ts';
 
 export type { StructuredLogger };
 
 export interface StreamHandlerOptions {
   readonly views: readonly View[];
-  readonly cache: CacheClient;
+  readonly cache: Pick<CacheClient, 'apply'>;
   /**
-   * Where dead letters go: a record that will never be applied is put there, whole, before it is reported as done. If that fails, the record
-   * is retried. Without a store such records are only logged.
+   * Where dead letters go. A record that will never be applied is put there, whole, before it is reported as done. If that fails, the record is
+   * retried. Default: such records are only logged.
    */
-  readonly letters?: LetterStore;
-  /** Another place for records that will never be applied. Called besides; a throw makes the record be retried. */
-  readonly setAside?: (letter: Letter<StreamRecord>) => Promise<void>;
-  /** Powertools' logger unless told otherwise. */
+  readonly letters?: Pick<LetterStore, 'put'>;
+  /** A further place for records that are set aside. Called after the letter was stored. If it throws, the record is retried. */
+  readonly setAside?: (record: SetAside<StreamRecord>) => Promise<void>;
+  /** Default: Powertools' logger. */
   readonly logger?: StructuredLogger;
-  /** Told what became of each batch, after it was logged. */
+  /** Called with what became of each batch, after the batch was logged. */
   readonly onReport?: (report: Report) => void;
-  /** Told the figures of each batch. */
+  /** Called with the figures of each batch. */
   readonly metrics?: (facts: BatchFacts) => void;
   /**
-   * In the last so many ms of the function's time no further record is begun, and no call is repeated; the stream delivers again. Keep it above
-   * the time that a call of the cache may take; 5,500 unless told otherwise, for a deadline of 5 s. However short the time, the first records
-   * of a batch are begun, so that it gets on.
+   * In the last `marginMs` of the function's time no further record is begun, and no call is repeated; the stream delivers again. Keep it above the
+   * deadline of one call of the cache, ms. Default: 5,500, for a deadline of 5 s. The first records of a batch are begun however short the time is,
+   * so that every batch makes progress.
    */
   readonly marginMs?: number;
-  /** How the cache and the store are called again. `forMs`: for how long, where the context tells of no time limit; 2,000 unless told otherwise. */
+  /** How calls of the cache and the letter store are repeated. `forMs`: for how long where the context has no time limit. Default: 2,000. */
   readonly retries?: Pick<RetryOptions, 'baseMs' | 'capMs' | 'sleep' | 'random'> & { readonly forMs?: number };
-  /** So many records that cannot be decoded or projected are set aside in a row; see `poisonRun`. 10 unless told otherwise; 0: no limit. */
+  /** The records of one run of poison that are set aside; see `poisonRun`. 0: all. Default: 10. */
   readonly poisonRunLimit?: number;
-  /** When records that wait are worth a warning. `false`: never, for events that were saved. */
+  /** When waiting records are worth a warning. `false`: never, for saved events. */
   readonly retention?: RetentionOptions | false;
 }
 
-/** What Lambda's `ReportBatchItemFailures` reads: the lowest failed sequence number is the checkpoint; an empty list is success. */
+/** What Lambda's `ReportBatchItemFailures` reads. The lowest failed sequence number is the checkpoint. An empty list means success. */
 export interface StreamAnswer {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
 }
 
-/** The part of Lambda's context that is used. */
+/** The part of Lambda's context that the handler uses. */
 export interface InvocationContext {
   getRemainingTimeInMillis?(): number;
   readonly awsRequestId?: string;
@@ -58,13 +59,14 @@ export interface InvocationContext {
 }
 
 /**
- * A Lambda handler for a DynamoDB stream (`NEW_AND_OLD_IMAGES`, `FunctionResponseTypes: [ReportBatchItemFailures]`).
+ * Makes a Lambda handler for a DynamoDB stream (`NEW_AND_OLD_IMAGES`, `FunctionResponseTypes: [ReportBatchItemFailures]`).
  *
- * It throws when the event is no stream event, or when a record that has no sequence number could not be set aside: Lambda then
- * retries the whole batch.
+ * The handler throws when the event is not a stream event, and when a record without a sequence number fails. Lambda then retries the whole
+ * batch.
  */
 export function streamHandler(options: StreamHandlerOptions): (event: StreamEvent, context?: InvocationContext) => Promise<StreamAnswer> {
-  const { views, cache, letters, logger = new Logger(), marginMs = 5_500, retries = {}, poisonRunLimit = 10 } = options;
+  const { views, cache, letters, logger = new Logger(), marginMs = 5_500, poisonRunLimit = 10 } = options;
+  const { forMs = 2_000, ...retries } = options.retries ?? {};
   const run = poisonRun(poisonRunLimit);
   const retention = options.retention === false ? undefined : retentionWatch(options.retention);
 
@@ -73,19 +75,16 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
       throw new TypeError('the event has no Records: this function takes the events of a DynamoDB stream');
     const { Records: records } = event;
     const started = Date.now();
-    const remaining = context?.getRemainingTimeInMillis?.();
     const counts: BatchCounts = { setAside: 0, retries: 0, withheld: 0, cacheMs: [] };
-    /** Poison from this place of the batch on is not set aside. */
-    let heldFrom = Infinity;
+    const remainingMs = (): number | undefined => context?.getRemainingTimeInMillis && context.getRemainingTimeInMillis() - marginMs;
+    const remaining = remainingMs();
 
     const repeatedly = <T>(call: () => Promise<T>, isTransient?: RetryOptions['isTransient']): Promise<T> => {
-      const { forMs = 2_000, ...how } = retries;
-      const begun = performance.now();
+      const end = performance.now() + forMs;
       return retry(call, {
-        ...how,
+        ...retries,
         isTransient,
-        remainingMs: () =>
-          context?.getRemainingTimeInMillis ? context.getRemainingTimeInMillis() - marginMs : begun + forMs - performance.now(),
+        remainingMs: () => remainingMs() ?? end - performance.now(),
         onRetry() {
           counts.retries += 1;
         },
@@ -106,47 +105,38 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
             }
           }, isUnavailable),
       },
-      async setAside(letter) {
-        if (letter.index >= heldFrom)
-          throw new Error(`there is nothing but poison, and more than ${poisonRunLimit} records of it in a row`);
-        const name = letters && letterName(letter.record);
-        if (letters && name) {
-          const text = letterText({ ...contentOf(letter), requestId: context?.awsRequestId, functionArn: context?.invokedFunctionArn });
+      admit({ sound, poison }) {
+        const names = poison.map(({ record }) => letterName(record));
+        if (sound > 0) {
+          run.reset(names);
+          return poison.length;
+        }
+        const admitted = run.admit(names);
+        const first = poison[admitted];
+        if (first) {
+          counts.withheld = poison.length - admitted;
+          logger.error('poison is not set aside', withheldLine(counts.withheld, poisonRunLimit, first));
+        }
+        return admitted;
+      },
+      async setAside(record) {
+        const name = letters && letterName(record.record);
+        if (letters && name !== undefined) {
+          const text = letterText({ ...contentOf(record), requestId: context?.awsRequestId, functionArn: context?.invokedFunctionArn });
           await repeatedly(() => letters.put(name, text));
           counts.setAside += 1;
         }
-        await options.setAside?.(letter);
-        logger.error('record set aside', setAsideLine(letter, name));
+        await options.setAside?.(record);
+        logger.error('record set aside', setAsideLine(record, name));
+        return name;
       },
-      // An error would fail all poison of the batch. What is held of it fails in setAside, which comes after this.
-      objection({ sound, poison }) {
-        const names = poison.map(({ record }) => letterName(record));
-        if (sound > 0) {
-          run.end(names);
-          return undefined;
-        }
-        const withheld = poison.slice(run.admits(names));
-        const [first] = withheld;
-        if (!first) return undefined;
-        heldFrom = first.index;
-        counts.withheld = withheld.length;
-        logger.error('poison is not set aside', {
-          answer:
-            'nothing else comes, so it may be this code: roll it back or mend it, and the stream delivers again; if the records are bad, raise POISON_RUN_LIMIT (0: no limit)',
-          poison: withheld.length,
-          poisonRunLimit,
-          causes: first.causes.map(shownCause),
-          sequenceNumber: first.record?.dynamodb?.SequenceNumber,
-        });
-        return undefined;
-      },
-      signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
+      signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining))),
     });
 
     const now = Date.now();
     const times = timesOf(records);
     const headroom = times && retention?.see({ stream: String(records[0]?.eventSourceARN), ...times, now });
-    const facts = factsOf(report, counts, { now, headroom, functionName: context?.functionName });
+    const facts = batchFactsOf(report, counts, { now, headroom, functionName: context?.functionName });
     const line = batchLine(facts, times, started, now);
     const failure = report.records.find(({ status }) => status === 'failed');
     if (failure?.error) logger.warn('batch failed in part', { ...line, error: failure.error });
@@ -166,9 +156,9 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof CacheUnavailableError;
 }
 
-function contentOf({ record, causes }: Letter<StreamRecord>) {
+function contentOf({ record, causes }: SetAside<StreamRecord>) {
   const condition = causes.every(({ stage }) => stage === 'rejected') ? 'Rejected' : 'Poison';
-  return { records: [record], condition, at: new Date(), causes: causes.map(shownCause) };
+  return { records: [record], condition, at: new Date(), causes: causes.map(plainCause) };
 }
 
 function answerOf(records: readonly StreamRecord[], report: Report): StreamAnswer {

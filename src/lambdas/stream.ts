@@ -8,7 +8,7 @@ export const handler = streamHandler({
   views,
   cache: await openCache(config),
   letters: await openLetters(config),
-  metrics: config.metrics ? (await import('../handlers/metrics.ts')).emfMetrics() : undefined,
+  metrics: config.metrics ? (await import('../handlers/metrics.ts')).batchMetrics() : undefined,
   // A call of the cache that is begun must be able to end, so that its outcome is reported.
   marginMs: config.deadlineMs + 500,
   poisonRunLimit: config.poisonRunLimit,

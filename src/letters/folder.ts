@@ -5,7 +5,7 @@ import type { LetterStore } from './store.ts';
 
 const UNFINISHED = /(^|\/)\.[\da-f-]{36}\.tmp$/;
 
-/** Letters as files: the embedded store, for local work. The folder is made by the first `put`. A reader never finds half a letter. */
+/** Stores letters as files, for local work. The first `put` makes the folder. A reader never finds half a letter. */
 export function folderStore(path: string): LetterStore {
   const fileOf = (name: string): string => {
     if (!isInside(name)) throw new TypeError(`letter name ${JSON.stringify(name)}: give a relative path with "/" and without "." and ".."`);
@@ -52,7 +52,7 @@ function isInside(name: string): boolean {
   return !/[\\\0]/.test(name) && name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
-/** A file is absent, too, where there is a folder, or where a part of its path is none. */
+/** A file is also absent where a folder has its name, or where a part of its path is not a folder. */
 async function orAbsent<T>(found: Promise<T>): Promise<T | undefined> {
   try {
     return await found;

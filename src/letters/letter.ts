@@ -1,41 +1,35 @@
 import { createHash } from 'node:crypto';
+import type { PlainCause } from '../cause.ts';
 import { type StreamEvent, type StreamRecord, tableNameIn, writtenAt } from '../dynamodb/record.ts';
 import { MalformedLetterError } from '../errors.ts';
 
 /**
- * A dead letter: records that were given up, and why. The text is the JSON that Lambda writes to an S3 on-failure destination of an event source
- * mapping, with one more field, `millrace`, in those that the worker writes itself. Of a text that is read, every field but `payload` may be absent.
+ * A dead letter: records that will not be applied, and why. Its text is the JSON that Lambda writes to an S3 on-failure destination of an event
+ * source mapping. Letters that the worker writes have one more field, `millrace`. In a text that is read, every field but `payload` may be absent.
  */
 export interface Letter {
   /** The event as Lambda gave it to the function. */
   readonly event: StreamEvent;
   /** `Poison` and `Rejected` are the worker's; Lambda has `RetryAttemptsExhausted`, `RecordAgeExceeded` and others. */
   readonly condition?: string;
-  /** When it was written. */
+  /** When the letter was written. */
   readonly at?: Date;
   readonly functionArn?: string;
   readonly streamArn?: string;
-  /** Empty in Lambda's letters, which do not tell. */
-  readonly causes: readonly LetterCause[];
-  /** How often it was redriven in vain. */
+  /** Empty in Lambda's own letters, which have no causes. */
+  readonly causes: readonly PlainCause[];
+  /** Present if a redrive kept the letter. */
   readonly redrives?: Redrives;
-  /** The whole of it, as it was read. */
+  /** The parsed text. */
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
-/** Why a record was given up, without the values of its item: those are in the payload alone. */
-export interface LetterCause {
-  readonly stage: 'decode' | 'view' | 'rejected';
-  /** The view, as its keys begin: `detail@1`. */
-  readonly view?: string;
-  readonly error: { readonly name: string; readonly message: string };
-}
-
+/** What redrives wrote into a letter that they kept. */
 export interface Redrives {
   readonly count: number;
-  /** ISO 8601 */
+  /** When the last one was, ISO 8601. */
   readonly last: string;
-  /** What went wrong then. No values of items. */
+  /** Why it kept the letter. It has no values of items. */
   readonly cause: string;
 }
 
@@ -43,12 +37,12 @@ export interface LetterContent {
   readonly records: readonly StreamRecord[];
   readonly condition: string;
   readonly at: Date;
-  readonly causes?: readonly LetterCause[];
+  readonly causes?: readonly PlainCause[];
   readonly requestId?: string;
   readonly functionArn?: string;
   readonly approximateInvokeCount?: number;
   readonly responseContext?: { readonly statusCode: number; readonly executedVersion: string; readonly functionError?: string };
-  /** A function is not told the shard of its records. */
+  /** Default: `unknown`, because an event does not name its shard. */
   readonly shardId?: string;
 }
 
@@ -75,15 +69,15 @@ export function letterText(content: LetterContent): string {
   });
 }
 
-/** The text of a letter that was redriven in vain: the same, and how often. */
+/** The text of a letter that a redrive kept: the same text with `redrives`. */
 export function redrivenText({ raw }: Letter, redrives: Redrives): string {
   const millrace = isObject(raw.millrace) ? raw.millrace : {};
   return JSON.stringify({ ...raw, millrace: { ...millrace, redrives } });
 }
 
 /**
- * The name of a record's letter: the same whenever it is given up, so that a retry replaces its letter and never adds another. It tells table,
- * time and sequence number, as far as the record has them, and what else it is by a hash.
+ * The name of a record's letter. A record has the same name each time it is set aside, so a retry replaces its letter and never adds a second one.
+ * The name tells the table, the time and the sequence number, as far as the record has them, and a hash of the whole record.
  */
 export function letterName(record: StreamRecord): string {
   const table = tableNameIn(String(record?.eventSourceARN)) ?? 'unknown-table';
@@ -97,7 +91,7 @@ export function letterName(record: StreamRecord): string {
   return `millrace/${table}/${at}-${sequenceNumber}-${hash}.json`;
 }
 
-/** @throws MalformedLetterError that says what is wrong with it. */
+/** @throws MalformedLetterError that says what is wrong with the text. */
 export function parseLetter(text: string): Letter {
   const raw = jsonOf(text, 'it');
   if (!isObject(raw)) throw new MalformedLetterError('not a dead letter: it is no JSON object');
@@ -116,7 +110,7 @@ export function parseLetter(text: string): Letter {
     at: at && !Number.isNaN(at.getTime()) ? at : undefined,
     functionArn: textIn(requestContext, 'functionArn'),
     streamArn: textIn(batch, 'streamArn') ?? textIn(event.Records[0], 'eventSourceARN'),
-    causes: isObject(millrace) && Array.isArray(millrace.causes) ? (millrace.causes.filter(isCause) as LetterCause[]) : [],
+    causes: isObject(millrace) && Array.isArray(millrace.causes) ? (millrace.causes.filter(isCause) as PlainCause[]) : [],
     redrives: isObject(millrace) && isRedrives(millrace.redrives) ? millrace.redrives : undefined,
     raw,
   };
@@ -149,13 +143,13 @@ function isRedrives(value: unknown): value is Redrives {
   return isObject(value) && typeof value.count === 'number' && textIn(value, 'last') !== undefined && textIn(value, 'cause') !== undefined;
 }
 
-/** To the second, as Lambda writes it. */
+/** The time of a record to the second, as Lambda writes it. */
 function isoOf(record: StreamRecord | undefined): string | undefined {
   const date = new Date(writtenAt(record) ?? Number.NaN);
   return Number.isNaN(date.getTime()) ? undefined : date.toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
-/** A record of `GetRecords` has Dates and bytes, where an event has seconds and base64. */
+/** A record of `GetRecords` has Dates and bytes where an event has seconds and base64. */
 function inEventForm(this: unknown, name: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[name];
   if (original instanceof Date) return original.getTime() / 1_000;
@@ -163,7 +157,7 @@ function inEventForm(this: unknown, name: string, value: unknown): unknown {
   return value;
 }
 
-/** The order of names in an object says nothing, and is not the same in every delivery of a record. */
+/** The order of names in an object means nothing, and it differs between two deliveries of a record. */
 function sorted(this: unknown, name: string, value: unknown): unknown {
   const plain = inEventForm.call(this, name, value);
   if (!isObject(plain)) return plain;

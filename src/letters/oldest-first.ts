@@ -1,20 +1,20 @@
 import type { LetterStore } from './store.ts';
 
-/** As names of letters have it: Lambda's own that of the letter, the worker's that of the record. UTC, to the second. */
+/** The time in a letter's name, UTC, to the second: of the letter in Lambda's names, of the record in the worker's. */
 const TIME = /(\d{4}-\d{2}-\d{2})T(\d{2})\.(\d{2})\.(\d{2})/g;
 
 export interface LetterRange {
-  /** At or after. */
+  /** At or after this time. */
   readonly since?: Date;
-  /** Before. */
+  /** Before this time. */
   readonly until?: Date;
-  /** A name to begin with; those before it come last. It need not be there any more. */
+  /** The name to begin with; names before it come last. The letter may have been removed. */
   readonly from?: string;
 }
 
 /**
- * The names of the letters in a store by the time that they tell, those that tell none first; with a range only those that tell one. What else
- * lies in the store is left out: it has neither a time in its name nor the worker's folder.
+ * The names of the letters in a store, by the time in the name. Names without a time come first; a range excludes them. Other objects of the store
+ * are left out: they have neither a time in their name nor the worker's folder.
  */
 export async function oldestFirst(store: LetterStore, { since, until, from }: LetterRange = {}): Promise<string[]> {
   const letters: { readonly name: string; readonly place: string }[] = [];
@@ -30,7 +30,7 @@ export async function oldestFirst(store: LetterStore, { since, until, from }: Le
   return first > 0 ? [...names.slice(first), ...names.slice(0, first)] : names;
 }
 
-/** The time in a letter's name. A folder may hold times too: the last one counts. */
+/** The time in a letter's name. A folder in the name may contain a time too, so the last one counts. */
 export function letterTime(name: string): Date | undefined {
   const [, day, hours, minutes, seconds] = [...name.matchAll(TIME)].at(-1) ?? [];
   const at = new Date(`${day}T${hours}:${minutes}:${seconds}Z`);

@@ -2,19 +2,19 @@ import { fileURLToPath } from 'node:url';
 import { ConfigurationError } from '../errors.ts';
 
 /** Where dead letters lie. */
-export type Place =
+export type LettersPlace =
   | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string }
   | { readonly kind: 'folder'; readonly path: string };
 
 const BUCKET = /^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/;
 
 /** @throws ConfigurationError */
-export function parsePlace(text: string): Place {
+export function parseLettersPlace(text: string): LettersPlace {
   const wrong = (why: string) =>
     new ConfigurationError(`DEAD_LETTERS is "${text}"${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`);
   const [, bucket, prefix] = text.match(/^s3:\/\/([^/]*)\/?(.*)$/) ?? [];
   if (bucket !== undefined && prefix !== undefined) {
-    if (!BUCKET.test(bucket)) throw wrong(', which has no bucket that can be');
+    if (!BUCKET.test(bucket)) throw wrong(', whose bucket name is not valid');
     const folders = prefix.replace(/\/+$/, '');
     return { kind: 's3', bucket, prefix: folders && `${folders}/` };
   }
@@ -22,10 +22,10 @@ export function parsePlace(text: string): Place {
     try {
       return { kind: 'folder', path: fileURLToPath(text) };
     } catch {
-      throw wrong(', which is no file: URL of this machine');
+      throw wrong(', which is not a file: URL of this machine');
     }
   }
-  // One letter is a drive of Windows.
+  // One letter before the colon is a drive of Windows.
   if (/^[a-z][a-z\d+.-]+:/i.test(text)) throw wrong('');
   return { kind: 'folder', path: text };
 }

@@ -3,19 +3,19 @@ import type { LetterStore } from './store.ts';
 
 export interface S3Options {
   readonly bucket: string;
-  /** Begins all keys, with a "/" at its end if the letters are to lie in a folder. */
+  /** The beginning of all keys. End it with "/" to put the letters into a folder. Default: empty. */
   readonly prefix?: string;
-  /** The account that must own the bucket, so that letters never go to a stranger who took the name. */
+  /** The account that must own the bucket, so that letters never go to a stranger who took the bucket's name. Default: any. */
   readonly owner?: string;
-  /** The SDK's with its usual configuration, unless told otherwise. The caller ends it. */
+  /** The caller destroys it. Default: a client with the SDK's usual configuration. */
   readonly client?: S3Client;
 }
 
-/** Letters as objects. The SDK is loaded by the first call: a worker without poison never needs it. */
+/** Stores letters as objects of a bucket. The first call loads the SDK, because a worker without poison never needs it. */
 export function s3Store({ bucket, prefix = '', owner, client }: S3Options): LetterStore {
   let loading: ReturnType<typeof load> | undefined;
   const own = async () => {
-    // A load that failed can be repeated.
+    // The next call repeats a load that failed.
     loading ??= load(client).catch((error) => {
       loading = undefined;
       throw error;
@@ -61,7 +61,7 @@ async function load(client: S3Client | undefined) {
     if (cause.code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw new Error('letters in S3 need a package that is not installed: npm install @aws-sdk/client-s3', { cause });
   });
-  // A call must end before the function does.
+  // A call must end before the function's time is over.
   const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
   return { sdk, s3: client ?? new sdk.S3Client({ requestHandler, maxAttempts: 2 }) };
 }

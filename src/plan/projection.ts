@@ -3,10 +3,10 @@ import { ViewError } from '../errors.ts';
 import { type Address, type Entry, nameOf } from '../mutation.ts';
 import { type Entity, keyOf, type View } from '../view.ts';
 
-/** What an image is to an entity: an item, nothing (absent, or not of this entity), or a fault. */
+/** What an entity makes of an image: an item, nothing (the image is absent, or not of this entity), or an error. */
 export type Parsed = { readonly item?: unknown } | { readonly error: unknown };
 
-/** An image that is none of an entity's. */
+/** The image is absent, or not of this entity. */
 export const NOTHING: Parsed = {};
 
 export function parse(entity: Entity<unknown>, image: Attributes | undefined): Parsed {
@@ -17,7 +17,13 @@ export function parse(entity: Entity<unknown>, image: Attributes | undefined): P
   }
 }
 
-/** The entries of one item, checked: an entry that no cache could hold is the view's fault, to be found here and not by an outage. */
+/**
+ * The entries that a view gives for one item, checked. An entry that no cache can hold is the view's fault: it must fail here and not look
+ * like an outage of the cache.
+ *
+ * @param textOf makes the JSON text of a value
+ * @throws what the schema or the view threw, or an error that names the fault of an entry
+ */
 export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: (value: unknown) => string): readonly Entry[] {
   if ('error' in parsed) throw parsed.error;
   const { item } = parsed;
@@ -36,7 +42,7 @@ export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: 
         if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
         if (member === '') throw new EntryFault('the name of a list member is empty');
         checkText(member);
-        // An item often gives several lists one value.
+        // An item often gives the same value to several lists.
         if (json === undefined || value !== last) json = textOf(value);
         last = value;
         entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json });
@@ -48,20 +54,20 @@ export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: 
   return entries;
 }
 
-export function isSame(a: Address, b: Address): boolean {
+export function isSameAddress(a: Address, b: Address): boolean {
   if (a.kind === 'document') return b.kind === 'document' && a.key === b.key;
   return b.kind === 'member' && a.list === b.list && a.member === b.member;
 }
 
-/** So many are compared with each other faster than they are indexed. */
+/** Up to this number of entries, comparing each with each is faster than indexing them. */
 export const FEW = 8;
 
 function hasTwins(entries: readonly Entry[]): boolean {
   if (entries.length > FEW) return new Set(entries.map(nameOf)).size < entries.length;
-  return entries.some((entry, i) => entries.findIndex((other) => isSame(other, entry)) < i);
+  return entries.some((entry, i) => entries.findIndex((other) => isSameAddress(other, entry)) < i);
 }
 
-/** Of the old image only the addresses and the scores matter. */
+/** For old images, of which only the addresses and the scores matter. */
 export const noText = (): string => '';
 
 function fullKey(view: View, key: string): string {
@@ -72,7 +78,7 @@ function fullKey(view: View, key: string): string {
   return keyOf(view, key);
 }
 
-/** In UTF-8 half a surrogate pair becomes a replacement character, and two names become one. */
+/** Half a surrogate pair becomes a replacement character in UTF-8, so two names would become one. */
 function checkText(name: string): void {
   if (!name.isWellFormed()) throw new EntryFault('a key or a name has half a character: it was cut inside a surrogate pair');
 }
@@ -88,12 +94,10 @@ export function jsonOf(value: unknown): string {
   return json;
 }
 
-/** A fault that is found here, whose message has no values of the item. What a view throws is never taken for one. */
+/** A fault that this file finds. Its message has no values of the item, unlike the message of what a view throws. */
 class EntryFault extends Error {}
 
-/**
- * The message is fit for a log: it has no values of the item. What the view itself threw may quote some, so that stays the `cause`.
- */
+/** An error whose message has no values of the item, so it is fit for a log. What the view threw may quote values; it becomes the `cause`. */
 export function asViewError(view: View, what: string, cause: unknown): ViewError {
   return new ViewError(`view ${view.name} cannot project ${what}: ${reasonOf(cause)}`, { cause });
 }
@@ -105,12 +109,12 @@ function reasonOf(cause: unknown): string {
     if (Array.isArray(issues)) return issues.map(describeIssue).join(', ');
     if (cause instanceof Error) return `it threw ${/^\w{1,40}$/.test(cause.constructor.name) ? cause.constructor.name : 'an error'}`;
   } catch {
-    // A thrown value may be anything, an object that throws when it is looked at too.
+    // Anything can be thrown, even an object whose properties throw.
   }
   return `it threw ${cause === null ? 'null' : typeof cause}`;
 }
 
-/** An issue of zod, or of another schema library with paths. Below the first name a path may hold keys of a record, which are values. */
+/** An issue of zod, or of another schema library with paths. Only the first name is shown: deeper names may be keys that the item's author chose. */
 function describeIssue({ path, expected, format }: { path?: unknown; expected?: unknown; format?: unknown }): string {
   const [first] = Array.isArray(path) ? path : [];
   const name = typeof first === 'object' && first !== null && 'key' in first ? first.key : first;

@@ -1,83 +1,84 @@
+import type { Cause } from '../cause.ts';
 import type { Attributes } from '../change.ts';
-import type { ViewError } from '../errors.ts';
 import { type Entry, type Mutation, nameOf, putOf, without } from '../mutation.ts';
 import type { Version } from '../version.ts';
-import type { View } from '../view.ts';
-import type { Plan, Poison } from './plan.ts';
+import { type View, viewName } from '../view.ts';
+import type { Plan } from './plan.ts';
 import { asViewError, entriesOf, jsonOf, noText, parse } from './projection.ts';
 
-/** What an item was: `before` a change whose part was set aside, or `after` one. */
-export interface KnownImage {
+/** An image that an item had: `before` or `after` a change that was set aside. */
+export interface PastImage {
   readonly as: 'before' | 'after';
   readonly attributes: Attributes;
+  /** The letter that has the image. */
+  readonly letter?: string;
 }
 
-/** `image`: of that one nobody knows where it was. */
-export interface Unsettled extends Poison {
-  readonly image?: KnownImage;
-}
-
-/** What an item is known to have been, and what it is. */
+/** What an item is known to have been, and what the item is now. */
 export interface Settlement {
   /** See `itemOf`. */
   readonly item: string;
-  readonly images: readonly KnownImage[];
-  /** An image is missing, so the item may have been anywhere: also where it is now. */
-  readonly isMissingImages: boolean;
-  /** Absent when there is no such item. */
+  readonly images: readonly PastImage[];
+  /** Some past image is unknown. The item is then put at all its present addresses, not only at those it is known to have had. */
+  readonly hasUnknownPast: boolean;
+  /** Absent where the table has no such item. */
   readonly now: Attributes | undefined;
   readonly version: Version;
 }
 
 /**
- * What brings the addresses that an item is known to have had to what the item is now, all at one version: those that it still has are put, the others
- * deleted. Where it is since then is left to the change that brought it there. A view that cannot project the item as it is now forgets what it held
- * of it. One that cannot project an image from before is poison, too: the code before this one, or the code after it, may have projected it, and left
- * entries nobody knows where. An image from after may be passed over: the change that ended it has it as its own image from before.
+ * Brings the addresses that an item is known to have had to what the item is now, all at one version:
+ *
+ * 1. an address in a past image that the item still has: put;
+ * 2. an address in a past image that the item no longer has: delete;
+ * 3. another address of the item: nothing, because the stream record that created the address writes it;
+ * 4. a view that cannot project the item as it is now: its known addresses are forgotten, and the view is poison;
+ * 5. a view that cannot project an image from before a change: poison of the image's letter, because another deployment may have projected that
+ *    image to addresses that this code cannot compute;
+ * 6. a view that cannot project an image from after a change: nothing, because the next record carries that image as its old one.
  */
-export function settlementOf(
-  views: readonly View[],
-  { item, images, isMissingImages, now, version }: Settlement,
-): Omit<Plan, 'poison'> & { readonly poison: readonly Unsettled[] } {
+export function settlementOf(views: readonly View[], { item, images, hasUnknownPast, now, version }: Settlement): Plan {
   const mutations: Mutation[] = [];
-  const poison: Unsettled[] = [];
+  const poison: Cause[] = [];
   for (const view of views) {
-    const { name, revision } = view;
-    const { left, faults } = entriesLeft(view, images, item);
-    for (const { image, error } of faults) poison.push({ view: name, revision, error, image });
+    const { past, unknown } = pastEntries(view, images, item);
+    poison.push(...unknown);
     try {
       for (const entry of entriesOf(view, parse(view.entity, now), item, jsonOf)) {
-        const held = left.get(nameOf(entry));
-        if (!held && !isMissingImages) continue;
-        left.delete(nameOf(entry));
-        mutations.push(putOf(entry, version, held?.kind === 'member' ? held.score : undefined));
+        const previous = past.get(nameOf(entry));
+        if (!previous && !hasUnknownPast) continue;
+        past.delete(nameOf(entry));
+        mutations.push(putOf(entry, version, previous?.kind === 'member' ? previous.score : undefined));
       }
-      for (const entry of left.values()) mutations.push(without(entry, 'delete', version));
+      for (const entry of past.values()) mutations.push(without(entry, 'delete', version));
     } catch (cause) {
-      for (const entry of left.values()) mutations.push(without(entry, 'forget', version));
-      poison.push({ view: name, revision, error: asViewError(view, `${item} as it is now`, cause) });
+      for (const entry of past.values()) mutations.push(without(entry, 'forget', version));
+      poison.push({ stage: 'view', view: viewName(view), error: asViewError(view, `${item} as it is now`, cause) });
     }
   }
   return { mutations, poison };
 }
 
-/** By address; of a list's member, at the highest score that it is known to have had: its marker must block what is older there. */
-function entriesLeft(view: View, images: readonly KnownImage[], item: string) {
-  const left = new Map<string, Entry>();
-  const faults: { readonly image: KnownImage; readonly error: ViewError }[] = [];
-  for (const image of images) {
-    const { as, attributes } = image;
+/**
+ * The entries of all past images by address, and a cause for each image that the view cannot project. A list's member is at its highest known
+ * score, because its marker must block older versions there.
+ */
+function pastEntries(view: View, images: readonly PastImage[], item: string) {
+  const past = new Map<string, Entry>();
+  const unknown: Cause[] = [];
+  for (const { as, attributes, letter } of images) {
     let entries: readonly Entry[] = [];
     try {
       entries = entriesOf(view, parse(view.entity, attributes), item, noText);
     } catch (cause) {
-      if (as === 'before') faults.push({ image, error: asViewError(view, `the old image of ${item}`, cause) });
+      const error = asViewError(view, `the old image of ${item}`, cause);
+      if (as === 'before') unknown.push({ stage: 'view', view: viewName(view), letter, error });
     }
     for (const entry of entries) {
-      const other = left.get(nameOf(entry));
+      const other = past.get(nameOf(entry));
       if (entry.kind === 'member' && other?.kind === 'member' && other.score > entry.score) continue;
-      left.set(nameOf(entry), entry);
+      past.set(nameOf(entry), entry);
     }
   }
-  return { left, faults };
+  return { past, unknown };
 }

@@ -1,62 +1,38 @@
-import type { Hint } from '../change.ts';
+import type { Cause } from '../cause.ts';
+import { type Hint, hintOf } from '../dynamodb/record.ts';
+import { asError } from '../errors.ts';
+import { type LetterFilter, matches } from '../letters/filter.ts';
+import { type Letter, parseLetter } from '../letters/letter.ts';
 import type { View } from '../view.ts';
-import type { Hindrance } from './settle-items.ts';
 
-/** What is read of a dead letter. */
-export interface RedrivenLetter<Record> {
-  readonly event: { readonly Records: readonly Record[] };
-  readonly streamArn?: string;
-  readonly redrives?: { readonly count: number };
-  /** Of the parts that were set aside, those of views, as their keys begin: `detail@1`. */
-  readonly causes?: readonly { readonly view?: string }[];
-}
-
-export interface LetterReader<Record, Letter extends RedrivenLetter<Record>> {
-  /** A throw: it is no letter, or one without records. */
-  parse(text: string): Letter;
-  /** A throw: the record does not tell its item, or as of when. */
-  hintOf(record: Record, index: number, streamArn: string | undefined): Hint;
-  /** Letters that are not wanted are left alone. `undefined`: its text is none. */
-  readonly wanted?: (letter: Letter | undefined) => boolean;
-}
-
-export interface OpenLetter<Letter> {
+export interface OpenLetter {
   readonly name: string;
-  /** Absent when it could not be read. */
+  /** Absent when the text is not a letter. */
   readonly letter?: Letter;
   readonly records: number;
+  /** One hint for each record that tells its item. */
   readonly hints: readonly Hint[];
-  /** Why it must stay, whatever becomes of its items. */
-  readonly causes: readonly KeptCause[];
+  /** Why the letter must be kept, whatever becomes of its items. */
+  readonly causes: readonly Cause[];
 }
 
-/** `letter`: it is none, or has no records; `decode`: a record tells too little; `store`: it could not be read, written or removed. */
-export interface KeptCause {
-  readonly stage: 'letter' | 'store' | Hindrance['stage'];
-  /** Fit for a log: it has no values of items. */
-  readonly error: Error;
-}
-
-/** What a letter says; `undefined` if it is not wanted. */
-export function openLetter<Record, Letter extends RedrivenLetter<Record>>(
-  { views, parse, wanted, hintOf }: LetterReader<Record, Letter> & { readonly views: readonly View[] },
-  name: string,
-  text: string,
-): OpenLetter<Letter> | undefined {
+/** What a letter says. `undefined`: the filter does not take the letter. */
+export function openLetter(views: readonly View[], filter: LetterFilter, name: string, text: string): OpenLetter | undefined {
   let letter: Letter;
   try {
-    letter = parse(text);
+    letter = parseLetter(text);
   } catch (error) {
-    if (wanted && !wanted(undefined)) return undefined;
-    return { name, records: 0, hints: [], causes: [{ stage: 'letter', error: error as Error }] };
+    if (!matches(filter, undefined)) return undefined;
+    return { name, records: 0, hints: [], causes: [{ stage: 'letter', error: asError(error) }] };
   }
-  if (wanted && !wanted(letter)) return undefined;
+  if (!matches(filter, letter)) return undefined;
   const { Records: records } = letter.event;
   const hints: Hint[] = [];
-  const causes: KeptCause[] = [];
-  if (records.length === 0) causes.push({ stage: 'letter', error: new Error('it holds no records: resync the table, and remove it') });
-  for (const view of new Set(letter.causes?.flatMap(({ view }) => view ?? []))) {
-    if (!isOurs(views, view)) causes.push({ stage: 'view', error: foreign(view) });
+  const causes: Cause[] = [];
+  if (records.length === 0)
+    causes.push({ stage: 'letter', error: new Error('it has no records: resync the table, and remove the letter') });
+  for (const view of new Set(letter.causes.flatMap(({ view }) => view ?? []))) {
+    if (!isDeployed(views, view)) causes.push({ stage: 'view', view, error: viewMissing(view) });
   }
   for (const [index, record] of records.entries()) {
     try {
@@ -64,27 +40,27 @@ export function openLetter<Record, Letter extends RedrivenLetter<Record>>(
       hints.push(hint);
       if ('error' in hint.before) causes.push({ stage: 'decode', error: pastUnknown(hint, hint.before.error) });
     } catch (error) {
-      causes.push({ stage: 'decode', error: error as Error });
+      causes.push({ stage: 'decode', error: asError(error) });
     }
   }
   return { name, letter, records: records.length, hints, causes };
 }
 
-/** A view of another name, or of a later revision, is of a deployment after this one, which was rolled back. */
-function isOurs(views: readonly View[], view: string): boolean {
-  const [name, revision] = view.split('@');
-  return views.some((ours) => ours.name === name && !(ours.revision < Number(revision)));
+/** A view of another name, or of a later revision, belongs to a later deployment, which was rolled back. */
+function isDeployed(views: readonly View[], wanted: string): boolean {
+  const [name, revision] = wanted.split('@');
+  return views.some((view) => view.name === name && !(view.revision < Number(revision)));
 }
 
-function foreign(view: string): Error {
+function viewMissing(view: string): Error {
   return new Error(
-    `view ${view}, which it is about, is not in this code: redrive it by the code that has that view; if the view is gone for good, remove the letter`,
+    `view ${view}, which the letter is about, is not in this code: redrive the letter by the code that has that view; if the view is gone for good, remove the letter`,
   );
 }
 
-/** The item is settled as it is now, but where it was before may hold what is old. */
+/** The item is settled as it is now, but an outdated entry may remain where the item was before. */
 function pastUnknown({ item }: Hint, { message }: Error): Error {
   return new Error(
-    `${message}; where ${item} was before is not known, so what it left there may be old: resync the table, and remove the letter`,
+    `${message}; where ${item} was before is not known, so an outdated entry may remain there: resync the table, and remove the letter`,
   );
 }

@@ -1,122 +1,124 @@
-import type { Hint } from '../change.ts';
+import type { Cause } from '../cause.ts';
+import type { Hint } from '../dynamodb/record.ts';
+import { asError } from '../errors.ts';
+import type { LetterFilter } from '../letters/filter.ts';
+import { redrivenText } from '../letters/letter.ts';
+import { oldestFirst } from '../letters/oldest-first.ts';
 import type { LetterStore } from '../letters/store.ts';
-import type { KnownImage } from '../plan/settlement.ts';
-import { type KeptCause, type LetterReader, type OpenLetter, openLetter, type RedrivenLetter } from './open-letter.ts';
-import { Outage } from './outage.ts';
+import type { PastImage } from '../plan/settlement.ts';
+import { CircuitBreaker } from './circuit-breaker.ts';
+import { type OpenLetter, openLetter } from './open-letter.ts';
 import { type ItemHints, type ItemOutcome, type SettleInput, settleItems } from './settle-items.ts';
 
-export interface RedriveInput<Record, Letter extends RedrivenLetter<Record>>
-  extends Omit<SettleInput, 'outage'>,
-    LetterReader<Record, Letter> {
+export interface RedriveInput extends Omit<SettleInput, 'breaker'> {
   readonly store: LetterStore;
-  /** Letters of the store, in the order in which to try them. */
-  readonly names: readonly string[];
-  /** The text of a letter that stays. */
-  noted(letter: Letter, redrives: Redrives): string;
-  /** Letters to be tried at the most. */
+  /** Letters that it does not take are left alone. */
+  readonly filter: LetterFilter;
+  /** The letter to begin with. Letters before it come last. */
+  readonly from?: string;
+  /** The greatest number of letters to try. Default: all. */
   readonly limit?: number;
   readonly now?: () => Date;
+  /** Called once with the letters that may be tried, in order. */
+  readonly onNames?: (names: readonly string[]) => void;
   readonly onLetter?: (report: LetterReport) => void;
-  /** Told, after some letters, which is the first that was not tried: whoever is killed may go on there. */
+  /** Called after some letters with the first letter that was not tried. A run that is killed may go on there. */
   readonly onStep?: (next: string) => Promise<void>;
 }
 
-/** How often a letter was redriven in vain, when last (ISO 8601), and why it stayed then. */
-export interface Redrives {
-  readonly count: number;
-  readonly last: string;
-  readonly cause: string;
-}
-
 export interface RedriveReport {
-  /** Those that were tried, in the order of the names. */
+  /** The letters that were tried, in order. */
   readonly letters: readonly LetterReport[];
-  /** Why it ended early. `unavailable`: cache, table or store gave no answer again and again. */
+  /** Why the run ended early. `unavailable`: the cache, the table or the store gave no answer again and again. */
   readonly stopped?: 'aborted' | 'limit' | 'unavailable';
-  /** The first letter that was not tried, when it ended early. */
+  /** The first letter that was not tried, when the run ended early. */
   readonly next?: string;
 }
 
 export interface LetterReport {
   readonly name: string;
   readonly records: number;
-  /** Without a cache, what would become of it. */
+  /** Without a cache: what would become of the letter. */
   readonly status: 'removed' | 'kept';
-  /** Why it was kept; empty if it was removed. */
-  readonly causes: readonly KeptCause[];
+  /** Why the letter was kept; empty if it was removed. */
+  readonly causes: readonly Cause[];
 }
 
-/** Letters of one step. Of an item with several of them there, the table is asked once. */
+/** Letters of one step. The table is asked once for an item that several of them have. */
 const LETTERS_A_STEP = 100;
-/** A step takes no more letters then, characters: Lambda's own have up to 6 MB each. */
+/** A step that has this number of characters takes no further letter. One of Lambda's own letters has up to 6 MB. */
 const TEXT_A_STEP = 4_000_000;
 const CALLS_AT_ONCE = 8;
-/** So many of Lambda's largest letters can be held. */
+/** Memory holds this number of Lambda's largest letters. */
 const READS_AT_ONCE = 4;
 
 /**
- * Tries dead letters again. A letter is a hint that its items need care: each is settled as it is now, see `settleItems`, whatever order or age the
- * letters have, and whatever was evicted since. A letter is removed when all of its records are settled: written, or found stale. Else it stays, with
- * the count of its redrives and the last cause written into it. It never adds a letter, and may be ended at any moment: to repeat it is harmless.
- * What goes wrong is told by the report; it never throws.
+ * Tries dead letters again, oldest first. A letter is a hint that its items need care: each item is settled as it is now (see `settleItems`),
+ * whatever the order and age of the letters, and whatever was evicted since. A letter is removed when all of its records are settled: written, or
+ * found stale. Otherwise it is kept, and the count of its redrives and the first cause are written into it.
+ *
+ * It never adds a letter. It may end at any moment, because repeating it is harmless. The report says what failed.
+ *
+ * @throws what the store throws when it cannot list its letters.
  */
-export async function redrive<Record, Letter extends RedrivenLetter<Record>>(input: RedriveInput<Record, Letter>): Promise<RedriveReport> {
-  const { names, limit = Infinity, signal } = input;
-  const outages: Outages = { store: new Outage(), items: new Outage() };
+export async function redrive(input: RedriveInput): Promise<RedriveReport> {
+  const { store, filter, from, limit = Infinity, signal, onNames, onLetter, onStep } = input;
+  const names = await oldestFirst(store, { since: filter.since, until: filter.until, from });
+  onNames?.(names);
+  const breakers: Breakers = { store: new CircuitBreaker(), items: new CircuitBreaker() };
   const letters: LetterReport[] = [];
   for (let at = 0; at < names.length; ) {
-    const stopped = signal?.aborted ? 'aborted' : isOut(outages) ? 'unavailable' : letters.length >= limit ? 'limit' : undefined;
+    const stopped = signal?.aborted ? 'aborted' : isOpen(breakers) ? 'unavailable' : letters.length >= limit ? 'limit' : undefined;
     if (stopped) return { letters, stopped, next: names[at] };
-    const step = await openSome(input, outages, at, Math.min(LETTERS_A_STEP, limit - letters.length));
-    const reports = await tryAll(input, outages, step.letters);
+    const step = await openSome(input, names, breakers, at, Math.min(LETTERS_A_STEP, limit - letters.length));
+    const reports = await tryAll(input, breakers, step.letters);
     for (const report of reports) {
       if (!report) continue;
       letters.push(report);
-      input.onLetter?.(report);
+      onLetter?.(report);
     }
     at = step.letters.find((_, i) => !reports[i])?.at ?? step.end;
-    const { onStep } = input;
     const next = names[at];
-    if (onStep && next !== undefined) await attempt(outages.store, () => onStep(next));
+    if (onStep && next !== undefined) await attempt(breakers.store, () => onStep(next));
   }
   return { letters };
 }
 
-/** Of the store, and of cache and table: an answer of one says nothing of the other. */
-type Outages = { readonly store: Outage; readonly items: Outage };
+/** One of the store, one of cache and table, because an answer of the store says nothing about the others. */
+type Breakers = { readonly store: CircuitBreaker; readonly items: CircuitBreaker };
 
-function isOut({ store, items }: Outages): boolean {
-  return store.isOn || items.isOn;
+function isOpen({ store, items }: Breakers): boolean {
+  return store.isOpen || items.isOpen;
 }
 
-/** A letter at its place among the names. */
-type Placed<Letter> = OpenLetter<Letter> & { readonly at: number };
+/** A letter, and its place among the names. */
+type PlacedLetter = OpenLetter & { readonly at: number };
 
-/** Reads letters from `at` on, so many at the most that are wanted. */
-async function openSome<Record, Letter extends RedrivenLetter<Record>>(
-  input: RedriveInput<Record, Letter>,
-  outages: Outages,
+/** Reads letters from place `at` on, at most `most` of those that the filter takes. `end`: the place after the last name it looked at. */
+async function openSome(
+  { views, store, filter, signal }: RedriveInput,
+  names: readonly string[],
+  breakers: Breakers,
   at: number,
   most: number,
-): Promise<{ readonly letters: readonly Placed<Letter>[]; readonly end: number }> {
-  const { store, names, signal } = input;
-  const letters: Placed<Letter>[] = [];
+): Promise<{ readonly letters: readonly PlacedLetter[]; readonly end: number }> {
+  const letters: PlacedLetter[] = [];
   let end = at;
-  for (let size = 0; end < names.length && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOut(outages); ) {
+  for (let size = 0; end < names.length && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOpen(breakers); ) {
     const some = names.slice(end, end + Math.min(READS_AT_ONCE, most - letters.length));
-    const texts = await Promise.all(some.map((name) => attempt(outages.store, () => store.get(name))));
+    const texts = await Promise.all(some.map((name) => attempt(breakers.store, () => store.get(name))));
     for (const [i, text] of texts.entries()) {
       const name = some[i] as string;
       const characters = 'value' in text ? (text.value?.length ?? 0) : 0;
-      // What is too much for this step is read again in the next.
+      // The next step reads again what is too much for this one.
       if (size > 0 && size + characters > TEXT_A_STEP) return { letters, end };
       const at = end;
       end += 1;
       size += characters;
       if ('error' in text) letters.push({ name, at, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
-      // Else another redrive has removed it since.
+      // An absent text: another redrive has removed the letter since.
       else if (text.value !== undefined) {
-        const letter = openLetter(input, name, text.value);
+        const letter = openLetter(views, filter, name, text.value);
         if (letter) letters.push({ ...letter, at });
       }
     }
@@ -124,59 +126,66 @@ async function openSome<Record, Letter extends RedrivenLetter<Record>>(
   return { letters, end };
 }
 
-/** One report a letter; none of a letter that was not brought to its end. */
-async function tryAll<Record, Letter extends RedrivenLetter<Record>>(
-  input: RedriveInput<Record, Letter>,
-  outages: Outages,
-  letters: readonly Placed<Letter>[],
+/** One report a letter; `undefined` for a letter that was not brought to its end. */
+async function tryAll(
+  input: RedriveInput,
+  breakers: Breakers,
+  letters: readonly PlacedLetter[],
 ): Promise<readonly (LetterReport | undefined)[]> {
-  const items = new Map<string, ItemHints & { readonly images: KnownImage[] }>();
-  for (const hint of letters.flatMap(({ hints }) => hints)) {
-    const { newest, images, isMissingImages } = items.get(itemName(hint)) ?? { newest: hint, images: [], isMissingImages: false };
-    const { before, after } = hint;
-    for (const as of ['before', 'after'] as const) {
-      const image = hint[as];
-      if ('attributes' in image && image.attributes) images.push({ as, attributes: image.attributes });
-    }
-    items.set(itemName(hint), {
-      newest: hint.version > newest.version ? hint : newest,
-      images,
-      isMissingImages: isMissingImages || 'error' in before || 'error' in after,
-    });
-  }
-  const settled = await settleItems([...items.values()], { ...input, outage: outages.items });
+  const items = itemsOf(letters);
+  const settled = await settleItems([...items.values()], { ...input, breaker: breakers.items });
   const outcomes = new Map([...items.keys()].map((name, i) => [name, settled[i] as ItemOutcome]));
   const reports: (LetterReport | undefined)[] = [];
   for (let i = 0; i < letters.length; i += CALLS_AT_ONCE) {
     const some = letters.slice(i, i + CALLS_AT_ONCE);
-    reports.push(...(await Promise.all(some.map((letter) => tryOne(input, outages.store, letter, outcomes)))));
+    reports.push(...(await Promise.all(some.map((letter) => tryOne(input, breakers.store, letter, outcomes)))));
   }
   return reports;
+}
+
+/** What all letters together tell of each item. */
+function itemsOf(letters: readonly PlacedLetter[]): ReadonlyMap<string, ItemHints> {
+  const items = new Map<string, ItemHints & { readonly images: PastImage[] }>();
+  for (const { name: letter, hints } of letters) {
+    for (const hint of hints) {
+      const { before, after } = hint;
+      const { newest, images, hasUnknownPast } = items.get(itemName(hint)) ?? { newest: hint, images: [], hasUnknownPast: false };
+      for (const as of ['before', 'after'] as const) {
+        const image = hint[as];
+        if ('attributes' in image && image.attributes) images.push({ as, attributes: image.attributes, letter });
+      }
+      items.set(itemName(hint), {
+        newest: hint.version > newest.version ? hint : newest,
+        images,
+        hasUnknownPast: hasUnknownPast || 'error' in before || 'error' in after,
+      });
+    }
+  }
+  return items;
 }
 
 function itemName({ tableArn, item }: Hint): string {
   return `${tableArn} ${item}`;
 }
 
-async function tryOne<Record, Letter extends RedrivenLetter<Record>>(
-  { store, cache, noted, now = () => new Date() }: RedriveInput<Record, Letter>,
-  outage: Outage,
-  { name, letter, hints, records, causes: own }: Placed<Letter>,
+async function tryOne(
+  { store, cache, now = () => new Date() }: RedriveInput,
+  breaker: CircuitBreaker,
+  { name, letter, hints, records, causes: letterCauses }: PlacedLetter,
   outcomes: ReadonlyMap<string, ItemOutcome>,
 ): Promise<LetterReport | undefined> {
-  const mine = [...new Set(hints.map(itemName))].map((item) => outcomes.get(item) as ItemOutcome);
-  if (mine.some(({ type }) => type === 'untried')) return undefined;
-  const before = new Set(hints.map(({ before }) => ('attributes' in before ? before.attributes : undefined)));
-  const theirs = mine.flatMap((outcome) => (outcome.type === 'kept' ? outcome.causes : []));
-  const causes = [...own, ...theirs.filter(({ image }) => image === undefined || before.has(image))];
+  const itemOutcomes = [...new Set(hints.map(itemName))].map((item) => outcomes.get(item) as ItemOutcome);
+  if (itemOutcomes.some(({ type }) => type === 'untried')) return undefined;
+  const itemCauses = itemOutcomes.flatMap((outcome) => (outcome.type === 'kept' ? outcome.causes : []));
+  const causes = [...letterCauses, ...itemCauses.filter((cause) => cause.letter === undefined || cause.letter === name)];
   const write = async (call: () => Promise<void>): Promise<void> => {
-    const written = cache ? await attempt(outage, call) : NOTHING;
+    const written = cache ? await attempt(breaker, call) : NOTHING;
     if ('error' in written) causes.push({ stage: 'store', error: written.error });
   };
   if (causes.length === 0) await write(() => store.delete(name));
   else if (letter) {
     const redrives = { count: (letter.redrives?.count ?? 0) + 1, last: now().toISOString(), cause: causeText(causes) };
-    await write(() => store.put(name, noted(letter, redrives)));
+    await write(() => store.put(name, redrivenText(letter, redrives)));
   }
   return { name, records, status: causes.length === 0 ? 'removed' : 'kept', causes };
 }
@@ -185,17 +194,17 @@ const NOTHING: Attempt<void> = { value: undefined };
 
 type Attempt<T> = { readonly value: T } | { readonly error: Error };
 
-async function attempt<T>(outage: Outage, call: () => Promise<T>): Promise<Attempt<T>> {
+async function attempt<T>(breaker: CircuitBreaker, call: () => Promise<T>): Promise<Attempt<T>> {
   try {
     const value = await call();
-    outage.saw(true);
+    breaker.record(true);
     return { value };
   } catch (error) {
-    outage.saw(false);
-    return { error: error as Error };
+    breaker.record(false);
+    return { error: asError(error) };
   }
 }
 
-function causeText([first, ...more]: readonly KeptCause[]): string {
+function causeText([first, ...more]: readonly Cause[]): string {
   return `${first?.stage}: ${first?.error.message}${more.length > 0 ? `; and ${more.length} more` : ''}`;
 }

@@ -1,47 +1,39 @@
-/** Poison without a sound record in between. */
+/** Counts consecutive poison records; see `poisonRun`. */
 export interface PoisonRun {
-  /** A record was decoded and projected: what comes now is a new run. The poison beside it, by its names, is admitted and does not count. */
-  end(beside: readonly string[]): void;
-  /**
-   * How many of these records, from the first on, may be set aside, by their names. Those that were admitted once take no room again, so that a
-   * retry of them changes nothing.
-   */
-  admits(names: readonly string[]): number;
+  /** Call when a batch contains a sound record. Resets the count. The batch's own poison, by its names, is admitted without counting. */
+  reset(admit: readonly string[]): void;
+  /** How many of these poison records, by their names, may be set aside, from the first on. */
+  admit(names: readonly string[]): number;
 }
 
-/** Lambda's largest batch: the latest one is remembered whole. */
+/** Lambda's largest batch, so the latest batch is remembered whole. */
 const REMEMBERED = 10_000;
 
 /**
- * Tells bad records from a bad deployment. A record that cannot be decoded or projected is set aside, but where nothing else comes any more, the fault is
- * probably this code's: then every record of the stream would become a dead letter, in the order of thousands a minute, though all of them could be applied
- * an hour later, by the version that is rolled back to. So at most `limit` records in a row are set aside; what is beyond fails, and the stream keeps it.
+ * Tells bad records from a bad deployment. Poison is set aside; but when nothing except poison comes, the fault is probably in this code, and
+ * every record of the stream would become a dead letter within minutes, although the version that is rolled back to could apply them all. So
+ * at most `limit` records of a run are set aside. The next one fails, and the stream keeps it.
  *
- * - The row goes from batch to batch, for with a batch size of 1 every poison is a whole batch of it. A batch with one sound record ends the row, whatever
- *   else it holds: this code can still do its work, so it is the records that are bad. What the cache makes of a record is no matter: a value that it rejects and a
- *   record that it gave no answer for are sound here, and an outage of the cache can neither begin a row nor keep one going.
- * - Of a batch of poison, its first records are admitted, as far as there is room. What is beyond is `failed`, and the first of it is the sequence number that is
- *   reported: what was set aside is not retried, and bisecting there leaves the rest as it is. So the size of a batch is no matter: `limit` letters, then
- *   the shard waits, and an environment that starts takes it up where this one stopped.
- * - What was admitted, in a row or beside a sound record, stays so when that is over (the latest 10,000 records): where a batch fails in part, the sound record
- *   may be done, and its retry be poison alone.
- * - A record counts once, however often it is retried.
- * - The row is kept in memory. An execution environment that starts begins a new one, as it must: with new code, what failed may be sound. While code stays
- *   bad, each environment (one a shard and parallelization factor, replaced every few hours) sets aside `limit` records at most.
- * - Records that are really bad, `limit` of them and more in a row, hold their shard. They are not lost: before they leave the stream, the event source
- *   mapping's own limits (MaximumRecordAgeInSeconds) send them to its on-failure destination. Who knows that they are bad raises the limit.
+ * 1. A run is consecutive poison, across batches. A batch with one sound record ends the run: this code still works, so the records are bad.
+ * 2. A record is sound when it was decoded and projected. The cache's answer does not count, so an outage can neither start nor prolong a run.
+ * 3. Within a run the first `limit` records are admitted. Lambda retries from the next one, whatever the size of the batch.
+ * 4. An admitted record stays admitted (the last 10,000), so its retry costs nothing.
+ * 5. The run lives in memory. A new environment starts at 0, because new code may project what failed. While the code stays bad, each
+ *    environment (one for each shard and parallelization factor, replaced every few hours) sets aside at most `limit` records.
+ * 6. More than `limit` bad records in a row hold up their shard. They are not lost: before they leave the stream, the limits of the event source
+ *    mapping (`MaximumRecordAgeInSeconds`) send them to its on-failure destination. A higher limit sets them aside at once.
  *
- * @param limit 0: there is none.
+ * @param limit the records of a run that may be set aside; 0: all
  */
 export function poisonRun(limit: number): PoisonRun {
-  /** The oldest first. None of the present row is dropped. */
+  /** Oldest first. The records of the present run are never dropped. */
   const admitted = new Set<string>();
-  let row = 0;
+  let count = 0;
   return {
-    end(beside) {
-      row = 0;
+    reset(admit) {
+      count = 0;
       if (limit === 0) return;
-      for (const name of beside) {
+      for (const name of admit) {
         admitted.delete(name);
         admitted.add(name);
       }
@@ -50,12 +42,12 @@ export function poisonRun(limit: number): PoisonRun {
         admitted.delete(name);
       }
     },
-    admits(names) {
+    admit(names) {
       if (limit === 0) return names.length;
       for (const [i, name] of names.entries()) {
         if (admitted.has(name)) continue;
-        if (row === limit) return i;
-        row += 1;
+        if (count === limit) return i;
+        count += 1;
         admitted.add(name);
       }
       return names.length;

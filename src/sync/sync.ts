@@ -1,52 +1,52 @@
 import type { CacheClient } from '../cache.ts';
+import type { Cause } from '../cause.ts';
 import { type Change, type ChangeFacts, factsOf } from '../change.ts';
 import { asError } from '../errors.ts';
 import type { Mutation, Outcome } from '../mutation.ts';
-import { type Poison, planOf } from '../plan/plan.ts';
+import { planOf } from '../plan/plan.ts';
 import type { View } from '../view.ts';
 
 export interface SyncInput<Record> {
   /** In the order of the stream. */
   readonly records: readonly Record[];
-  /** Pure: a throw is poison. */
+  /** Pure: a throw makes the record poison. */
   decode(record: Record, index: number): Change;
   readonly views: readonly View[];
   readonly cache: Pick<CacheClient, 'apply'>;
-  /** Puts a record in a safe place before it is reported as done. A throw means that it is not safe: the record is retried. */
-  setAside(letter: Letter<Record>): Promise<void>;
   /**
-   * Asked once a batch, when all of it was decoded and projected, and before any of it is set aside. An error: poison is not set aside, its
-   * records are `failed` with that error.
+   * Puts a record in a safe place before it is reported as done. Returns the name of its letter, if it has one. A throw means that the record is
+   * not safe: the record fails.
    */
-  objection?(planned: Planned<Record>): Error | undefined;
-  /** Once aborted, no further record is begun; those that were not are `failed`. */
+  setAside(record: SetAside<Record>): Promise<string | undefined>;
+  /**
+   * How many of the poison records may be set aside, from the first on. The others fail. Called once a batch that is of any view's business, after
+   * all of it was decoded and projected and before any of it is set aside. Default: all of them.
+   */
+  admit?(planned: PlannedBatch<Record>): number;
+  /** Once aborted, no further record is begun. Records that were not begun fail. */
   readonly signal?: AbortSignal;
 }
 
-/** A record that, or a part of which, will never be applied, with all the reasons. */
-export interface Letter<Record> {
+/** A record to set aside, because it, or a part of it, will never be applied. */
+export interface SetAside<Record> {
   readonly record: Record;
+  /** Its place in the batch, from 0. */
   readonly index: number;
   /** Absent when the record could not be decoded. */
   readonly change?: ChangeFacts;
-  /** One or more. */
+  /** One or more, of the stages `decode`, `view` and `rejected`. */
   readonly causes: readonly Cause[];
 }
 
-/** What the pure stages made of a batch. A record that is no view's business is neither. */
-export interface Planned<Record> {
-  /** Records that were decoded, and that all views projected which they concern. */
+/** What decoding and projecting made of a batch. Records that no view projects are counted in neither. */
+export interface PlannedBatch<Record> {
+  /** How many records were decoded and projected by all views that they concern. */
   readonly sound: number;
-  readonly poison: readonly Letter<Record>[];
+  /** In the order of the batch. */
+  readonly poison: readonly SetAside<Record>[];
 }
 
-/** Where a record failed for good. `rejected`: the cache will never take the value. */
-export type Cause =
-  | { readonly stage: 'decode'; readonly error: Error }
-  | { readonly stage: 'view'; readonly view: string; readonly revision: number; readonly error: Error }
-  | { readonly stage: 'rejected'; readonly address: string; readonly error: Error };
-
-/** What became of a batch: facts, for shells to log and to answer with. One entry a record, in the order of the records. */
+/** What became of a batch. One entry a record, in the order of the records. */
 export interface Report {
   readonly records: readonly RecordReport[];
 }
@@ -56,40 +56,45 @@ export interface RecordReport {
   readonly change?: ChangeFacts;
   /** `done`: applied, found stale, or set aside. `failed`: to be retried from here. */
   readonly status: 'done' | 'failed';
+  /** Mutations, as are `stale` and `rejected`. */
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
-  /** Why parts of the record, or all of it, are set aside. */
+  /** Why parts of the record, or all of it, will never be applied. Of the stages `decode`, `view` and `rejected`. */
   readonly causes: readonly Cause[];
-  /** Why it failed. */
+  /** The dead letter that the record was set aside in. */
+  readonly letter?: string;
+  /** Why the record failed. */
   readonly error?: Error;
 }
 
-/** Then the event loop has its turn, so that what was sent is under way while more is prepared. */
+/** After this number of records the event loop runs, so that calls are sent while further records are planned. */
 const RECORDS_A_TURN = 64;
 
 /**
- * Applies records to the cache: those of one item in order, items concurrently. An item stops at its first failed record, for its later
- * ones must not overtake it; a record that cannot be decoded is of no known item and holds back none, which versions keep harmless. Failures
- * are told apart by stage: pure code that throws will always throw (the record, or the view's part of it, is set aside and the rest goes on);
- * an effect that throws may work next time (the record is `failed`). Never throws.
+ * Applies records to the cache: those of one item in order, items concurrently. Never throws.
+ *
+ * 1. An item stops at its first failed record, because its later records must not overtake that one.
+ * 2. A record that cannot be decoded belongs to no known item and holds back none. Versions make that harmless.
+ * 3. Pure code that throws will always throw: the record, or the view's part of it, is set aside, and the rest goes on.
+ * 4. A call that throws may succeed later: the record fails.
  */
 export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
   const reports: Promise<RecordReport>[] = [];
-  /** That of the latest record of each item. */
+  /** The report of the latest record of each item. */
   const latest = new Map<string, Promise<RecordReport>>();
-  const poison: Letter<Record>[] = [];
+  const poison: SetAside<Record>[] = [];
   let sound = 0;
-  let judge = (_: Error | undefined): void => {};
-  const objection = new Promise<Error | undefined>((resolve) => {
-    judge = resolve;
+  let admit = (_: Admission): void => {};
+  const admission = new Promise<Admission>((resolve) => {
+    admit = resolve;
   });
   for (const [index, record] of input.records.entries()) {
     const planned = plan(input, record, index);
     const { change, mutations, causes } = planned;
     if (causes.length > 0) poison.push({ record, index, change, causes });
     else if (mutations.length > 0) sound += 1;
-    const apply = () => applyRecord(input, record, index, planned, objection);
+    const apply = () => applyRecord(input, record, index, planned, admission);
     const giveUp = () => failed(change, new Error('an earlier record of this item failed'));
     const item = change && `${change.table} ${change.item}`;
     const previous = item === undefined ? undefined : latest.get(item);
@@ -98,13 +103,29 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
     if (item !== undefined) latest.set(item, report);
     if (index % RECORDS_A_TURN === RECORDS_A_TURN - 1) await new Promise(setImmediate);
   }
-  judge(poison.length > 0 || sound > 0 ? objectionOf(input, { sound, poison }) : undefined);
+  admit(admissionOf(input, { sound, poison }));
   return { records: await Promise.all(reports) };
 }
 
-/** What the pure stages made of a record. */
+/** Poison from this place of the batch on fails, with this error. */
+interface Admission {
+  readonly before: number;
+  readonly error: Error;
+}
+
+function admissionOf<Record>(input: SyncInput<Record>, planned: PlannedBatch<Record>): Admission {
+  const { sound, poison } = planned;
+  const error = new Error('there is nothing but poison, and more of it in a row than may be set aside');
+  if (!input.admit || (sound === 0 && poison.length === 0)) return { before: Infinity, error };
+  try {
+    return { before: poison[input.admit(planned)]?.index ?? Infinity, error };
+  } catch (thrown) {
+    return { before: 0, error: asError(thrown) };
+  }
+}
+
+/** What decoding and projecting made of a record. The images are dropped, so that a large batch does not hold them until its end. */
 interface PlannedRecord {
-  /** The images are let go, so that a large batch does not hold them to its end. */
   readonly change?: ChangeFacts;
   readonly mutations: readonly Mutation[];
   readonly causes: readonly Cause[];
@@ -117,18 +138,10 @@ function plan<Record>(input: SyncInput<Record>, record: Record, index: number): 
   } catch (error) {
     return { mutations: [], causes: [{ stage: 'decode', error: asError(error) }] };
   }
-  // Projecting takes most of the time, and what there is no time left for is not begun.
+  // Projecting takes most of the time, so a record that cannot be begun any more is not projected.
   if (input.signal?.aborted) return { change: factsOf(change), mutations: [], causes: [] };
   const { mutations, poison } = planOf(input.views, change);
-  return { change: factsOf(change), mutations, causes: poison.map(viewCause) };
-}
-
-function objectionOf<Record>(input: SyncInput<Record>, planned: Planned<Record>): Error | undefined {
-  try {
-    return input.objection?.(planned);
-  } catch (error) {
-    return asError(error);
-  }
+  return { change: factsOf(change), mutations, causes: poison };
 }
 
 async function applyRecord<Record>(
@@ -136,7 +149,7 @@ async function applyRecord<Record>(
   record: Record,
   index: number,
   { change, mutations, causes: poison }: PlannedRecord,
-  objection: Promise<Error | undefined>,
+  admission: Promise<Admission>,
 ): Promise<RecordReport> {
   if (input.signal?.aborted) return failed(change, new Error('out of time before this record was begun'));
   const causes = [...poison];
@@ -155,27 +168,27 @@ async function applyRecord<Record>(
         case 'stale':
           stale += 1;
           break;
-        case 'rejected': {
+        case 'rejected':
           rejected += 1;
-          const address = mutation.kind === 'document' ? mutation.key : mutation.list;
-          causes.push({ stage: 'rejected', address, error: new Error(outcome.reason) });
+          causes.push(rejection(mutation, outcome.reason));
           break;
-        }
       }
     }
     if (poison.length > 0) {
-      const error = await objection;
-      if (error) throw error;
+      const { before, error } = await admission;
+      if (index >= before) throw error;
     }
-    if (causes.length > 0) await input.setAside({ record, index, change, causes });
-    return { change, status: 'done', applied, stale, rejected, causes };
+    const letter = causes.length > 0 ? await input.setAside({ record, index, change, causes }) : undefined;
+    return { change, status: 'done', applied, stale, rejected, causes, letter };
   } catch (error) {
     return { change, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
   }
 }
 
-function viewCause(poison: Poison): Cause {
-  return { stage: 'view', ...poison };
+/** Keys begin with their view: `detail@1:42`. */
+function rejection(mutation: Mutation, reason: string): Cause {
+  const address = mutation.kind === 'document' ? mutation.key : mutation.list;
+  return { stage: 'rejected', view: address.split(':', 1)[0], address, error: new Error(reason) };
 }
 
 function failed(change: ChangeFacts | undefined, error: Error): RecordReport {

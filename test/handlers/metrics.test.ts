@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
-import { emfMetrics } from '../../src/handlers/metrics.ts';
+import { batchMetrics } from '../../src/handlers/metrics.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { views } from '../../src/views/index.ts';
 
@@ -61,7 +61,7 @@ describe('the metrics of a batch', () => {
       functionName: 'sync',
     };
     const before = Date.now();
-    const [line, ...more] = await written(() => emfMetrics()(facts));
+    const [line, ...more] = await written(() => batchMetrics()(facts));
     expect(more).toEqual([]);
     const count = (Name: string) => ({ Name, Unit: 'Count' });
     expect(line).toEqual({
@@ -103,7 +103,7 @@ describe('the metrics of a batch', () => {
   });
 
   it('are those of one batch: what the batch before had is gone', async () => {
-    const publish = emfMetrics();
+    const publish = batchMetrics();
     const lines = await written(() => {
       publish({ ...NOTHING, records: 1, lagsMs: [7], functionName: 'sync' });
       publish({ ...NOTHING, records: 2 });
@@ -120,12 +120,12 @@ describe('the metrics of a batch', () => {
 
   it('say when loss is likely', async () => {
     const headroom = { oldestAgeMs: 86_000_000, headroomMs: 400_000, state: 'lost', changed: false } as const;
-    expect(await written(() => emfMetrics()({ ...NOTHING, headroom }))).toMatchObject([{ LossLikely: 1, RetentionHeadroom: 400 }]);
+    expect(await written(() => batchMetrics()({ ...NOTHING, headroom }))).toMatchObject([{ LossLikely: 1, RetentionHeadroom: 400 }]);
   });
 
   it('stay one line however large the batch: of many values a sample with the same least, greatest and median', async () => {
     const values = Array.from({ length: 10_001 }, (_, i) => (i * 7_919) % 10_001);
-    const lines = await written(() => emfMetrics()({ ...NOTHING, records: values.length, lagsMs: values, cacheMs: values }));
+    const lines = await written(() => batchMetrics()({ ...NOTHING, records: values.length, lagsMs: values, cacheMs: values }));
     expect(lines).toHaveLength(1);
     for (const sample of [lines[0].Lag, lines[0].CacheLatency] as number[][]) {
       expect(sample.length).toBeLessThan(100);

@@ -4,7 +4,7 @@ import { itemOf } from '../../src/change.ts';
 import { parseRedriveConfig } from '../../src/config/worker.ts';
 import { attributesOf } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
-import { redriveMetrics } from '../../src/handlers/redrive-emf.ts';
+import { redriveMetrics } from '../../src/handlers/metrics.ts';
 import { type RedriveHandlerOptions, redriveHandler } from '../../src/handlers/redrive-handler.ts';
 import { oldestFirst } from '../../src/letters/oldest-first.ts';
 import { parseRequest } from '../../src/redrive/request.ts';
@@ -73,7 +73,7 @@ describe('the function that redrives', () => {
         fields: {
           ...summary,
           letter: lambdaName(1),
-          cause: { stage: 'view', error: { name: 'ViewError', message: 'view plain cannot project ["i1"] as it is now: it threw Error' } },
+          cause: { stage: 'view', view: 'plain@1', error: { name: 'ViewError', message: 'view plain cannot project ["i1"] as it is now: it threw Error' } },
           milliseconds: expect.any(Number),
         },
       },
@@ -161,8 +161,8 @@ describe('the function that redrives', () => {
     [{ since: 'yesterday' }, /since is "yesterday": give a time like/],
     [{ since: '1h', until: '2h' }, /since is not before until/],
     [{ limit: 0 }, /limit is 0/],
-    [{ limit: '5', dryRun: 'false' }, /limit is no number; dryRun is no boolean/],
-    [[], /no object/],
+    [{ limit: '5', dryRun: 'false' }, /limit is not a number; dryRun is not a boolean/],
+    [[], /not an object/],
   ])('refuses %j, which may mean less than all', async (request, message) => {
     const it = scene(['v']);
     await expect(it.handler(request as object)).rejects.toThrow(message);

@@ -9,7 +9,7 @@ import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
 import { type StreamHandlerOptions, streamHandler } from '../../src/handlers/stream-handler.ts';
 import { letterName, parseLetter } from '../../src/letters/letter.ts';
 import type { LetterStore } from '../../src/letters/store.ts';
-import type { Letter } from '../../src/sync/sync.ts';
+import type { SetAside } from '../../src/sync/sync.ts';
 import { documentView, type View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
 
@@ -115,9 +115,8 @@ const all = (value: unknown): string =>
     part instanceof Error ? { ...part, name: part.name, message: part.message, stack: part.stack, cause: part.cause } : part,
   );
 
-function handlerOf(options: Partial<StreamHandlerOptions> = {}) {
+function handlerOf({ cache = memoryCache(), ...options }: Partial<StreamHandlerOptions> & { readonly cache?: CacheClient } = {}) {
   const { lines, logger } = logbook();
-  const cache = options.cache ?? memoryCache();
   const handler = streamHandler({ views, logger, retries: { forMs: 0 }, ...options, cache });
   return { cache, lines, handle: (...Records: StreamRecord[]) => handler({ Records }), handler };
 }
@@ -374,7 +373,7 @@ describe('the log', () => {
 
 describe('the seams', () => {
   it('setAside gets the whole record with its cause, to put it where it lasts', async () => {
-    const letters: Letter<StreamRecord>[] = [];
+    const letters: SetAside<StreamRecord>[] = [];
     const { handle } = handlerOf({ setAside: async (letter) => void letters.push(letter) });
     const poison = bare('a', SEQUENCE);
     await handle(insert('b', '1'), poison);
@@ -905,7 +904,7 @@ describe('a run of poison', () => {
   it('is retried whole if its records have no numbers', async () => {
     const { handle } = handlerOf({ letters: letterBox().store, poisonRunLimit: 1 });
     await expect(handle(bare('a', undefined), bare('b', undefined))).rejects.toThrow(
-      'there is nothing but poison, and more than 1 records of it in a row',
+      'there is nothing but poison, and more of it in a row than may be set aside',
     );
   });
 });
@@ -926,7 +925,7 @@ describe('records that wait for long', () => {
         message: 'records wait for long',
         answer: expect.stringContaining('see what holds them up'),
         stream: ARN,
-        shard: 'unknown: a function is not told',
+        shard: 'unknown: an event does not name it',
         sequenceNumber: '9',
         oldestAgeMs: 6 * 3_600_000,
         headroomMs: 18 * 3_600_000,

@@ -6,8 +6,8 @@ import { CacheUnavailableError } from '../../src/errors.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { parseLetter } from '../../src/letters/letter.ts';
 import type { Mutation } from '../../src/mutation.ts';
-import { redriveLetters } from '../../src/redrive/redrive-letters.ts';
-import type { CurrentItems } from '../../src/redrive/settle-items.ts';
+import { redrive } from '../../src/redrive/redrive.ts';
+import type { TableReader } from '../../src/table.ts';
 import type { View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
 import type { OrderStep } from './world/history.ts';
@@ -233,7 +233,7 @@ export class RedriveWorld {
     const alive = () => {
       if (killed.signal.aborted) throw new Error('killed');
     };
-    const table: CurrentItems = {
+    const table: TableReader = {
       read: async (_, keys) => {
         const found = keys.map((key) => ({ item: this.table.rows.get(itemOf(attributesOf(key)))?.image }));
         await hook();
@@ -246,7 +246,7 @@ export class RedriveWorld {
       return await write();
     };
     const left = [...names];
-    const { letters } = await redriveLetters({
+    const { letters } = await redrive({
       views: this.#buggy,
       cache: {
         ...this.cache,

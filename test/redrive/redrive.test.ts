@@ -6,8 +6,8 @@ import { type Attributes, itemOf } from '../../src/change.ts';
 import { attributesOf, type StreamEvent, type StreamRecord } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
-import { type RedriveLettersOptions, redriveLetters } from '../../src/redrive/redrive-letters.ts';
-import type { CurrentItems } from '../../src/redrive/settle-items.ts';
+import { type RedriveInput, redrive } from '../../src/redrive/redrive.ts';
+import type { TableReader } from '../../src/table.ts';
 import { insert, modify, type PlainItem, remove, streamEvent } from '../../src/testing/events.ts';
 import { documentView, entity, listView, type View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
@@ -57,7 +57,7 @@ let store: MemoryStore;
 const has = (...items: readonly Thing[]) => {
   for (const one of items) table.set(itemOf({ pk: one.pk }), { ...one });
 };
-const current: CurrentItems = {
+const current: TableReader = {
   async read(arn, keys) {
     const items = keys.map((key) => itemOf(attributesOf(key)));
     reads.push({ arn, items });
@@ -79,8 +79,8 @@ const deliver = async (some: StreamEvent, into: CacheClient = cache) => {
 const park = (n: number, ...events: readonly StreamEvent[]) =>
   store.texts.set(lambdaName(n), lambdaLetter(events.flatMap(({ Records }) => Records)));
 
-async function run(more: Partial<RedriveLettersOptions> = {}) {
-  const { letters, stopped, next } = await redriveLetters({ views, cache, table: current, store, filter: {}, ...more });
+async function run(more: Partial<RedriveInput> = {}) {
+  const { letters, stopped, next } = await redrive({ views, cache, table: current, store, filter: {}, ...more });
   const told = letters.map(({ status, causes }) => [status, ...causes.map(({ stage }) => stage)].join(' '));
   return { told, letters, stopped, next, reasons: letters.flatMap(({ causes }) => causes.map(({ error }) => error.message)) };
 }
@@ -238,7 +238,7 @@ describe('an item of a letter', () => {
     for (const others of [views, [place]]) {
       const { told, reasons } = await run({ views: others });
       expect(told).toEqual(['kept view']);
-      expect(reasons[0]).toMatch(/^view moody@2, which it is about, is not in this code: redrive it by the code that has that view/);
+      expect(reasons[0]).toMatch(/^view moody@2, which the letter is about, is not in this code: redrive the letter by the code that has that view/);
     }
     expect((await run({ views: [mended] })).told).toEqual(['removed']);
     expect(await found('moody@2:a')).toEqual({ ...it_ }.value);
@@ -360,7 +360,7 @@ describe('an item of a letter', () => {
     has(item('a', 'old'));
     const change = event(modify(item('a', 'old'), item('a', 'new')));
     let isFirst = true;
-    const slow: CurrentItems = {
+    const slow: TableReader = {
       async read(arn, keys) {
         const answer = await current.read(arn, keys);
         if (isFirst) {
@@ -379,7 +379,7 @@ describe('an item of a letter', () => {
   it('that changes as fast as it is read stays for the next time', async () => {
     park(1, event(insert(item('a', 'old'))));
     let n = 0;
-    const restless: CurrentItems = { read: async () => [{ item: { ...item('a', `v${n++}`) } }] };
+    const restless: TableReader = { read: async () => [{ item: { ...item('a', `v${n++}`) } }] };
     expect((await run({ table: restless })).told).toEqual(['kept changing']);
     expect(n).toBeLessThan(10);
     has(item('a', 'v'));
@@ -488,7 +488,7 @@ describe('a record that cannot be decoded', () => {
     park(1, unreadable);
     has(item('a', 'v'));
     let isFirst = true;
-    const slow: CurrentItems = {
+    const slow: TableReader = {
       async read(arn, keys) {
         const answer = await current.read(arn, keys);
         if (!isFirst) return answer;
@@ -550,7 +550,7 @@ describe('a redrive', () => {
     park(1, a as StreamEvent);
     park(2, b as StreamEvent);
     const tables = new Map([['one', item('a', 'one now', { at: 'one' })]]);
-    const both: CurrentItems = {
+    const both: TableReader = {
       read: async (arn, keys) => keys.map(() => ({ item: tables.get(arn.split('/')[1] ?? '') as Attributes | undefined })),
     };
     expect((await run({ table: both })).told).toEqual(['removed', 'removed']);
@@ -570,7 +570,7 @@ describe('a redrive', () => {
     const things = many(2);
     parkEach(things);
     has(...things);
-    const partial: CurrentItems = {
+    const partial: TableReader = {
       async read(arn, keys) {
         const answers = await current.read(arn, keys);
         return answers.map((answer, i) =>
@@ -627,7 +627,7 @@ describe('a redrive', () => {
 
   it('ends in an outage of the table, and changes nothing in the cache', async () => {
     parkEach(many(30));
-    const away: CurrentItems = {
+    const away: TableReader = {
       async read() {
         throw new Error('the table is away');
       },

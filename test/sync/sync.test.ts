@@ -5,7 +5,7 @@ import { type MemoryOptions, memoryCache } from '../../src/caches/memory.ts';
 import { type Change, itemOf } from '../../src/change.ts';
 import { CacheUnavailableError, MalformedRecordError } from '../../src/errors.ts';
 import type { Mutation, Outcome } from '../../src/mutation.ts';
-import { type Letter, type Planned, type Report, type SyncInput, sync } from '../../src/sync/sync.ts';
+import { type PlannedBatch, type Report, type SetAside, type SyncInput, sync } from '../../src/sync/sync.ts';
 import { versionOf } from '../../src/version.ts';
 import { documentView, entity, listView } from '../../src/view.ts';
 
@@ -69,9 +69,12 @@ async function run(
   records: readonly Row[],
   cache: CacheClient,
   more: Partial<SyncInput<Row>> = {},
-): Promise<{ report: Report; letters: Letter<Row>[] }> {
-  const letters: Letter<Row>[] = [];
-  const setAside = async (letter: Letter<Row>) => void letters.push(letter);
+): Promise<{ report: Report; letters: SetAside<Row>[] }> {
+  const letters: SetAside<Row>[] = [];
+  const setAside = async (record: SetAside<Row>) => {
+    letters.push(record);
+    return `letter of ${record.index}`;
+  };
   const report = await sync({ records, decode, views: [plain], cache, setAside, ...more });
   return { report, letters };
 }
@@ -269,7 +272,7 @@ describe('poison', () => {
       change: undefined,
       causes: [{ stage: 'decode', error: expect.any(MalformedRecordError) }],
     });
-    expect(second).toMatchObject({ record: rows[2], index: 2, change: { item: '["a"]' }, causes: [{ stage: 'view', view: 'moody' }] });
+    expect(second).toMatchObject({ record: rows[2], index: 2, change: { item: '["a"]' }, causes: [{ stage: 'view', view: 'moody@1' }] });
     expect(report.records[2]?.causes).toEqual(second?.causes);
     expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual(['four', 'four']);
   });
@@ -286,10 +289,18 @@ describe('poison', () => {
       async setAside() {
         await sleep(20);
         safe = true;
+        return undefined;
       },
     });
     expect(statuses((await done).report)).toEqual(['done']);
     expect(safe).toBe(true);
+  });
+
+  it('tells the letter of each record that was set aside in its report', async () => {
+    const { report } = await run(rows, memoryCache(), { views: [plain, moody] });
+    expect(report.records.map(({ letter }) => letter)).toEqual(
+      rows.map(({ value }, i) => (value === MALFORMED || value === CURSED ? `letter of ${i}` : undefined)),
+    );
   });
 
   it('is set aside after its other views were applied, so that a retry may do both again', async () => {
@@ -302,6 +313,7 @@ describe('poison', () => {
       views: [plain, moody],
       async setAside() {
         steps.push('set aside');
+        return undefined;
       },
     });
     expect(steps).toEqual(['applied', 'set aside']);
@@ -322,8 +334,8 @@ describe('poison', () => {
     expect(letters).toMatchObject([
       {
         causes: [
-          { stage: 'view', view: 'moody' },
-          { stage: 'view', view: 'grim' },
+          { stage: 'view', view: 'moody@1' },
+          { stage: 'view', view: 'grim@1' },
           { stage: 'rejected', address: 'wide@1:a' },
         ],
       },
@@ -348,31 +360,32 @@ describe('poison', () => {
   });
 });
 
-describe('an objection to poison', () => {
+describe('the admission of poison', () => {
   const bad = { item: 'b', n: 1, value: MALFORMED };
   const cursed = { item: 'a', n: 2, value: CURSED };
   const good = { item: 'c', n: 3, value: 'three' };
-  const objecting = (planned: Planned<Row>[]) => ({
+  const admitting = (most: number, planned: PlannedBatch<Row>[] = []) => ({
     views: [plain, moody],
-    objection: (batch: Planned<Row>) => {
+    admit: (batch: PlannedBatch<Row>) => {
       planned.push(batch);
-      return new Error('not these');
+      return most;
     },
   });
 
-  it('is asked for once a batch, with what the whole of it is, before anything is set aside', async () => {
-    const planned: Planned<Row>[] = [];
+  it('asks once a batch, with the whole of it, before anything is set aside', async () => {
+    const planned: PlannedBatch<Row>[] = [];
     const steps: string[] = [];
     const many = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: i, value: 'x' }));
     await run([bad, cursed, ...many, good], memoryCache(), {
-      ...objecting(planned),
-      objection(batch) {
+      views: [plain, moody],
+      admit(batch) {
         planned.push(batch);
         steps.push('asked');
-        return undefined;
+        return 2;
       },
       async setAside({ index }) {
         steps.push(`set aside ${index}`);
+        return undefined;
       },
     });
     expect(planned).toMatchObject([
@@ -380,49 +393,62 @@ describe('an objection to poison', () => {
         sound: 201,
         poison: [
           { record: bad, index: 0, causes: [{ stage: 'decode' }] },
-          { record: cursed, index: 1, causes: [{ stage: 'view' }] },
+          { record: cursed, index: 1, causes: [{ stage: 'view', view: 'moody@1' }] },
         ],
       },
     ]);
     expect([steps[0], ...steps.slice(1).sort()]).toEqual(['asked', 'set aside 0', 'set aside 1']);
   });
 
-  it('fails poison and what follows it of its item; nothing is set aside, and sound records are applied', async () => {
+  it('fails the poison that is not admitted, and the later records of its item, and applies sound records', async () => {
     const cache = memoryCache();
     const later = { item: 'a', n: 4, value: 'four' };
-    const { report, letters } = await run([bad, cursed, good, later], cache, objecting([]));
+    const { report, letters } = await run([bad, cursed, good, later], cache, admitting(0));
     expect(statuses(report)).toEqual(['failed', 'failed', 'done', 'failed']);
-    expect(report.records[0]?.error?.message).toBe('not these');
+    expect(report.records[0]?.error?.message).toBe('there is nothing but poison, and more of it in a row than may be set aside');
     expect(letters).toEqual([]);
     expect(await readBack(cache, 'c')).toBe('three');
   });
 
-  it('does not touch what the cache rejects: that is no poison', async () => {
-    const planned: Planned<Row>[] = [];
+  it.each([
+    [0, ['failed', 'failed', 'failed']],
+    [1, ['done', 'failed', 'failed']],
+    [2, ['done', 'done', 'failed']],
+    [3, ['done', 'done', 'done']],
+    [Infinity, ['done', 'done', 'done']],
+  ])('sets aside the first %d records of poison', async (most, expected) => {
+    const other = { item: 'd', n: 4, value: MALFORMED };
+    const { report, letters } = await run([bad, cursed, other], memoryCache(), admitting(most));
+    expect(statuses(report)).toEqual(expected);
+    expect(letters.map(({ index }) => index).sort()).toEqual([0, 1, 2].slice(0, most));
+  });
+
+  it('does not withhold a record whose value the cache rejects', async () => {
+    const planned: PlannedBatch<Row>[] = [];
     const large = { item: 'a', n: 1, value: 'far too large a value' };
-    const { report, letters } = await run([large], memoryCache({ maxValueBytes: 16 }), objecting(planned));
+    const { report, letters } = await run([large], memoryCache({ maxValueBytes: 16 }), admitting(0, planned));
     expect(planned).toEqual([{ sound: 1, poison: [] }]);
     expect([statuses(report), letters.length]).toEqual([['done'], 1]);
   });
 
-  it('counts a record as sound though the cache gave no answer, and not at all if it is no view’s business', async () => {
-    const planned: Planned<Row>[] = [];
+  it('counts a record as sound although the cache gave no answer, and does not count a record that no view projects', async () => {
+    const planned: PlannedBatch<Row>[] = [];
     await run(
       [cursed, good],
       faulty(() => Promise.reject(new CacheUnavailableError('no answer'))),
-      objecting(planned),
+      admitting(9, planned),
     );
-    await run([cursed, good], memoryCache(), { ...objecting(planned), views: [] });
-    await run([bad], memoryCache(), { ...objecting(planned), views: [] });
+    await run([cursed, good], memoryCache(), { ...admitting(9, planned), views: [] });
+    await run([bad], memoryCache(), { ...admitting(9, planned), views: [] });
     expect(planned.map(({ sound, poison }) => [sound, poison.length])).toEqual([
       [1, 1],
       [0, 1],
     ]);
   });
 
-  it('that throws is one', async () => {
+  it('fails all poison when the hook throws', async () => {
     const { report, letters } = await run([bad], memoryCache(), {
-      objection() {
+      admit() {
         throw new Error('no judgement');
       },
     });
@@ -500,6 +526,6 @@ describe('out of time', () => {
 it('never throws, not even when what a cache throws has no text, and records are many', async () => {
   const cache = { ...memoryCache(), apply: () => Promise.reject(Object.create(null)) };
   const records: Row[] = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
-  const report = await sync({ records, decode, views: [plain], cache, setAside: async () => {} });
+  const report = await sync({ records, decode, views: [plain], cache, setAside: async () => undefined });
   expect(report.records.map(({ status }) => status)).toEqual(records.map(() => 'failed'));
 });

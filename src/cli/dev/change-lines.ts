@@ -1,33 +1,30 @@
 import { styleText } from 'node:util';
+import { plainCause } from '../../cause.ts';
 import type { MappingEvent } from '../../event-source-mapping/index.ts';
-import { shownCause } from '../../handlers/batch-log.ts';
-import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
+import type { RecordReport, Report } from '../../sync/sync.ts';
 import { text as plain } from '../replay/print.ts';
 
-/** One line a record, and one for whatever else a person would want to know, as it happens. */
+/** Prints one line a record, and one line for each other thing that a person wants to know, as it happens. */
 export interface ChangeLines {
   report(report: Report): void;
-  /** The name of a record's letter. Told before its report, whose causes are these very ones. */
-  letter(causes: readonly Cause[], name: string): void;
-  /** A service that gives no answer, and why; without a reason, it answers again. */
+  /** Says that a service gives no answer, and why. Without a reason: the service answers again. */
   outage(service: string, reason: string | undefined): void;
   event(event: MappingEvent): void;
   say(text: string): void;
 }
 
 export interface ChangeLinesOptions {
-  /** One JSON object a line. */
+  /** Prints one JSON object a line. */
   readonly json: boolean;
-  /** Whether the stream tells the second of a write; DynamoDB Local tells its minute. */
+  /** Whether to print the lag: the stream tells the second of a write. DynamoDB Local tells only the minute. */
   readonly lag: boolean;
   readonly out?: NodeJS.WritableStream;
 }
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Keys of items are shown, their values are not. */
+/** Prints the keys of items, and never their values. */
 export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOptions): ChangeLines {
-  const letters = new WeakMap<readonly Cause[], string>();
   let unsaved = false;
   const write = (style: Style, kind: string, text: string, fields: object, notes: readonly string[] = []): void => {
     const at = new Date();
@@ -39,12 +36,12 @@ export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOpti
     }
   };
   const done = (record: RecordReport): void => {
-    const causes = record.causes.map(shownCause);
-    const letter = letters.get(record.causes);
+    const { letter } = record;
+    const causes = record.causes.map(plainCause);
     const { item, result } = shown(record);
     const lagMs = lag && record.change?.at !== undefined ? Math.max(0, Date.now() - record.change.at) : undefined;
     const late = lagMs === undefined ? '' : `  ${lagMs} ms after the write's second`;
-    // What a view throws begins with the view.
+    // The message of a view's failure begins with the view.
     const notes = causes.map(({ stage, view, error }) =>
       stage === 'view' ? error.message : `${stage}${view === undefined ? '' : ` ${view}`}: ${error.message}`,
     );
@@ -63,12 +60,9 @@ export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOpti
       const [first] = failed;
       if (!first) return;
       const { item } = shown(first);
-      const reason = first.error?.message ?? 'for no reason that is known';
+      const reason = first.error?.message ?? 'unknown reason';
       const others = failed.length > 1 ? ` and ${failed.length - 1} more` : '';
       write('red', 'failed', `${item}${others}: ${plain(reason)}`, { item, records: failed.length, reason });
-    },
-    letter(causes, name) {
-      letters.set(causes, name);
     },
     outage(service, reason) {
       if (reason === undefined) write('green', `${service}-back`, 'it answers again', {});
@@ -88,7 +82,7 @@ export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOpti
   };
 }
 
-/** Errors as JSON are empty otherwise. */
+/** Shows errors, which are `{}` in plain JSON. */
 function withErrors(_: string, value: unknown): unknown {
   return value instanceof Error ? { name: value.name, message: value.message } : value;
 }
@@ -106,7 +100,7 @@ function noteworthy(event: MappingEvent): { readonly kind: string; readonly text
     case 'retried':
       return { kind: 'retry', text: `${event.sequenceNumbers.length} from ${event.sequenceNumbers[0]}, in ${seconds(event.delayMs)}` };
     case 'failed':
-      // The report has told why.
+      // The report says why.
       return event.reason === 'partial' ? undefined : { kind: 'failed', text: `${event.reason}: ${event.error.message}` };
     case 'delivered':
       return { kind: 'letter', text: `${event.condition}: ${event.sequenceNumbers.length} records, in ${event.name}` };

@@ -11,15 +11,13 @@ import {
   sdkStreamReader,
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
-import { letterName } from '../../letters/letter.ts';
-import { parsePlace } from '../../letters/place.ts';
+import { parseLettersPlace } from '../../letters/place.ts';
 import { quietLogger, stderrLogger } from '../loggers.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
 import { addDynamoDbOptions, type DynamoDbChoice, explained, requireRegion, settingsOf } from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
 import { isInstalledPackage } from '../sample-views.ts';
 import { stopSignal } from '../stop-signal.ts';
-import { withApply } from '../with-apply.ts';
 import { devBanner, FOREIGN_VIEWS } from './banner.ts';
 import { changeLines } from './change-lines.ts';
 import { startDynamoDbLocal } from './dynamodb-local.ts';
@@ -96,7 +94,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   }
   const config = configOf(options);
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
-  const place = given ?? parsePlace(join(options.state, 'letters'));
+  const place = given ?? parseLettersPlace(join(options.state, 'letters'));
   await makeStateFolder(options.state);
   const starts = options.endpoint === undefined && options.table === undefined;
   const local = starts ? await startDynamoDbLocal(options.port) : undefined;
@@ -117,9 +115,8 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
       views,
-      cache: withApply(cache, (mutations) => ofCache(() => cache.apply(mutations))),
-      ...(letters && { letters: { ...letters, put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
-      setAside: async ({ record, causes }) => lines.letter(causes, letterName(record)),
+      cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
+      ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
       poisonRunLimit: config.poisonRunLimit,
       retention: { warnMs: config.retentionWarningMs },

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/worker.ts';
-import { type Place, parsePlace } from '../../letters/place.ts';
+import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
 
 /** The place of the letters as people write it. */
 export function lettersName(letters: Config['letters']): string {
@@ -7,9 +7,9 @@ export function lettersName(letters: Config['letters']): string {
 }
 
 /** From the option --dead-letters. */
-export function placeOf(deadLetters: string): Place {
+export function placeOf(deadLetters: string): LettersPlace {
   try {
-    return parsePlace(deadLetters);
+    return parseLettersPlace(deadLetters);
   } catch (error) {
     throw new Error((error as Error).message.replace('DEAD_LETTERS', '--dead-letters'));
   }

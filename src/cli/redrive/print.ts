@@ -1,9 +1,9 @@
 import type Table from 'cli-table3';
-import type { KeptCause } from '../../redrive/open-letter.ts';
+import type { Cause, Stage } from '../../cause.ts';
 import { count, dim, paint, table, text } from '../replay/print.ts';
 import type { Redriven } from './redrive.ts';
 
-const STAGES: Readonly<Record<KeptCause['stage'], string>> = {
+const STAGES: Readonly<Record<Stage, string>> = {
   letter: 'no letter, or without records',
   decode: 'a record that cannot be read',
   view: 'a view fails on the item as it is',
@@ -44,8 +44,8 @@ export function printRedrive({ store, backend, dryRun, trustLetters, letters, st
 }
 
 /** By the first cause of each letter, so that the counts add up. */
-function byCause(causes: readonly KeptCause[]): ReadonlyMap<KeptCause['stage'], Error[]> {
-  const found = new Map<KeptCause['stage'], Error[]>();
+function byCause(causes: readonly Cause[]): ReadonlyMap<Stage, Error[]> {
+  const found = new Map<Stage, Error[]>();
   for (const { stage, error } of causes) found.set(stage, [...(found.get(stage) ?? []), error]);
   return found;
 }

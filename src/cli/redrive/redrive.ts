@@ -6,8 +6,7 @@ import { openCache, openLetters, views } from '../../app.ts';
 import type { Config } from '../../config/worker.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
 import type { LetterStore } from '../../letters/store.ts';
-import type { RedriveReport } from '../../redrive/redrive.ts';
-import { redriveLetters } from '../../redrive/redrive-letters.ts';
+import { type RedriveReport, redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
 import { addCacheOptions, type CacheChoice } from '../options/cache.ts';
 import { addDynamoDbOptions, type DynamoDbChoice, requireRegion, settingsOf } from '../options/dynamodb.ts';
@@ -128,7 +127,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   const interrupt = () => interruption.abort();
   process.once('SIGINT', interrupt);
   try {
-    const { letters, stopped } = await redriveLetters({
+    const { letters, stopped } = await redrive({
       views,
       cache,
       store,

@@ -1,9 +1,9 @@
 import { views } from '../../app.ts';
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
+import type { Cause, Stage } from '../../cause.ts';
 import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
-import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
-import { withApply } from '../with-apply.ts';
+import type { RecordReport, Report } from '../../sync/sync.ts';
 
 /** What a record did, as plain data. */
 export interface RecordResult {
@@ -22,7 +22,7 @@ export interface RecordResult {
 }
 
 export interface SetAside {
-  readonly stage: Cause['stage'];
+  readonly stage: Stage;
   readonly view?: string;
   readonly address?: string;
   readonly reason: string;
@@ -49,19 +49,21 @@ export interface Playback {
 export function playback(cache: CacheClient, logger: StreamHandlerOptions['logger']): Playback {
   const documents = new Set<string>();
   const lists = new Set<string>();
-  const watched = withApply(cache, (mutations) => {
-    for (const mutation of mutations) {
-      if (mutation.kind === 'document') documents.add(mutation.key);
-      else lists.add(mutation.list);
-    }
-    return cache.apply(mutations);
-  });
+  const watched: Pick<CacheClient, 'apply'> = {
+    apply(mutations) {
+      for (const mutation of mutations) {
+        if (mutation.kind === 'document') documents.add(mutation.key);
+        else lists.add(mutation.list);
+      }
+      return cache.apply(mutations);
+    },
+  };
   let last: Report = { records: [] };
   const handler = streamHandler({
     views,
     cache: watched,
     logger,
-    // Whoever replays a file wants to see its faults, all of them, and at once.
+    // A replay shows all faults of a file, at once.
     retries: { forMs: 0 },
     poisonRunLimit: 0,
     retention: false,
@@ -116,19 +118,13 @@ function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
   };
 }
 
-/** Logs leave out what a view threw, for it may quote values; whoever replays a file of their own may see it. */
+/** Adds what a view threw. Logs leave that out, because it may quote values; the owner of a replayed file may see them. */
 function reasonOf({ message, cause }: Error): string {
   return cause instanceof Error && !('issues' in cause) ? `${message}: ${cause.message}` : message;
 }
 
-function setAsideOf(cause: Cause): SetAside {
-  const reason = reasonOf(cause.error);
-  switch (cause.stage) {
-    case 'decode':
-      return { stage: 'decode', reason };
-    case 'view':
-      return { stage: 'view', view: cause.view, reason };
-    case 'rejected':
-      return { stage: 'rejected', address: cause.address, reason };
-  }
+function setAsideOf({ stage, view, address, error }: Cause): SetAside {
+  const reason = reasonOf(error);
+  if (stage === 'rejected') return { stage, address, reason };
+  return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason };
 }

@@ -185,7 +185,8 @@ export class World {
       retries: { forMs: 0 },
       setAside: async (letter) => {
         if (setAsideFails) throw new Error('the place for letters is away');
-        for (const cause of letter.causes) if (cause.stage === 'view') this.letters.add(letterOf(letter.change?.item, cause.view));
+        for (const cause of letter.causes)
+          if (cause.stage === 'view') this.letters.add(letterOf(letter.change?.item, cause.view?.split('@')[0]));
       },
       logger: SILENT,
       onReport: (report) => this.#count(report),
@@ -289,7 +290,7 @@ export class World {
   }
 }
 
-export function letterOf(item: string | undefined, view: string): string {
+export function letterOf(item: string | undefined, view: string | undefined): string {
   return `${view} ${item}`;
 }
 
