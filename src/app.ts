@@ -6,7 +6,7 @@ import { views as shopViews } from './views/index.ts';
 
 export const views: readonly View[] = Object.values(shopViews);
 
-/** Loads the code of the chosen backend only. */
+/** Opens the chosen cache. Loads the code of that backend only. */
 export async function openCache(config: Config): Promise<CacheClient> {
   switch (config.backend) {
     case 'memory':
@@ -20,7 +20,7 @@ export async function openCache(config: Config): Promise<CacheClient> {
   }
 }
 
-/** Loads the code of the chosen store only. `undefined`: none is chosen. */
+/** Opens the chosen letter store. Loads the code of that store only. `undefined`: no store is chosen. */
 export async function openLetters({ letters }: Config): Promise<LetterStore | undefined> {
   switch (letters?.kind) {
     case 's3':

@@ -1,23 +1,23 @@
 export interface RetryOptions {
-  /** Whether the fault may pass. All may, unless told otherwise. */
+  /** Whether a later attempt may succeed. Default: always. */
   isTransient?(error: unknown): boolean;
-  /** ms that are left for an attempt to begin in. */
+  /** The time in which a further attempt may begin, ms. */
   remainingMs(): number;
-  /** Told of each attempt that failed and is followed by another one. */
+  /** Called for each failed attempt that is followed by another one. */
   onRetry?(error: unknown, delayMs: number): void;
-  /** The longest wait before the second attempt, ms; it doubles from attempt to attempt. */
+  /** The longest pause before the second attempt, ms. It doubles with each attempt. Default: 100. */
   readonly baseMs?: number;
-  /** The longest wait of all, ms. */
+  /** The longest pause of all, ms. Default: 5,000. */
   readonly capMs?: number;
   sleep?(ms: number): Promise<void>;
-  /** From 0 to 1. */
+  /** Returns a number from 0 to below 1. Default: `Math.random`. */
   random?(): number;
 }
 
 /**
- * Attempts until one works, or until the next one could not begin in time: then it throws what the last one threw. Between attempts it waits any time
- * up to a limit that doubles ("full jitter": M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog), so that many who failed together do
- * not come back together. There is always a first attempt.
+ * Repeats an attempt until it succeeds, or until the next one could not begin in time. There is always a first attempt. Pauses follow `fullJitter`.
+ *
+ * @throws what the last attempt threw.
  */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { isTransient = () => true, remainingMs, onRetry, baseMs = 100, capMs = 5_000, sleep = wait, random = Math.random } = options;

@@ -1,24 +1,24 @@
-/** A stream record that cannot be understood. It will not be understood next time either, so it is set aside. */
+/** A stream record cannot be decoded. A retry cannot decode it either, so the record is set aside. */
 export class MalformedRecordError extends Error {
   override readonly name = 'MalformedRecordError';
 }
 
-/** A text that is no dead letter, or a dead letter without its records. */
+/** A text is not a dead letter, or the letter has no records. */
 export class MalformedLetterError extends Error {
   override readonly name = 'MalformedLetterError';
 }
 
-/** A view's projection threw, or gave entries that no cache can hold. */
+/** A view threw, or gave an entry that no cache can hold. */
 export class ViewError extends Error {
   override readonly name = 'ViewError';
 }
 
-/** The cache did not say what became of a call. Repeat it: applying a mutation again is harmless. */
+/** The cache gave no answer, so the outcome of the call is unknown. Repeat the call: applying a mutation again is harmless. */
 export class CacheUnavailableError extends Error {
   override readonly name = 'CacheUnavailableError';
 }
 
-/** The environment is wrong. The message lists every fault. */
+/** The environment is wrong. The message lists every fault with the way out. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 }

@@ -1,8 +1,22 @@
-export * from './cache.ts';
-export { type Attributes, type Change, type ChangeFacts, itemOf } from './change.ts';
-export { decodeRecord, type StreamEvent, type StreamRecord } from './dynamodb/record.ts';
-export * from './errors.ts';
+export type {
+  CacheClient,
+  Found,
+  FoundDocument,
+  FoundList,
+  FoundMember,
+  Lease,
+  LeaseTarget,
+  Lookup,
+  Page,
+  PageMember,
+  PageQuery,
+} from './cache.ts';
+export type { Cause, Stage } from './cause.ts';
+export type { Attributes, ChangeFacts } from './change.ts';
+export type { StreamEvent, StreamRecord } from './dynamodb/record.ts';
+export { CacheUnavailableError, ConfigurationError, MalformedLetterError, MalformedRecordError, ViewError } from './errors.ts';
 export type { BatchFacts } from './handlers/batch-facts.ts';
+export type { Headroom, RetentionOptions } from './handlers/retention.ts';
 export {
   type InvocationContext,
   type StreamAnswer,
@@ -10,25 +24,16 @@ export {
   type StructuredLogger,
   streamHandler,
 } from './handlers/stream-handler.ts';
-export * from './letters/store.ts';
-export {
-  type Address,
-  APPLIED,
-  type DocumentAddress,
-  type DocumentEntry,
-  type DocumentMutation,
-  type Entry,
-  forgetInstead,
-  type MemberAddress,
-  type MemberEntry,
-  type MemberMutation,
-  type Mutation,
-  nameOf,
-  type Outcome,
-  STALE,
+export type { LetterStore } from './letters/store.ts';
+export type {
+  Address,
+  DocumentAddress,
+  DocumentMutation,
+  MemberAddress,
+  MemberMutation,
+  Mutation,
+  Outcome,
 } from './mutation.ts';
-export * from './plan/plan.ts';
-export * from './plan/settlement.ts';
-export * from './sync/sync.ts';
-export * from './version.ts';
-export * from './view.ts';
+export type { RecordReport, Report, SetAside } from './sync/sync.ts';
+export { FLOOR, type Version } from './version.ts';
+export { type DocumentView, documentView, type Entity, entity, keyOf, type ListView, listView, type View } from './view.ts';

@@ -1,10 +1,11 @@
 import { MalformedRecordError } from './errors.ts';
 
 /**
- * When an item changed: the birth of its stream, then the record's place in that stream. Versions of one item sort by `<` as plain
- * strings, in JavaScript and in Lua, whatever the locale: all have the same length, and digits stand opposite digits.
+ * When an item changed: the label of its stream (the time the stream was created), then the record's sequence number in that stream. Versions of
+ * one item sort by `<` as plain strings, in JavaScript and in Lua, in every locale, because all have the same length and digits face digits.
  *
- * The birth matters because a new stream (disabled and enabled, a restored table, a restarted DynamoDB Local) may number from 1 again.
+ * The label is needed because a new stream may number from 1 again: a stream that was disabled and enabled, a restored table, a restarted DynamoDB
+ * Local.
  */
 export type Version = string & { readonly [brand]: 'Version' };
 declare const brand: unique symbol;
@@ -14,13 +15,13 @@ const SEQUENCE_NUMBER = /^\d{1,40}$/;
 /** DynamoDB Streams API reference: a SequenceNumber has 21 to 40 digits. */
 const SEQUENCE_DIGITS = 40;
 
-/** Characters of every `Version`. */
+/** The length of every `Version`, in characters. */
 export const VERSION_LENGTH = 64;
 
-/** Older than any version of any stream: what was read from the table, not from the stream. */
+/** Older than any version of any stream. A value that was read from the table has this version where the cache held none. */
 export const FLOOR = `0000-00-00T00:00:00.000/${'0'.repeat(SEQUENCE_DIGITS)}` as Version;
 
-/** @throws MalformedRecordError when either part is not what DynamoDB Streams writes. */
+/** @throws MalformedRecordError when a part does not have the form that DynamoDB Streams writes. */
 export function versionOf(streamLabel: string, sequenceNumber: string): Version {
   if (!LABEL.test(streamLabel)) {
     throw new MalformedRecordError(`stream label "${streamLabel}" is not a timestamp like 2026-11-22T03:01:52.091`);

@@ -4,54 +4,55 @@ import { ViewError } from './errors.ts';
 /** A kind of item in the table. */
 export interface Entity<Item> {
   readonly name: string;
-  /** Whether an item is of this kind. Items that are not are none of its views' business. */
+  /** Whether an item is of this kind. Views of the entity see no other items. */
   owns(item: Attributes): boolean;
-  /** A zod schema, or anything else with a `parse` that returns the typed item or throws. */
+  /** A zod schema, or another object whose `parse` returns the typed item or throws. */
   readonly schema: { parse(item: unknown): Item };
 }
 
 interface ViewOf<Item> {
-  /** Begins the keys of all its entries: letters, digits, `-` and `_`. */
+  /** The beginning of the keys of all its entries: letters, digits, `-` and `_`. */
   readonly name: string;
-  /** Part of its keys. Raise it when the projection changes, so that old and new shapes never mix. */
+  /** Part of its keys. Raise it when the projection changes, so that old and new values never mix. */
   readonly revision: number;
   readonly entity: Entity<Item>;
 }
 
-/** Values that are read by key. `project` is pure: same item, same entries. */
+/** Projects items to documents, which are read by key. `project` is pure: the same item gives the same entries. */
 export interface DocumentView<Item, Value> extends ViewOf<Item> {
   readonly kind: 'document';
   project(item: Item): readonly { readonly key: string; readonly value: Value }[];
 }
 
-/** Values that are read in pages, greatest score first. `project` is pure: same item, same entries. */
+/** Projects items to members of lists, which are read in pages, greatest score first. `project` is pure: the same item gives the same entries. */
 export interface ListView<Item, Value> extends ViewOf<Item> {
   readonly kind: 'list';
-  /** How many of its newest members each list holds. What a cache of lists costs grows with it. */
+  /** The number of newest members that each list holds. The cost of a list grows with it. */
   readonly keep: number;
   project(item: Item): readonly {
     readonly list: string;
     /** A finite number. */
     readonly score: number;
     readonly value: Value;
-    /** The item's key, unless the view says otherwise. */
+    /** The member's name in the list. Default: the item's name, see `itemOf`. */
     readonly member?: string;
   }[];
 }
 
 export type View<Item = unknown, Value = unknown> = DocumentView<Item, Value> | ListView<Item, Value>;
 
+/** Defines an entity. Its views get items typed by the schema. */
 export function entity<Item>(definition: Entity<Item>): Entity<Item> {
   return definition;
 }
 
-/** @throws ViewError when the name or the revision cannot be part of a key. */
+/** Defines a view of documents. @throws ViewError when the name or the revision cannot be part of a key. */
 export function documentView<Item, Value>(definition: Omit<DocumentView<Item, Value>, 'kind'>): DocumentView<Item, Value> {
   check(definition);
   return { ...definition, kind: 'document' };
 }
 
-/** @throws ViewError when the name, the revision or `keep` is out of range. */
+/** Defines a view of lists. @throws ViewError when the name, the revision or `keep` is out of range. */
 export function listView<Item, Value>(definition: Omit<ListView<Item, Value>, 'kind'>): ListView<Item, Value> {
   check(definition);
   if (!isPositive(definition.keep)) throw new ViewError(`view ${definition.name}: keep is ${definition.keep}: give a positive integer`);

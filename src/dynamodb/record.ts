@@ -2,7 +2,7 @@ import { type Attributes, type Change, itemOf } from '../change.ts';
 import { MalformedRecordError } from '../errors.ts';
 import { type Version, versionOf } from '../version.ts';
 
-/** A record of a Lambda DynamoDB event, or of `GetRecords` (Dates, Uint8Arrays, no ARN): whatever of it is read here. */
+/** The parts that Millrace reads of a record: of a Lambda event, or of `GetRecords` (with Dates, Uint8Arrays and no ARN). */
 export interface StreamRecord {
   readonly eventID?: string;
   readonly eventName?: string;
@@ -38,9 +38,9 @@ export interface Hint {
 }
 
 /** An image of an item. `attributes` are absent where there was no item; `error` says why the image cannot be read. */
-export type Image = { readonly attributes?: Attributes } | { readonly error: Error };
+type Image = { readonly attributes?: Attributes } | { readonly error: Error };
 
-/** Which images each kind of event has on a NEW_AND_OLD_IMAGES stream (DynamoDB Developer Guide, "Change data capture"). */
+/** The images of each kind of event on a NEW_AND_OLD_IMAGES stream (DynamoDB Developer Guide, "Change data capture"). */
 const IMAGES = {
   INSERT: { old: false, new: true },
   MODIFY: { old: true, new: true },
@@ -48,8 +48,11 @@ const IMAGES = {
 } as const;
 
 /**
- * @param streamArn the stream's ARN, for records of `GetRecords`, which do not carry it.
- * @throws MalformedRecordError that says which record, and what is wrong with it.
+ * Decodes a record.
+ *
+ * @param index the record's place in its batch, for the error message
+ * @param streamArn the stream's ARN. Default: the record's own; records of `GetRecords` have none
+ * @throws MalformedRecordError that names the record and says what is wrong with it.
  */
 export function decodeRecord(record: StreamRecord, index: number, streamArn?: string): Change {
   try {
@@ -61,11 +64,10 @@ export function decodeRecord(record: StreamRecord, index: number, streamArn?: st
 }
 
 /**
- * What a record tells though `decodeRecord` may refuse it. An image that should be there and is not is an error too: what it would have told is
- * not known.
+ * Reads what a record tells, even if `decodeRecord` refuses the record. A missing image that the kind of event should have is an error of that image.
  *
- * @param streamArn the stream's ARN, for records that do not carry it.
- * @throws MalformedRecordError when the item is not known, or as of when.
+ * @param streamArn the stream's ARN, for records that have none
+ * @throws MalformedRecordError when the record tells no item, or no version.
  */
 export function hintOf(record: StreamRecord, index: number, streamArn?: string): Hint {
   try {
@@ -98,7 +100,7 @@ function hint(record: StreamRecord, streamArn: string | undefined): Hint {
   };
 }
 
-/** What a person finds a record by. */
+/** What people find a record by. */
 function label(record: StreamRecord): string {
   if (typeof record !== 'object' || record === null) return 'not an object';
   const sequenceNumber = record.dynamodb?.SequenceNumber;
@@ -123,7 +125,7 @@ function decode(record: StreamRecord, arn: string | undefined): Change {
   };
 }
 
-/** Which item a record is of, and as of when. */
+/** The item and the version of a record. */
 function identify(record: StreamRecord, arn: string | undefined) {
   if (typeof record !== 'object' || record === null) throw new MalformedRecordError('a record is an object');
   refuseKinesis(record);
@@ -176,23 +178,23 @@ function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kin
   );
 }
 
-/** An image, or an item as the table gives it. See `Attributes` for what becomes of numbers, sets and binary. */
+/** Decodes an image, or an item as the table gives it. `Attributes` says what numbers, sets and binary become. */
 export function attributesOf(marshalled: Marshalled): Attributes {
   const attributes: Record<string, unknown> = {};
   for (const name in marshalled) {
     const value = attributeOf(marshalled[name], name);
-    // An attribute may be called so too, and assigning it would not make a property.
+    // An attribute may have this name. Assigning it would set the prototype and not a property.
     if (name === '__proto__') Object.defineProperty(attributes, name, { value, enumerable: true });
     else attributes[name] = value;
   }
   return attributes;
 }
 
-/** One pass over the image: `unmarshall` of @aws-sdk/util-dynamodb and a second pass for sets and binary took three times as long. */
+/** Decodes in one pass. `unmarshall` of @aws-sdk/util-dynamodb and a second pass for sets and binary took three times as long. */
 function attributeOf(marshalled: unknown, name: string): unknown {
   for (const type in marshalled as object) {
     const value = (marshalled as Record<string, unknown>)[type];
-    // The SDK has a property for each type in some versions, all but one undefined.
+    // Some versions of the SDK give a property for each type, all but one undefined.
     if (value === undefined) continue;
     switch (type) {
       case 'S':
@@ -227,7 +229,7 @@ function base64(binary: string | Uint8Array): string {
 
 const PLAIN_INTEGER = /^-?\d{1,15}$/;
 
-/** DynamoDB numbers have up to 38 digits: those that a double cannot hold stay text. */
+/** DynamoDB's numbers have up to 38 digits. A number that a double cannot hold exactly stays text. */
 function exactNumber(text: string): number | string {
   const number = Number(text);
   if (PLAIN_INTEGER.test(text)) return number;
@@ -235,7 +237,7 @@ function exactNumber(text: string): number | string {
   return Number.isFinite(number) && exact === decimal(String(number)) ? number : text;
 }
 
-/** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are one. */
+/** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are equal. */
 function decimal(text: string): string {
   const [, sign, whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)\.?(\d*)(?:e([-+]?\d+))?$/i) ?? [];
   if (whole + fraction === '') throw new MalformedRecordError('an attribute of type "N" is not a decimal number');
@@ -258,7 +260,7 @@ export function tableNameIn(arn: string | undefined): string | undefined {
   return arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})(?:\/|$)/)?.[1];
 }
 
-/** The event says `type`, `GetRecords` says `Type` (DynamoDB Developer Guide, "Streams and Time to Live"). */
+/** An event has `type`, `GetRecords` has `Type` (DynamoDB Developer Guide, "Streams and Time to Live"). */
 function isTimeToLive(identity: unknown): boolean {
   if (typeof identity !== 'object' || identity === null) return false;
   const { type, Type, principalId, PrincipalId } = identity as Record<string, unknown>;

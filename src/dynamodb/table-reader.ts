@@ -14,13 +14,13 @@ export type { TableAnswer, TableReader };
 
 export interface TableReaderOptions {
   readonly client: Pick<DynamoDBClient, 'send'>;
-  /** How many read units it may take in a second, on the average; 500 unless told otherwise. */
+  /** The read units that it may take a second, on average. Default: 500. */
   readonly readUnitsPerSecond?: number;
-  /** How often keys that DynamoDB did not get round to are asked for again; 8 unless told otherwise. */
+  /** How often it asks again for keys that DynamoDB left unprocessed, without any progress. Default: 8. */
   readonly retries?: number;
   sleep?(ms: number): Promise<void>;
   readonly now?: () => number;
-  /** From 0 to 1. */
+  /** Returns a number from 0 to below 1. Default: `Math.random`. */
   random?(): number;
 }
 
@@ -29,9 +29,10 @@ const KEYS_A_CALL = 100;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** Reads items of DynamoDB tables with `BatchGetItem`, within a budget of read units. */
 export function tableReader(options: TableReaderOptions): TableReader {
   const { client, readUnitsPerSecond = 500, retries = 8, sleep = wait, now = Date.now, random = Math.random } = options;
-  /** When the units that were taken are used up, ms since the epoch. */
+  /** When the read units that were taken are paid for, ms since the epoch. */
   let free = 0;
 
   const call = async (tableArn: string, request: KeysAndAttributes, signal?: AbortSignal): Promise<BatchGetItemCommandOutput> => {
@@ -46,7 +47,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
     return answer;
   };
 
-  /** Items of a call, and of those that follow it for what DynamoDB did not get round to. */
+  /** The items of these keys, with further calls for the keys that DynamoDB left unprocessed. */
   const itemsOf = async (
     tableArn: string,
     keys: readonly Marshalled[],
@@ -59,7 +60,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
       if (inVain > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
       if (tries > 0) await sleep(fullJitter(tries, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, random));
       const { Responses, UnprocessedKeys }: BatchGetItemCommandOutput = await call(tableArn, rest, signal);
-      // It may name the table otherwise than it was asked for.
+      // The answer may name the table in another form than the request.
       for (const some of Object.values(Responses ?? {})) items.push(...some);
       const left: KeysAndAttributes | undefined = Object.values(UnprocessedKeys ?? {})[0];
       inVain = (left?.Keys?.length ?? 0) < (rest.Keys?.length ?? 0) ? 0 : inVain + 1;
@@ -75,7 +76,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
     } catch (error) {
       if (!(error instanceof Error) || !FINAL.has(error.name)) throw error;
       if (error.name !== 'ValidationException' || keys.length === 1) return keys.map(() => ({ error: explained(error, tableArn) }));
-      // One key that cannot be must not stand in the way of others.
+      // One invalid key must not hide the items of the others.
       const half = Math.ceil(keys.length / 2);
       return [...(await readSome(tableArn, keys.slice(0, half), signal)), ...(await readSome(tableArn, keys.slice(half), signal))];
     }
@@ -100,7 +101,7 @@ function answersOf(keys: readonly Marshalled[], items: readonly Marshalled[], ta
     const name = itemOf(attributesOf(Object.fromEntries(Object.keys(keys[0] ?? {}).map((attribute) => [attribute, item[attribute]]))));
     found.set(name, decoded(item, tableArn));
   }
-  // Else an item would be taken for one that is not there.
+  // Otherwise the item of a key would look absent.
   const strange = [...found.keys()].some((name) => !names.includes(name));
   if (strange) return names.map(() => ({ error: new Error(`table ${nameOf(tableArn)} answered with items that it was not asked for`) }));
   return names.map((name) => found.get(name) ?? {});
@@ -114,7 +115,7 @@ function decoded(item: Marshalled, tableArn: string): TableAnswer {
   }
 }
 
-/** Binary is base64 in an event, and bytes in the SDK. */
+/** The SDK takes binary as bytes, where an event has base64. */
 function keyOf(key: Marshalled): Record<string, AttributeValue> {
   const entries = Object.entries(key as Record<string, { readonly B?: unknown }>);
   return Object.fromEntries(

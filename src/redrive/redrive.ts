@@ -35,7 +35,7 @@ export interface RedriveReport {
   readonly next?: string;
 }
 
-export interface LetterReport {
+interface LetterReport {
   readonly name: string;
   readonly records: number;
   /** Without a cache: what would become of the letter. */
