@@ -30,7 +30,7 @@ const PATTERN = new RegExp(PHRASES.map((phrase) => `${/^\w/.test(phrase) ? '\\b'
 function phrasesIn(file: string, text: string): readonly string[] {
   return [...text.matchAll(PATTERN)].map(({ 0: found, index }) => {
     const line = text.slice(0, index).split('\n').length;
-    return `${file}:${line} "${found.replace(new RegExp(GAP, 'g'), ' ')}"`;
+    return `${file}:${line}: ${found.replace(new RegExp(GAP, 'g'), ' ')}`;
   });
 }
 
@@ -49,7 +49,7 @@ describe('the wording', () => {
 
   it('names file, line and phrase of each hit, over line breaks and comment marks too', () => {
     const text = 'const a = 1;\n/**\n * Waits so\n * many ms, 8 unless told otherwise.\n */\n// A name,\n// say. It Is told.\n';
-    expect(phrasesIn('a.ts', text)).toEqual(['a.ts:3 "so many"', 'a.ts:4 "unless told otherwise"', 'a.ts:6 ", say"', 'a.ts:7 "Is told"']);
+    expect(phrasesIn('a.ts', text)).toEqual(['a.ts:3: so many', 'a.ts:4: unless told otherwise', 'a.ts:6: , say', 'a.ts:7: Is told']);
   });
 
   it('accepts words that only contain a phrase', () => {
