@@ -1,12 +1,19 @@
 export { type Checkpoint, type Checkpoints, memoryCheckpoints } from './checkpoints/checkpoints.ts';
 export { fileCheckpoints } from './checkpoints/file.ts';
-export type { OnFailure } from './delivery/on-failure.ts';
-export { counted, type EventCounts, NO_EVENTS } from './event-counts.ts';
-export type { Condition, FailureReason, Gap, MappingEvent, Place } from './events.ts';
+export {
+  type Condition,
+  counted,
+  type EventCounts,
+  type FailureReason,
+  type Gap,
+  type MappingEvent,
+  NO_EVENTS,
+  type Place,
+} from './events.ts';
 export type { Filter, FilterCriteria } from './filter/filter.ts';
 export { type LambdaContext, type LambdaHandler, NotInvokedError } from './handler.ts';
 export { type EventSourceMapping, eventSourceMapping } from './mapping.ts';
-export type { MappingOptions } from './options.ts';
+export type { MappingOptions, OnFailure } from './options.ts';
 export { eventRecord } from './streams/event-record.ts';
 export { type MemoryStream, type MemoryStreamOptions, memoryStream } from './streams/memory.ts';
 export { ExpiredIteratorError, type Page, type Position, type Shard, type StreamReader, TrimmedError } from './streams/reader.ts';

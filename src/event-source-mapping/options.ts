@@ -1,6 +1,5 @@
 import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
 import { type Checkpoints, memoryCheckpoints } from './checkpoints/checkpoints.ts';
-import type { OnFailure } from './delivery/on-failure.ts';
 import type { MappingEvent } from './events.ts';
 import { type FilterCriteria, filterOf } from './filter/filter.ts';
 import type { LambdaHandler } from './handler.ts';
@@ -51,6 +50,13 @@ export interface MappingOptions<Event = StreamEvent> {
   /** Told all that happens, at once. A throw ends the mapping. */
   readonly onEvent?: (event: MappingEvent) => void;
 }
+
+/**
+ * Where records go that were given up. `put` is an S3 bucket's way (a `LetterStore` has it): the letter has the records as its `payload`.
+ * `send` is that of a queue or a topic: the message tells where the records are in the stream, which keeps them for 24 hours. A throw:
+ * it is called again, later and later, until it takes the letter; the shard waits.
+ */
+export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
 
 export interface Settings {
   readonly reader: StreamReader;

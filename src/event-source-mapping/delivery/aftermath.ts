@@ -1,9 +1,6 @@
 import type { FailureReason, MappingEvent } from '../events.ts';
 import type { Settings } from '../options.ts';
-import { verdictOf } from './answer.ts';
-import { type Batch, numbersOf } from './batch.ts';
-import type { Entry } from './entry.ts';
-import type { Invocation } from './invocation.ts';
+import { type Batch, type Entry, type Invocation, numbersOf } from './batch.ts';
 
 /** What an invocation makes of its batch. */
 export interface Aftermath {
@@ -74,4 +71,33 @@ function succeeded({ entries }: Batch, { requestId, milliseconds, endedAt }: Inv
   const at = entries.at(-1)?.at;
   const age = at === undefined ? {} : { iteratorAgeMs: endedAt - at };
   return { type: 'succeeded', shardId, sequenceNumbers: numbersOf(entries), requestId, milliseconds, ...age };
+}
+
+export type Verdict =
+  | { readonly type: 'success' }
+  /** Those before the `from`th are done. */
+  | { readonly type: 'partial'; readonly from: number }
+  /** Nothing is done. */
+  | { readonly type: 'malformed'; readonly reason: string };
+
+/**
+ * What a function that reports batch item failures says of its batch (Lambda Developer Guide, "Configuring partial batch response with
+ * DynamoDB and Lambda"): no answer, an empty one, no list or an empty one is success; the lowest sequence number is the checkpoint; an
+ * identifier that is empty, null, misnamed or of no record of the batch fails the batch.
+ */
+export function verdictOf(answer: unknown, entries: readonly Entry[]): Verdict {
+  const failures = typeof answer === 'object' && answer !== null && 'batchItemFailures' in answer ? answer.batchItemFailures : undefined;
+  if (failures === undefined || failures === null) return { type: 'success' };
+  if (!Array.isArray(failures)) return { type: 'malformed', reason: 'batchItemFailures is no list' };
+  let from = entries.length;
+  for (const [i, failure] of failures.entries()) {
+    const identifier = typeof failure === 'object' && failure !== null ? failure.itemIdentifier : undefined;
+    if (typeof identifier !== 'string' || identifier === '') {
+      return { type: 'malformed', reason: `batchItemFailures[${i}] has no itemIdentifier` };
+    }
+    const at = entries.findIndex(({ sequenceNumber }) => sequenceNumber === identifier);
+    if (at === -1) return { type: 'malformed', reason: `batchItemFailures[${i}].itemIdentifier is of no record of the batch` };
+    from = Math.min(from, at);
+  }
+  return failures.length === 0 ? { type: 'success' } : { type: 'partial', from };
 }

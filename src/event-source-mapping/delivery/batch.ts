@@ -1,5 +1,39 @@
-import type { Entry } from './entry.ts';
-import type { Invocation } from './invocation.ts';
+import { type StreamRecord, writtenAt } from '../../dynamodb/record.ts';
+
+/** A record that was read, on its way. */
+export interface Entry {
+  readonly record: StreamRecord;
+  readonly sequenceNumber: string;
+  /** When it was written, epoch ms, to the second. */
+  readonly at: number | undefined;
+  /** When it was read. */
+  readonly readAt: number;
+  /** As JSON. */
+  readonly text: string;
+  /** Of the text. */
+  readonly bytes: number;
+  /** Dealt with, in one way or another. */
+  done: boolean;
+}
+
+export function entryOf(record: StreamRecord, readAt: number): Entry {
+  const text = JSON.stringify(record);
+  const sequenceNumber = record.dynamodb?.SequenceNumber ?? '';
+  return { record, sequenceNumber, at: writtenAt(record), readAt, text, bytes: Buffer.byteLength(text), done: false };
+}
+
+export interface Invocation {
+  readonly requestId: string;
+  readonly functionArn: string;
+  readonly milliseconds: number;
+  /** Epoch ms. */
+  readonly endedAt: number;
+  readonly outcome: Outcome;
+}
+
+export type Outcome =
+  | { readonly type: 'answered'; readonly answer: unknown }
+  | { readonly type: 'error' | 'timeout' | 'not-invoked'; readonly error: Error };
 
 /** Records of one shard, in order, that are to go to the function together. */
 export interface Batch {

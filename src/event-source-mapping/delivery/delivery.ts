@@ -2,10 +2,9 @@ import type { Condition } from '../events.ts';
 import type { Run } from '../run.ts';
 import { RETENTION_MS } from '../streams/reader.ts';
 import { aftermathOf } from './aftermath.ts';
-import type { Batch } from './batch.ts';
-import type { Entry } from './entry.ts';
-import { giveUp } from './give-up.ts';
+import type { Batch, Entry } from './batch.ts';
 import { invoke } from './invocation.ts';
+import { giveUp } from './on-failure.ts';
 
 /** Brings batches of one shard to the function until each record is done: it succeeded, or was given up. */
 export class Delivery {

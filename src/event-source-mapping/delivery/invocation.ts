@@ -1,22 +1,9 @@
 import { asError } from '../../errors.ts';
-import { NotInvokedError } from '../handler.ts';
+import { type LambdaContext, NotInvokedError } from '../handler.ts';
+import type { Settings } from '../options.ts';
 import type { Run } from '../run.ts';
-import { eventText, numbersOf } from './batch.ts';
-import { contextOf } from './context.ts';
-import type { Entry } from './entry.ts';
-
-export interface Invocation {
-  readonly requestId: string;
-  readonly functionArn: string;
-  readonly milliseconds: number;
-  /** Epoch ms. */
-  readonly endedAt: number;
-  readonly outcome: Outcome;
-}
-
-export type Outcome =
-  | { readonly type: 'answered'; readonly answer: unknown }
-  | { readonly type: 'error' | 'timeout' | 'not-invoked'; readonly error: Error };
+import { uuidOf } from '../uuid.ts';
+import { type Entry, eventText, type Invocation, numbersOf, type Outcome } from './batch.ts';
 
 /**
  * Invokes the function once. When its time is over, the invocation has failed; the code cannot be stopped from outside, so it may run on,
@@ -24,7 +11,7 @@ export type Outcome =
  */
 export async function invoke(run: Run, shardId: string, entries: readonly Entry[]): Promise<Invocation> {
   const { clock, functionTimeoutMs, handler } = run.settings;
-  const context = contextOf(run, entries[0]?.record.eventSourceARN);
+  const context = contextOf(run.settings, entries[0]?.record.eventSourceARN);
   const { awsRequestId: requestId, invokedFunctionArn } = context;
   run.tell({ type: 'invoked', shardId, requestId, sequenceNumbers: numbersOf(entries) });
   const started = clock.now();
@@ -51,4 +38,31 @@ export async function invoke(run: Run, shardId: string, entries: readonly Entry[
 /** What is left of a value on its way through JSON. */
 function asJson(value: unknown): unknown {
   return value === undefined ? null : JSON.parse(JSON.stringify(value) ?? 'null');
+}
+
+/** The function is in the account and Region of its stream. */
+export function functionArn(name: string, streamArn: string | undefined): string {
+  const [, partition = 'aws', , region = 'us-east-1', account = '123456789012'] = streamArn?.split(':') ?? [];
+  return `arn:${partition}:lambda:${region}:${account}:function:${name}`;
+}
+
+/** The context of an invocation that begins now. */
+function contextOf(settings: Settings, streamArn: string | undefined): LambdaContext {
+  const { clock, functionName, functionTimeoutMs, random } = settings;
+  const deadline = clock.now() + functionTimeoutMs;
+  const nothing = () => {};
+  return {
+    callbackWaitsForEmptyEventLoop: true,
+    functionName,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: functionArn(functionName, streamArn),
+    memoryLimitInMB: '128',
+    awsRequestId: uuidOf(random),
+    logGroupName: `/aws/lambda/${functionName}`,
+    logStreamName: `${new Date(clock.now()).toISOString().slice(0, 10).replaceAll('-', '/')}/[$LATEST]${settings.uuid.replaceAll('-', '')}`,
+    getRemainingTimeInMillis: () => Math.max(0, deadline - clock.now()),
+    done: nothing,
+    fail: nothing,
+    succeed: nothing,
+  };
 }

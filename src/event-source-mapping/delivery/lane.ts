@@ -1,7 +1,13 @@
+import type { StreamRecord } from '../../dynamodb/record.ts';
+import { itemHash } from '../item-hash.ts';
 import type { Run } from '../run.ts';
 import { Bell } from '../time/bell.ts';
-import { largestBatch } from './batch.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, largestBatch } from './batch.ts';
+
+/** Which of so many lanes a record belongs to: that of its item. */
+export function laneOf(record: StreamRecord, lanes: number): number {
+  return lanes === 1 ? 0 : itemHash(record) % lanes;
+}
 
 /** A queue of records whose batches go to the function one after the other. All records of an item are in one lane of their shard. */
 export class Lane {

@@ -1,16 +1,38 @@
+import { asError } from '../../errors.ts';
 import type { Condition } from '../events.ts';
 import type { Settings } from '../options.ts';
+import type { Run } from '../run.ts';
 import { uuidOf } from '../uuid.ts';
-import { type Batch, eventText } from './batch.ts';
-import { functionArn } from './context.ts';
-import type { Invocation } from './invocation.ts';
+import { type Batch, eventText, type Invocation, numbersOf } from './batch.ts';
+import { functionArn } from './invocation.ts';
 
 /**
- * Where records go that were given up. `put` is an S3 bucket's way (a `LetterStore` has it): the letter has the records as its `payload`.
- * `send` is that of a queue or a topic: the message tells where the records are in the stream, which keeps them for 24 hours. A throw:
- * it is called again, later and later, until it takes the letter; the shard waits.
+ * Sends the records of a batch to the on-failure destination, if there is one, until it takes them. Returns false if the mapping is to
+ * stop before that: then the records are not done.
  */
-export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
+export async function giveUp(run: Run, shardId: string, batch: Batch, condition: Condition): Promise<boolean> {
+  const { settings } = run;
+  const records = { shardId, sequenceNumbers: numbersOf(batch.entries) };
+  const destination = destinationOf(settings, { batch, condition, shardId, now: settings.clock.now() });
+  if (!destination) {
+    run.tell({ type: 'dropped', ...records, condition });
+    return true;
+  }
+  for (let failures = 1; ; failures += 1) {
+    try {
+      await destination.deliver();
+      break;
+    } catch (error) {
+      const delayMs = settings.backoffMs(failures);
+      run.tell({ type: 'delivery-failed', ...records, error: asError(error), delayMs });
+      await run.pause(delayMs);
+      if (run.stopping.aborted) return false;
+    }
+  }
+  if (run.killed) return false;
+  run.tell({ type: 'delivered', ...records, condition, ...(destination.name !== undefined && { name: destination.name }) });
+  return true;
+}
 
 interface GivenUp {
   readonly batch: Batch;
@@ -30,7 +52,7 @@ interface Destination {
 }
 
 /** Undefined: there is none. */
-export function destinationOf({ onFailure, uuid, random, functionName }: Settings, givenUp: GivenUp): Destination | undefined {
+function destinationOf({ onFailure, uuid, random, functionName }: Settings, givenUp: GivenUp): Destination | undefined {
   if (!onFailure) return undefined;
   const streamArn = givenUp.batch.entries[0]?.record.eventSourceARN;
   const request = givenUp.batch.last ?? { requestId: uuidOf(random), functionArn: functionArn(functionName, streamArn) };

@@ -1,4 +1,15 @@
-import { isObject, NumberText } from './filter-json.ts';
+/** A number of a pattern, as it is written there: 300 and 300.0 are not equal to Lambda. */
+export class NumberText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Neither a list nor a number of a pattern. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText);
+}
 
 /** Says whether a leaf of a record matches: a text, number, boolean or null. `undefined`: there is no such leaf. */
 export type Rule = (leaf: unknown) => boolean;

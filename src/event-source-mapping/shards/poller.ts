@@ -1,16 +1,13 @@
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import { Saver } from '../checkpoints/saver.ts';
-import { MAXIMUM_EVENT_BYTES } from '../delivery/batch.ts';
+import { type Entry, entryOf, MAXIMUM_EVENT_BYTES } from '../delivery/batch.ts';
 import { Delivery } from '../delivery/delivery.ts';
-import { type Entry, entryOf } from '../delivery/entry.ts';
-import { Lane } from '../delivery/lane.ts';
-import { laneOf } from '../delivery/lane-of.ts';
+import { Lane, laneOf } from '../delivery/lane.ts';
 import type { Run } from '../run.ts';
 import type { Page } from '../streams/reader.ts';
 import { Bell } from '../time/bell.ts';
 import { ShardCursor } from './cursor.ts';
-import { Ledger } from './progress.ts';
-import { Waiters } from './waiters.ts';
+import { Ledger, Waiters } from './progress.ts';
 
 /** The most that `GetRecords` gives. */
 const PAGE = 1_000;

@@ -1,5 +1,5 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
-import { hash, itemHash } from '../delivery/lane-of.ts';
+import { hash, itemHash } from '../item-hash.ts';
 import { type Born, MemoryShard } from './memory-shard.ts';
 import { ExpiredIteratorError, type StreamReader, TrimmedError } from './reader.ts';
 

@@ -1,9 +1,4 @@
-import type { StreamRecord } from '../../dynamodb/record.ts';
-
-/** Which of so many lanes a record belongs to: that of its item. */
-export function laneOf(record: StreamRecord, lanes: number): number {
-  return lanes === 1 ? 0 : itemHash(record) % lanes;
-}
+import type { StreamRecord } from '../dynamodb/record.ts';
 
 /** Of a record's keys: 32 bits. */
 export function itemHash({ dynamodb }: StreamRecord): number {
