@@ -59,12 +59,12 @@ export interface Gap {
   readonly type: 'gap';
   readonly shardId: string;
   readonly reason: 'trimmed' | 'vanished' | 'expired';
-  readonly from: Place;
-  readonly to?: Place;
+  readonly from: StreamPlace;
+  readonly to?: StreamPlace;
 }
 
 /** `at`, ms since the epoch: of a checkpoint, when it was made; of a record, when it was written, to the second. */
-export interface Place {
+export interface StreamPlace {
   readonly sequenceNumber?: string;
   readonly at?: number;
 }

@@ -1,5 +1,5 @@
 import type { StreamEvent } from '../dynamodb/record.ts';
-import { type MappingOptions, type Settings, settingsOf } from './options.ts';
+import { type MappingOptions, type MappingSettings, mappingSettingsOf } from './options.ts';
 import { Run } from './run.ts';
 import { Shards } from './shards/shards.ts';
 
@@ -29,7 +29,7 @@ export interface EventSourceMapping {
  * @throws RangeError that names every setting that is out of range.
  */
 export function eventSourceMapping<Event = StreamEvent>(options: MappingOptions<Event>): EventSourceMapping {
-  return new Mapping(settingsOf(options));
+  return new Mapping(mappingSettingsOf(options));
 }
 
 class Mapping implements EventSourceMapping {
@@ -38,7 +38,7 @@ class Mapping implements EventSourceMapping {
   readonly #shards: Shards;
   #started = false;
 
-  constructor(settings: Settings) {
+  constructor(settings: MappingSettings) {
     this.#run = new Run(settings);
     this.#shards = new Shards(this.#run);
     this.finished = new Promise((resolve, reject) => {

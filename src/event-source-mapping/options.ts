@@ -58,7 +58,7 @@ export interface MappingOptions<Event = StreamEvent> {
  */
 export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
 
-export interface Settings {
+export interface MappingSettings {
   readonly reader: StreamReader;
   readonly handler: LambdaHandler<never>;
   readonly batchSize: number;
@@ -85,7 +85,7 @@ export interface Settings {
 }
 
 /** @throws RangeError that names every fault. */
-export function settingsOf<Event>(options: MappingOptions<Event>): Settings {
+export function mappingSettingsOf<Event>(options: MappingOptions<Event>): MappingSettings {
   const faults: string[] = [];
   const integer = (name: keyof MappingOptions, absent: number, least: number, most: number, also?: number): number => {
     const value = options[name] ?? absent;
@@ -104,7 +104,7 @@ export function settingsOf<Event>(options: MappingOptions<Event>): Settings {
   if (options.handler.length > 2) faults.push('the handler takes a callback, which Lambda refuses from nodejs24.x on: make it async');
   const filter = filterOf(options.filterCriteria);
   faults.push(...filter.faults);
-  const settings: Settings = {
+  const settings: MappingSettings = {
     reader: options.reader,
     handler: options.handler as LambdaHandler<never>,
     batchSize: integer('batchSize', 100, 1, 10_000),

@@ -1,11 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { asError } from '../errors.ts';
 import type { MappingEvent } from './events.ts';
-import type { Settings } from './options.ts';
+import type { MappingSettings } from './options.ts';
 
 /** What the parts of one running mapping share. */
 export class Run {
-  readonly settings: Settings;
+  readonly settings: MappingSettings;
   readonly #stop = new AbortController();
   #killed = false;
   #failure: Error | undefined;
@@ -15,7 +15,7 @@ export class Run {
     this.#die = resolve;
   });
 
-  constructor(settings: Settings) {
+  constructor(settings: MappingSettings) {
     this.settings = settings;
     // Every shard waits for it.
     setMaxListeners(0, this.#stop.signal);
@@ -57,7 +57,7 @@ export class Run {
     if (!this.stopping.aborted) this.kill();
   }
 
-  tell(event: MappingEvent): void {
+  emit(event: MappingEvent): void {
     if (this.#killed) return;
     try {
       this.settings.onEvent(event);

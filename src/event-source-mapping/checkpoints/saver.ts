@@ -35,11 +35,11 @@ export class Saver {
       const error = await this.#attempt(checkpoint);
       if (!error) {
         failures = 0;
-        this.#run.tell({ type: 'checkpoint', shardId: this.#shardId, checkpoint });
+        this.#run.emit({ type: 'checkpoint', shardId: this.#shardId, checkpoint });
         continue;
       }
       this.#next ??= checkpoint;
-      this.#run.tell({ type: 'checkpoint-failed', shardId: this.#shardId, error });
+      this.#run.emit({ type: 'checkpoint-failed', shardId: this.#shardId, error });
       if (this.#run.stopping.aborted) throw error;
       failures += 1;
       await this.#run.pause(this.#run.settings.backoffMs(failures));

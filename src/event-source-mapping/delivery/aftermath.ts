@@ -1,26 +1,26 @@
 import type { FailureReason, MappingEvent } from '../events.ts';
-import type { Settings } from '../options.ts';
-import { type Batch, type Entry, type Invocation, numbersOf } from './batch.ts';
+import type { MappingSettings } from '../options.ts';
+import { type InvocationResult, numbersOf, type QueuedRecord, type RecordBatch } from './batch.ts';
 
 /** What an invocation makes of its batch. */
 export interface Aftermath {
   readonly events: readonly MappingEvent[];
   /** They succeeded. */
-  readonly done: readonly Entry[];
+  readonly done: readonly QueuedRecord[];
   /** It has used up its retries. */
-  readonly exhausted?: Batch;
+  readonly exhausted?: RecordBatch;
   /** What is to be tried next, in order. */
-  readonly rest: readonly Batch[];
+  readonly rest: readonly RecordBatch[];
 }
 
-type Asked = Pick<Settings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
+type Asked = Pick<MappingSettings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
 
 /** Lambda's rules for batches that fail, or fail in part (Lambda Developer Guide, "Retaining discarded records", "Configuring partial batch response"). */
-export function aftermathOf(batch: Batch, invocation: Invocation, shardId: string, settings: Asked): Aftermath {
+export function aftermathOf(batch: RecordBatch, invocation: InvocationResult, shardId: string, settings: Asked): Aftermath {
   const { outcome, requestId } = invocation;
-  const of = ({ entries }: Batch) => ({ shardId, sequenceNumbers: numbersOf(entries) });
+  const of = ({ entries }: RecordBatch) => ({ shardId, sequenceNumbers: numbersOf(entries) });
 
-  const retried = (failed: Batch, ...events: readonly MappingEvent[]): Aftermath => {
+  const retried = (failed: RecordBatch, ...events: readonly MappingEvent[]): Aftermath => {
     const retry = failed.retries + 1;
     if (retry > settings.retries) return { events, done: [], exhausted: failed, rest: [] };
     const delayMs = settings.backoffMs(retry);
@@ -30,7 +30,7 @@ export function aftermathOf(batch: Batch, invocation: Invocation, shardId: strin
       rest: [{ ...failed, retries: retry, delayMs }],
     };
   };
-  const failedAll = (failed: Batch, reason: FailureReason, error: Error): Aftermath => {
+  const failedAll = (failed: RecordBatch, reason: FailureReason, error: Error): Aftermath => {
     const told: MappingEvent = { type: 'failed', ...of(failed), requestId, reason, error };
     const { entries } = failed;
     if (!settings.bisects || entries.length === 1) return retried(failed, told);
@@ -39,7 +39,7 @@ export function aftermathOf(batch: Batch, invocation: Invocation, shardId: strin
     const halves = [entries.slice(0, half), entries.slice(half)].map((part) => ({ ...failed, entries: part, delayMs: 0 }));
     return { events: [told, split], done: [], rest: halves };
   };
-  const failedFrom = (failed: Batch, from: number): Aftermath => {
+  const failedFrom = (failed: RecordBatch, from: number): Aftermath => {
     const [done, rest] = [failed.entries.slice(0, from), { ...failed, entries: failed.entries.slice(from), delayMs: 0 }];
     const at = rest.entries[0]?.sequenceNumber ?? '';
     const error = new Error(`the function reported ${at} as failed`);
@@ -54,7 +54,7 @@ export function aftermathOf(batch: Batch, invocation: Invocation, shardId: strin
     const told: MappingEvent = { type: 'not-invoked', ...of(batch), error: outcome.error, delayMs };
     return { events: [told], done: [], rest: [{ ...batch, refusals, delayMs }] };
   }
-  const invoked: Batch = { ...batch, invocations: batch.invocations + 1, refusals: 0, last: invocation };
+  const invoked: RecordBatch = { ...batch, invocations: batch.invocations + 1, refusals: 0, last: invocation };
   if (outcome.type !== 'answered') return failedAll(invoked, outcome.type, outcome.error);
   const verdict = settings.reportsFailures ? verdictOf(outcome.answer, batch.entries) : { type: 'success' as const };
   switch (verdict.type) {
@@ -67,7 +67,7 @@ export function aftermathOf(batch: Batch, invocation: Invocation, shardId: strin
   }
 }
 
-function succeeded({ entries }: Batch, { requestId, milliseconds, endedAt }: Invocation, shardId: string): MappingEvent {
+function succeeded({ entries }: RecordBatch, { requestId, milliseconds, endedAt }: InvocationResult, shardId: string): MappingEvent {
   const at = entries.at(-1)?.at;
   const age = at === undefined ? {} : { iteratorAgeMs: endedAt - at };
   return { type: 'succeeded', shardId, sequenceNumbers: numbersOf(entries), requestId, milliseconds, ...age };
@@ -85,7 +85,7 @@ export type Verdict =
  * DynamoDB and Lambda"): no answer, an empty one, no list or an empty one is success; the lowest sequence number is the checkpoint; an
  * identifier that is empty, null, misnamed or of no record of the batch fails the batch.
  */
-export function verdictOf(answer: unknown, entries: readonly Entry[]): Verdict {
+export function verdictOf(answer: unknown, entries: readonly QueuedRecord[]): Verdict {
   const failures = typeof answer === 'object' && answer !== null && 'batchItemFailures' in answer ? answer.batchItemFailures : undefined;
   if (failures === undefined || failures === null) return { type: 'success' };
   if (!Array.isArray(failures)) return { type: 'malformed', reason: 'batchItemFailures is no list' };

@@ -2,7 +2,7 @@ import type { Condition } from '../events.ts';
 import type { Run } from '../run.ts';
 import { RETENTION_MS } from '../streams/reader.ts';
 import { aftermathOf } from './aftermath.ts';
-import type { Batch, Entry } from './batch.ts';
+import type { QueuedRecord, RecordBatch } from './batch.ts';
 import { invoke } from './invocation.ts';
 import { giveUp } from './on-failure.ts';
 
@@ -10,17 +10,17 @@ import { giveUp } from './on-failure.ts';
 export class Delivery {
   readonly #run: Run;
   readonly #shardId: string;
-  readonly #finish: (entries: readonly Entry[]) => void;
+  readonly #finish: (entries: readonly QueuedRecord[]) => void;
 
-  constructor(run: Run, shardId: string, finish: (entries: readonly Entry[]) => void) {
+  constructor(run: Run, shardId: string, finish: (entries: readonly QueuedRecord[]) => void) {
     this.#run = run;
     this.#shardId = shardId;
     this.#finish = finish;
   }
 
   /** Returns early, between two invocations, when the mapping is to stop. */
-  async deliver(entries: readonly Entry[]): Promise<void> {
-    const waiting: Batch[] = [{ entries, retries: 0, invocations: 0, refusals: 0, delayMs: 0 }];
+  async deliver(entries: readonly QueuedRecord[]): Promise<void> {
+    const waiting: RecordBatch[] = [{ entries, retries: 0, invocations: 0, refusals: 0, delayMs: 0 }];
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       if (next.delayMs > 0) await this.#run.pause(next.delayMs);
       if (this.#run.stopping.aborted) return;
@@ -31,7 +31,7 @@ export class Delivery {
   }
 
   /** Gives up those at its beginning that are too old. What failed is not retried for longer than the stream has it. */
-  async #withoutOld(batch: Batch): Promise<Batch> {
+  async #withoutOld(batch: RecordBatch): Promise<RecordBatch> {
     const { clock, maximumAgeMs } = this.#run.settings;
     const again = batch.invocations + batch.refusals > 0;
     const limit = again ? Math.min(maximumAgeMs, RETENTION_MS) : maximumAgeMs;
@@ -45,26 +45,26 @@ export class Delivery {
   }
 
   /** Invokes the function. Returns what remains to be done, in order. */
-  async #attempt(batch: Batch): Promise<readonly Batch[]> {
+  async #attempt(batch: RecordBatch): Promise<readonly RecordBatch[]> {
     const invocation = await invoke(this.#run, this.#shardId, batch.entries);
     if (this.#run.killed) return [];
     const { events, done, exhausted, rest } = aftermathOf(batch, invocation, this.#shardId, this.#run.settings);
-    for (const event of events) this.#run.tell(event);
+    for (const event of events) this.#run.emit(event);
     this.#finish(done);
     if (exhausted) await this.#giveUp(exhausted, 'RetryAttemptsExhausted');
     return rest;
   }
 
-  async #giveUp(batch: Batch, condition: Condition): Promise<void> {
+  async #giveUp(batch: RecordBatch, condition: Condition): Promise<void> {
     if (await giveUp(this.#run, this.#shardId, batch, condition)) this.#finish(batch.entries);
   }
 
   /** The stream has them no longer. No letter: Lambda would not have had them either. */
-  #expire(entries: readonly Entry[]): void {
+  #expire(entries: readonly QueuedRecord[]): void {
     const [first, final] = [entries[0], entries.at(-1)];
     const from = { sequenceNumber: first?.sequenceNumber, at: first?.at };
     const to = { sequenceNumber: final?.sequenceNumber, at: final?.at };
-    this.#run.tell({ type: 'gap', shardId: this.#shardId, reason: 'expired', from, to });
+    this.#run.emit({ type: 'gap', shardId: this.#shardId, reason: 'expired', from, to });
     this.#finish(entries);
   }
 }

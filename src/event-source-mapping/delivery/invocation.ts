@@ -1,22 +1,22 @@
 import { asError } from '../../errors.ts';
 import { type LambdaContext, NotInvokedError } from '../handler.ts';
-import type { Settings } from '../options.ts';
+import type { MappingSettings } from '../options.ts';
 import type { Run } from '../run.ts';
 import { uuidOf } from '../uuid.ts';
-import { type Entry, eventText, type Invocation, numbersOf, type Outcome } from './batch.ts';
+import { eventText, type InvocationOutcome, type InvocationResult, numbersOf, type QueuedRecord } from './batch.ts';
 
 /**
  * Invokes the function once. When its time is over, the invocation has failed; the code cannot be stopped from outside, so it may run on,
  * and what it comes to is ignored.
  */
-export async function invoke(run: Run, shardId: string, entries: readonly Entry[]): Promise<Invocation> {
+export async function invoke(run: Run, shardId: string, entries: readonly QueuedRecord[]): Promise<InvocationResult> {
   const { clock, functionTimeoutMs, handler } = run.settings;
   const context = contextOf(run.settings, entries[0]?.record.eventSourceARN);
   const { awsRequestId: requestId, invokedFunctionArn } = context;
-  run.tell({ type: 'invoked', shardId, requestId, sequenceNumbers: numbersOf(entries) });
+  run.emit({ type: 'invoked', shardId, requestId, sequenceNumbers: numbersOf(entries) });
   const started = clock.now();
   const over = new AbortController();
-  const answered = async (): Promise<Outcome> => {
+  const answered = async (): Promise<InvocationOutcome> => {
     try {
       const event = JSON.parse(eventText(entries)) as never;
       return { type: 'answered', answer: asJson(await handler(event, context, undefined as never)) };
@@ -47,7 +47,7 @@ export function functionArn(name: string, streamArn: string | undefined): string
 }
 
 /** The context of an invocation that begins now. */
-function contextOf(settings: Settings, streamArn: string | undefined): LambdaContext {
+function contextOf(settings: MappingSettings, streamArn: string | undefined): LambdaContext {
   const { clock, functionName, functionTimeoutMs, random } = settings;
   const deadline = clock.now() + functionTimeoutMs;
   const nothing = () => {};

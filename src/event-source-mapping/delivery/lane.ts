@@ -2,7 +2,7 @@ import type { StreamRecord } from '../../dynamodb/record.ts';
 import { itemHash } from '../item-hash.ts';
 import type { Run } from '../run.ts';
 import { Bell } from '../time/bell.ts';
-import { type Entry, largestBatch } from './batch.ts';
+import { largestBatch, type QueuedRecord } from './batch.ts';
 
 /** Which of so many lanes a record belongs to: that of its item. */
 export function laneOf(record: StreamRecord, lanes: number): number {
@@ -12,7 +12,7 @@ export function laneOf(record: StreamRecord, lanes: number): number {
 /** A queue of records whose batches go to the function one after the other. All records of an item are in one lane of their shard. */
 export class Lane {
   readonly #run: Run;
-  #queue: Entry[] = [];
+  #queue: QueuedRecord[] = [];
   #closed = false;
   readonly #bell = new Bell();
 
@@ -21,7 +21,7 @@ export class Lane {
     run.onStop(() => this.#bell.ring());
   }
 
-  add(entries: readonly Entry[]): void {
+  add(entries: readonly QueuedRecord[]): void {
     if (entries.length === 0) return;
     for (const entry of entries) this.#queue.push(entry);
     this.#bell.ring();
@@ -34,7 +34,7 @@ export class Lane {
   }
 
   /** The next batch, once it is full or the window is over. Undefined: there is none, or the mapping is to stop. */
-  async next(): Promise<readonly Entry[] | undefined> {
+  async next(): Promise<readonly QueuedRecord[] | undefined> {
     const { batchSize, windowMs, clock } = this.#run.settings;
     while (!this.#run.stopping.aborted) {
       const [first] = this.#queue;

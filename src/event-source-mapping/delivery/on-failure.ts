@@ -1,21 +1,21 @@
 import { asError } from '../../errors.ts';
 import type { Condition } from '../events.ts';
-import type { Settings } from '../options.ts';
+import type { MappingSettings } from '../options.ts';
 import type { Run } from '../run.ts';
 import { uuidOf } from '../uuid.ts';
-import { type Batch, eventText, type Invocation, numbersOf } from './batch.ts';
+import { eventText, type InvocationResult, numbersOf, type RecordBatch } from './batch.ts';
 import { functionArn } from './invocation.ts';
 
 /**
  * Sends the records of a batch to the on-failure destination, if there is one, until it takes them. Returns false if the mapping is to
  * stop before that: then the records are not done.
  */
-export async function giveUp(run: Run, shardId: string, batch: Batch, condition: Condition): Promise<boolean> {
+export async function giveUp(run: Run, shardId: string, batch: RecordBatch, condition: Condition): Promise<boolean> {
   const { settings } = run;
   const records = { shardId, sequenceNumbers: numbersOf(batch.entries) };
   const destination = destinationOf(settings, { batch, condition, shardId, now: settings.clock.now() });
   if (!destination) {
-    run.tell({ type: 'dropped', ...records, condition });
+    run.emit({ type: 'dropped', ...records, condition });
     return true;
   }
   for (let failures = 1; ; failures += 1) {
@@ -24,25 +24,25 @@ export async function giveUp(run: Run, shardId: string, batch: Batch, condition:
       break;
     } catch (error) {
       const delayMs = settings.backoffMs(failures);
-      run.tell({ type: 'delivery-failed', ...records, error: asError(error), delayMs });
+      run.emit({ type: 'delivery-failed', ...records, error: asError(error), delayMs });
       await run.pause(delayMs);
       if (run.stopping.aborted) return false;
     }
   }
   if (run.killed) return false;
-  run.tell({ type: 'delivered', ...records, condition, ...(destination.name !== undefined && { name: destination.name }) });
+  run.emit({ type: 'delivered', ...records, condition, ...(destination.name !== undefined && { name: destination.name }) });
   return true;
 }
 
 interface GivenUp {
-  readonly batch: Batch;
+  readonly batch: RecordBatch;
   readonly condition: Condition;
   readonly shardId: string;
   /** Epoch ms. */
   readonly now: number;
 }
 
-type Request = Pick<Invocation, 'requestId' | 'functionArn'>;
+type Request = Pick<InvocationResult, 'requestId' | 'functionArn'>;
 
 interface Destination {
   /** Of the letter, where it has one. */
@@ -52,7 +52,7 @@ interface Destination {
 }
 
 /** Undefined: there is none. */
-function destinationOf({ onFailure, uuid, random, functionName }: Settings, givenUp: GivenUp): Destination | undefined {
+function destinationOf({ onFailure, uuid, random, functionName }: MappingSettings, givenUp: GivenUp): Destination | undefined {
   if (!onFailure) return undefined;
   const streamArn = givenUp.batch.entries[0]?.record.eventSourceARN;
   const request = givenUp.batch.last ?? { requestId: uuidOf(random), functionArn: functionArn(functionName, streamArn) };

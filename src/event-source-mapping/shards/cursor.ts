@@ -2,9 +2,9 @@ import type { StreamRecord } from '../../dynamodb/record.ts';
 import { writtenAt } from '../../dynamodb/record.ts';
 import { asError } from '../../errors.ts';
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
-import type { Place } from '../events.ts';
+import type { StreamPlace } from '../events.ts';
 import type { Run } from '../run.ts';
-import { ExpiredIteratorError, type Page, type Position, RETENTION_MS, TrimmedError } from '../streams/reader.ts';
+import { ExpiredIteratorError, type Position, RETENTION_MS, type RecordPage, TrimmedError } from '../streams/reader.ts';
 
 /** Records tell the second in which they were written, those of DynamoDB Local the minute: what may have been written since is taken. */
 const RESOLUTION_MS = 60_000;
@@ -21,7 +21,7 @@ export class ShardCursor {
   /** LATEST is a place only while it is now. Later it is what was written since, as far as records tell. */
   #latest: 'to come' | 'here' | 'since then' | undefined;
   /** What was lost lies after it. It is told with what is found there next. */
-  #lostAfter: Place | undefined;
+  #lostAfter: StreamPlace | undefined;
 
   /** `fresh`: the checkpoint was made just now, and not by an earlier mapping. */
   constructor(run: Run, shardId: string, from: Checkpoint, fresh: boolean) {
@@ -32,7 +32,7 @@ export class ShardCursor {
   }
 
   /** The next page; `lost`: a gap before it was told. Undefined: ask again, unless the mapping is to stop. */
-  async next(limit: number): Promise<(Page & { readonly lost: boolean }) | undefined> {
+  async next(limit: number): Promise<(RecordPage & { readonly lost: boolean }) | undefined> {
     try {
       this.#iterator ??= await this.#open();
       if (this.#run.stopping.aborted) return undefined;
@@ -48,7 +48,7 @@ export class ShardCursor {
     }
   }
 
-  #take({ records, next }: Page) {
+  #take({ records, next }: RecordPage) {
     this.#last = records.at(-1) ?? this.#last;
     if (this.#last && this.#latest === 'here') this.#latest = undefined;
     const wanted = this.#latest === 'since then' ? this.#since(records) : records;
@@ -71,7 +71,7 @@ export class ShardCursor {
     const position = this.#position();
     if (!this.#opened) {
       this.#opened = true;
-      this.#run.tell({ type: 'shard-started', shardId: this.#shardId, position });
+      this.#run.emit({ type: 'shard-started', shardId: this.#shardId, position });
       // As long as no record was read there is no place to ask for that would tell whether it is still there.
       if (this.#from.type === 'start' && clock.now() - this.#from.at > RETENTION_MS) this.#lostAfter = { at: this.#from.at };
     }
@@ -105,7 +105,7 @@ export class ShardCursor {
   }
 
   /** As far as it was read. */
-  #place(): Place {
+  #place(): StreamPlace {
     if (this.#last) return placeOf(this.#last);
     const { at } = this.#from;
     return this.#from.type === 'at' || this.#from.type === 'after' ? { sequenceNumber: this.#from.sequenceNumber, at } : { at };
@@ -114,7 +114,7 @@ export class ShardCursor {
   #tellGap(reason: 'trimmed' | 'vanished', next?: StreamRecord): void {
     const from = this.#lostAfter ?? this.#place();
     this.#lostAfter = undefined;
-    this.#run.tell({ type: 'gap', shardId: this.#shardId, reason, from, ...(next && { to: placeOf(next) }) });
+    this.#run.emit({ type: 'gap', shardId: this.#shardId, reason, from, ...(next && { to: placeOf(next) }) });
   }
 
   async #recover(error: unknown): Promise<void> {
@@ -123,11 +123,11 @@ export class ShardCursor {
     if (old) this.#iterator = undefined;
     if (old && this.#failures === 1) return;
     const delayMs = this.#run.settings.backoffMs(this.#failures);
-    this.#run.tell({ type: 'read-failed', shardId: this.#shardId, error: asError(error), delayMs });
+    this.#run.emit({ type: 'read-failed', shardId: this.#shardId, error: asError(error), delayMs });
     await this.#run.pause(delayMs);
   }
 }
 
-function placeOf(record: StreamRecord): Place {
+function placeOf(record: StreamRecord): StreamPlace {
   return { sequenceNumber: record.dynamodb?.SequenceNumber, at: writtenAt(record) };
 }

@@ -2,7 +2,7 @@ import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import type { Gap } from '../events.ts';
 import type { Shard } from '../streams/reader.ts';
 
-export interface Known {
+export interface KnownShards {
   readonly checkpoints: ReadonlyMap<string, Checkpoint>;
   /** No mapping was here before: there is nothing that could have been lost. */
   readonly first: boolean;
@@ -22,7 +22,7 @@ export interface Discovered {
 }
 
 /** What the stream's shards are to a mapping that knows some of them. */
-export function discover(shards: readonly Shard[], { checkpoints: known, first, startingPosition, now, askedAt }: Known): Discovered {
+export function discover(shards: readonly Shard[], { checkpoints: known, first, startingPosition, now, askedAt }: KnownShards): Discovered {
   const listed = new Set(shards.map(({ id }) => id));
   const parents = new Set(shards.map(({ parent }) => parent));
   const vanished = new Map<string, Gap>();

@@ -1,10 +1,10 @@
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import { Saver } from '../checkpoints/saver.ts';
-import { type Entry, entryOf, MAXIMUM_EVENT_BYTES } from '../delivery/batch.ts';
+import { MAXIMUM_EVENT_BYTES, type QueuedRecord, queuedRecordOf } from '../delivery/batch.ts';
 import { Delivery } from '../delivery/delivery.ts';
 import { Lane, laneOf } from '../delivery/lane.ts';
 import type { Run } from '../run.ts';
-import type { Page } from '../streams/reader.ts';
+import type { RecordPage } from '../streams/reader.ts';
 import { Bell } from '../time/bell.ts';
 import { ShardCursor } from './cursor.ts';
 import { Ledger, Waiters } from './progress.ts';
@@ -50,7 +50,7 @@ export class ShardPoller {
     await this.#saver.saved();
     if (!ended || this.#run.killed) return false;
     this.#ended = true;
-    this.#run.tell({ type: 'shard-ended', shardId: this.#shardId });
+    this.#run.emit({ type: 'shard-ended', shardId: this.#shardId });
     this.#waiters.ended();
     return true;
   }
@@ -90,26 +90,26 @@ export class ShardPoller {
     return unfinished >= records || unfinishedBytes >= bytes || read - finished >= MAXIMUM_SPAN;
   }
 
-  #take({ records, next, lost }: Page & { readonly lost: boolean }, poll: number): void {
+  #take({ records, next, lost }: RecordPage & { readonly lost: boolean }, poll: number): void {
     const { clock, passes, parallelizationFactor } = this.#run.settings;
     const shardId = this.#shardId;
-    if (records.length > 0) this.#run.tell({ type: 'polled', shardId, records: records.length });
-    const entries = records.map((record) => entryOf(record, clock.now()));
+    if (records.length > 0) this.#run.emit({ type: 'polled', shardId, records: records.length });
+    const entries = records.map((record) => queuedRecordOf(record, clock.now()));
     const [first] = entries;
     // The old place is not known, or gone: the next mapping need not look for it again.
     if (this.#ledger.unfinished === 0 && (lost || (first && this.#ledger.read === 0 && this.#from.type !== 'after'))) {
       const at = clock.now();
       this.#saver.save(first ? { type: 'at', sequenceNumber: first.sequenceNumber, at } : { type: 'start', position: 'TRIM_HORIZON', at });
     }
-    const filtered: Entry[] = [];
-    const perLane: Entry[][] = this.#lanes.map(() => []);
+    const filtered: QueuedRecord[] = [];
+    const perLane: QueuedRecord[][] = this.#lanes.map(() => []);
     for (const entry of entries) {
       this.#ledger.add(entry);
       if (passes(entry.record)) perLane[laneOf(entry.record, parallelizationFactor)]?.push(entry);
       else filtered.push(entry);
     }
     if (filtered.length > 0) {
-      this.#run.tell({ type: 'filtered', shardId, sequenceNumbers: filtered.map(({ sequenceNumber }) => sequenceNumber) });
+      this.#run.emit({ type: 'filtered', shardId, sequenceNumbers: filtered.map(({ sequenceNumber }) => sequenceNumber) });
       this.#finish(filtered);
     }
     for (const [i, lane] of this.#lanes.entries()) lane.add(perLane[i] ?? []);
@@ -121,7 +121,7 @@ export class ShardPoller {
     for (let entries = await lane.next(); entries; entries = await lane.next()) await this.#delivery.deliver(entries);
   }
 
-  #finish(entries: readonly Entry[]): void {
+  #finish(entries: readonly QueuedRecord[]): void {
     if (this.#ledger.finish(entries)) {
       const sequenceNumber = this.#ledger.last?.sequenceNumber ?? '';
       this.#saver.save({ type: 'after', sequenceNumber, at: this.#run.settings.clock.now() });

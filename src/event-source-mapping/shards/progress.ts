@@ -1,11 +1,11 @@
-import type { Entry } from '../delivery/batch.ts';
+import type { QueuedRecord } from '../delivery/batch.ts';
 
 /** The records of a shard from the first on that is not done. */
 export class Ledger {
-  #entries: Entry[] = [];
+  #entries: QueuedRecord[] = [];
   #head = 0;
   #finished = 0;
-  #last: Entry | undefined;
+  #last: QueuedRecord | undefined;
   /** Not done yet. */
   unfinished = 0;
   unfinishedBytes = 0;
@@ -21,18 +21,18 @@ export class Ledger {
   }
 
   /** The last of those. */
-  get last(): Entry | undefined {
+  get last(): QueuedRecord | undefined {
     return this.#last;
   }
 
-  add(entry: Entry): void {
+  add(entry: QueuedRecord): void {
     this.#entries.push(entry);
     this.unfinished += 1;
     this.unfinishedBytes += entry.bytes;
   }
 
   /** Returns whether the checkpoint moved. */
-  finish(entries: readonly Entry[]): boolean {
+  finish(entries: readonly QueuedRecord[]): boolean {
     for (const entry of entries) {
       entry.done = true;
       this.unfinished -= 1;

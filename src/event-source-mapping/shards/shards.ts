@@ -71,7 +71,7 @@ export class Shards {
         return await this.#list();
       } catch (error) {
         const delayMs = this.#run.settings.backoffMs(failures);
-        this.#run.tell({ type: 'read-failed', error: asError(error), delayMs });
+        this.#run.emit({ type: 'read-failed', error: asError(error), delayMs });
         await this.#run.pause(delayMs);
       }
     }
@@ -117,7 +117,7 @@ export class Shards {
   #tellOnce(gap: Gap): void {
     if (this.#pollers.has(gap.shardId) || this.#told.has(gap.shardId)) return;
     this.#told.add(gap.shardId);
-    this.#run.tell(gap);
+    this.#run.emit(gap);
   }
 
   async #forget(id: string): Promise<void> {

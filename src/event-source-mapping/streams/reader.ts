@@ -15,7 +15,7 @@ export interface StreamReader {
    * Up to `limit` records, in the shape of Lambda's event, in the order of the shard. Throws TrimmedError when records from there on are
    * gone, ExpiredIteratorError when the iterator is too old.
    */
-  records(iterator: string, limit: number): Promise<Page>;
+  records(iterator: string, limit: number): Promise<RecordPage>;
 }
 
 export interface Shard {
@@ -32,7 +32,7 @@ export interface Shard {
 
 export type Position = { readonly type: 'TRIM_HORIZON' | 'LATEST' } | { readonly type: 'AT' | 'AFTER'; readonly sequenceNumber: string };
 
-export interface Page {
+export interface RecordPage {
   readonly records: readonly StreamRecord[];
   /** Absent: the shard is closed, and this was its end. */
   readonly next?: string;
