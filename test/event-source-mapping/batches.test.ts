@@ -353,7 +353,7 @@ describe('the settings', () => {
       'startingPosition is AT_TIMESTAMP: use TRIM_HORIZON or LATEST',
       'maximumRetryAttempts is 1.5: use -1 or 0 to 10000',
       'maximumRecordAgeInSeconds is 59: use -1 or 60 to 604800',
-      'functionResponseTypes has ReportBatchItemFailure: there is ReportBatchItemFailures alone',
+      'functionResponseTypes has ReportBatchItemFailure: use ReportBatchItemFailures',
       'functionTimeoutMs is 900001: use 1 to 900000',
       'filterCriteria.filters[0].pattern: "eventName" must be a list of values and rules, or an object of fields',
     ]) {

@@ -278,7 +278,7 @@ describe('checkpoints', () => {
     const path = join(folder, 'checkpoints.json');
     for (const text of ['', '{', '{"version":2,"shards":{}}', '{"version":1}']) {
       writeFileSync(path, text);
-      await expect(fileCheckpoints(path).load()).rejects.toThrow(/checkpoints\.json has no checkpoints that can be read .*: remove it/);
+      await expect(fileCheckpoints(path).load()).rejects.toThrow(/checkpoints\.json has no readable checkpoints .*: remove the file/);
     }
   });
 

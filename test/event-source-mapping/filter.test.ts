@@ -114,11 +114,11 @@ describe('a filter', () => {
 
   it.each<[string, string]>([
     ['{', 'JSON'],
-    ['"text"', 'it is no JSON object'],
-    ['[]', 'it is no JSON object'],
+    ['"text"', 'it is not a JSON object'],
+    ['[]', 'it is not a JSON object'],
     ['{"eventName":"INSERT"}', '"eventName" must be a list of values and rules, or an object of fields'],
     ['{"dynamodb":{"Keys":{"pk":[]}}}', '"dynamodb.Keys.pk" must be a list'],
-    ['{"eventName":[["INSERT"]]}', '"eventName" has a list within its list'],
+    ['{"eventName":[["INSERT"]]}', '"eventName" has a list inside its list'],
     ['{"eventName":[{"wildcard":"I*"}]}', '"eventName" has the rule ["wildcard"]: use one of prefix, suffix'],
     ['{"eventName":[{"prefix":"I","suffix":"T"}]}', '["prefix","suffix"]'],
     ['{"eventName":[{}]}', 'has the rule []'],
@@ -130,7 +130,7 @@ describe('a filter', () => {
     ['{"eventName":[{"numeric":[">"]}]}', '"numeric" of "eventName" takes one or two comparisons'],
     ['{"eventName":[{"numeric":["~",1]}]}', '"numeric" of "eventName"'],
     ['{"eventName":[{"numeric":["=","1"]}]}', '"numeric" of "eventName"'],
-    ['{"$or":[{"eventName":["INSERT"]}]}', '"$or" is a list of two patterns or more'],
+    ['{"$or":[{"eventName":["INSERT"]}]}', '"$or" must be a list of at least two patterns'],
     [`{"eventName":["${'x'.repeat(4_096)}"]}`, 'Lambda takes 4096'],
   ])('that is wrong says how: %.60s', (pattern, fault) => {
     const { faults } = filterOf({ filters: [{ pattern: '{"eventName":["INSERT"]}' }, { pattern }] });

@@ -1,14 +1,14 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
 import { isObject, NumberText, type Rule, ruleOf } from './rule.ts';
 
-/** Lambda's filter criteria: a record that matches any of the filters passes. The others are gone for this function. */
+/** Lambda's filter criteria: the function receives the records that match at least one filter. */
 export interface FilterCriteria {
-  /** Up to ten. */
+  /** At most 10 filters. With none, every record matches. */
   readonly filters: readonly Filter[];
 }
 
 export interface Filter {
-  /** JSON, up to 4,096 characters. */
+  /** A pattern as JSON, at most 4,096 characters (Lambda Developer Guide, "Control which events Lambda sends to your function"). */
   readonly pattern: string;
 }
 
@@ -17,6 +17,7 @@ const MAXIMUM_PATTERN = 4_096;
 
 export interface CompiledFilter {
   readonly passes: (record: StreamRecord) => boolean;
+  /** What is wrong with the criteria. Empty if nothing is. */
   readonly faults: readonly string[];
 }
 
@@ -27,7 +28,7 @@ export function filterOf(criteria: FilterCriteria | undefined): CompiledFilter {
   for (const [i, { pattern }] of filters.entries()) {
     try {
       if (pattern.length > MAXIMUM_PATTERN) throw new RangeError(`it has ${pattern.length} characters: Lambda takes ${MAXIMUM_PATTERN}`);
-      matchers.push(patternOf(pattern));
+      matchers.push(matcherOf(pattern));
     } catch (error) {
       faults.push(`filterCriteria.filters[${i}].pattern: ${error instanceof Error ? error.message : error}`);
     }
@@ -35,18 +36,17 @@ export function filterOf(criteria: FilterCriteria | undefined): CompiledFilter {
   return { faults, passes: matchers.length === 0 ? () => true : (record) => matchers.some((matches) => matches(record)) };
 }
 
-/** Says whether a value matches; `undefined`: there is none. */
+/** Says whether a value matches. The value is `undefined` if a record does not have it. */
 type Matcher = (value: unknown) => boolean;
 
 /**
- * A pattern of Lambda's event filtering, compiled: every field of it must match, by one of its rules (Lambda Developer Guide, "Control
- * which events Lambda sends to your function").
+ * Compiles a pattern. A value matches if each field of the pattern matches by at least one of its rules.
  *
  * @throws Error that says where the pattern is wrong.
  */
-function patternOf(text: string): Matcher {
+function matcherOf(text: string): Matcher {
   const pattern = parsePattern(text);
-  if (!isObject(pattern)) throw new TypeError('it is no JSON object');
+  if (!isObject(pattern)) throw new TypeError('it is not a JSON object');
   return objectMatcher(pattern, '');
 }
 
@@ -57,7 +57,7 @@ function objectMatcher(pattern: Readonly<Record<string, unknown>>, path: string)
     const matches = fieldMatcher(inner, at);
     return (value: Readonly<Record<string, unknown>>) => matches(Object.hasOwn(value, name) ? value[name] : undefined);
   });
-  // A list matches if one of its elements does: all fields by the same element.
+  // A list matches if one of its elements matches all fields.
   const matches: Matcher = (value) => {
     if (Array.isArray(value) && value.length > 0) return value.some(matches);
     const object = isObject(value) ? value : {};
@@ -67,7 +67,7 @@ function objectMatcher(pattern: Readonly<Record<string, unknown>>, path: string)
 }
 
 function anyOf(patterns: readonly Readonly<Record<string, unknown>>[], path: string): Matcher {
-  if (patterns.length < 2) throw new TypeError(`"${path === '' ? '' : `${path}.`}$or" is a list of two patterns or more`);
+  if (patterns.length < 2) throw new TypeError(`"${path === '' ? '' : `${path}.`}$or" must be a list of at least two patterns`);
   const alternatives = patterns.map((pattern) => objectMatcher(pattern, path));
   return (value) => alternatives.some((matches) => matches(value));
 }
@@ -81,7 +81,7 @@ function fieldMatcher(pattern: unknown, path: string): Matcher {
   return (value) => rules.some((rule) => holds(rule, value));
 }
 
-/** Rules look at leaves: for them, an object is not there. A list has as many leaves as elements, and an empty one none. */
+/** Applies a rule to leaves. An object counts as absent. A list has its elements as leaves, and an empty list has none. */
 function holds(rule: Rule, value: unknown): boolean {
   if (Array.isArray(value)) {
     const leaves = value.filter((element) => !isObject(element));
@@ -91,10 +91,10 @@ function holds(rule: Rule, value: unknown): boolean {
 }
 
 const STRING_OR_NUMBER = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-/** No pattern has a field of this name. */
+/** Marks a number during parsing. No field of a pattern has this name. */
 const NUMBER = '\u0000number';
 
-/** JSON with its numbers as `NumberText`. */
+/** Parses JSON with its numbers as `NumberText`. */
 function parsePattern(text: string): unknown {
   JSON.parse(text);
   const marked = text.replace(STRING_OR_NUMBER, (token) => (token.startsWith('"') ? token : JSON.stringify({ [NUMBER]: token })));
