@@ -58,9 +58,9 @@ export type Condition = 'RetryAttemptsExhausted' | 'RecordAgeExceeded';
  *   no event reports them.
  * - `expired`: the records were retried until they were 24 hours old, when DynamoDB removes them.
  *
- * `trimmed` and `vanished` are reported when the place is lost. Whether any record was there, and how many, cannot be known. The lost records
- * lie between `from`, which may be lost itself, and `to`, which is not; `to` is absent if no later record was found. `expired` covers all
- * records from `from` to `to`, both included.
+ * `expired` covers all records from `from` to `to`, both included. `trimmed` and `vanished` are reported when the place is lost; how many
+ * records were there, or whether any was, cannot be known. Lost records lie between `from`, which may be lost itself, and `to`, which is
+ * not. `to` is absent if no later record was found.
  */
 export interface Gap {
   readonly type: 'gap';

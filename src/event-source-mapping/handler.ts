@@ -1,7 +1,7 @@
 import type { StreamEvent } from '../dynamodb/record.ts';
 
 /**
- * The handler of a Lambda function. Each invocation receives its own copy of the event, parsed from JSON, and its answer is converted to JSON.
+ * The handler of a Lambda function. Each invocation receives its own copy of the event, parsed from JSON. Its answer is converted to JSON.
  * `callback` exists so that `Handler` of @types/aws-lambda fits; Lambda refuses handlers with a callback from nodejs24.x on.
  */
 export type LambdaHandler<Event = StreamEvent> = (event: Event, context: LambdaContext, callback: never) => unknown;

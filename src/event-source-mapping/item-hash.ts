@@ -9,7 +9,7 @@ export function itemHash({ dynamodb }: StreamRecord): number {
 
 /** FNV-1a of the text's UTF-16 code units, 32 bits. */
 export function hash(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return value >>> 0;
 }

@@ -11,8 +11,8 @@ export interface EventSourceMapping {
    */
   start(): Promise<void>;
   /**
-   * Resolves when all records that are in the stream now are done, and the checkpoints are saved. A record is done when the function succeeded
-   * with it, or when it was filtered out, discarded or removed by the stream. Rejects when the mapping ends before.
+   * Resolves when all records that are in the stream now are done, and the checkpoints are saved. A record is done when the function
+   * succeeded with it, or when it was filtered out, discarded or removed by the stream. Rejects when the mapping ends before.
    *
    * An empty page of an open shard counts as the end of the stream, although DynamoDB may return one earlier.
    */
@@ -22,15 +22,15 @@ export interface EventSourceMapping {
    * saved, or when the mapping had failed before.
    */
   stop(): Promise<void>;
-  /** Ends the mapping as if its process had died. Nothing more is started, reported or saved. The results of running invocations are ignored. */
+  /** Ends the mapping as if its process had died. Starts, reports and saves nothing more, and ignores the results of running invocations. */
   kill(): void;
   /** Resolves after `stop` or `kill`. Rejects when a fault ended the mapping, for example when `onEvent` threw. */
   readonly finished: Promise<void>;
 }
 
 /**
- * Follows a DynamoDB stream (of AWS, of DynamoDB Local, or in memory) and brings its records to a handler as a Lambda event source mapping
- * does. A shard starts when its parent has ended.
+ * Follows a DynamoDB stream and invokes a handler with its records, as a Lambda event source mapping does. The stream may be in AWS, in
+ * DynamoDB Local, or in memory. A shard starts when its parent has ended.
  *
  * Each record is delivered at least once, and the records of one item in order. Exceptions: records that are discarded
  * (`maximumRetryAttempts`, `maximumRecordAgeInSeconds`), filtered out, or removed by the stream (event `gap`).

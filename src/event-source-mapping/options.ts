@@ -50,7 +50,7 @@ export interface MappingOptions<Event = StreamEvent> {
   readonly clock?: Clock;
   /** Returns numbers from 0 to below 1. Default: Math.random. */
   readonly random?: () => number;
-  /** Returns the delay after the `failures`th consecutive failure, ms. Default: 250 doubled with each failure, at most 60,000, with jitter. */
+  /** Returns the delay after the `failures`th consecutive failure, ms. Default: 250, doubled with each failure up to 60,000, with jitter. */
   readonly backoffMs?: (failures: number) => number;
   /** Called with each event when it happens. A throw ends the mapping. Default: nothing. */
   readonly onEvent?: (event: MappingEvent) => void;
@@ -60,7 +60,8 @@ export interface MappingOptions<Event = StreamEvent> {
  * The on-failure destination of a mapping.
  *
  * - `put` stores a letter, as an S3 bucket does. The letter contains the records. A `LetterStore` fits.
- * - `send` sends a message, as a queue or a topic does. The message says only where the records are in the stream, which keeps them for 24 h.
+ * - `send` sends a message, as a queue or a topic does. The message only says where the records are in the stream, which keeps them for 24
+ *   hours.
  *
  * If a call rejects, it is repeated with growing delays until it succeeds. The shard waits meanwhile.
  */

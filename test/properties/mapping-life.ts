@@ -92,7 +92,10 @@ interface Written {
   accounted?: 'succeeded' | 'discarded' | 'filtered' | 'expired';
 }
 
-/** A stream, its mappings one after another, and a function, which all fail at random. Notes every violation of the mapping's promises in `faults`. */
+/**
+ * A stream, its mappings one after another, and a function, which all fail at random. Notes each violation of the mapping's promises in
+ * `faults`.
+ */
 export class MappingLife {
   readonly faults: string[] = [];
   readonly story: string[] = [];

@@ -17,8 +17,8 @@ export interface Aftermath {
 type RetrySettings = Pick<MappingSettings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
 
 /**
- * Applies Lambda's rules for batches that fail, or fail in part (Lambda Developer Guide, "Retaining discarded records" and "Configuring
- * partial batch response with DynamoDB and Lambda"):
+ * Applies Lambda's rules for batches that fail, or fail in part. Sources: Lambda Developer Guide, "Retaining discarded records" and
+ * "Configuring partial batch response with DynamoDB and Lambda".
  *
  * 1. A failed batch is retried whole. With `bisectBatchOnFunctionError` it is halved, down to one record; halving costs no retry.
  * 2. A partial failure is retried from the failed record on. With `bisectBatchOnFunctionError` the batch is cut there, which costs no

@@ -43,7 +43,7 @@ export function discover(shards: readonly Shard[], { checkpoints: known, first, 
     }
     // The parent was created and removed between two lists.
     if (!first && parent !== undefined && !listed.has(parent) && !known.has(parent)) vanish(parent, { at: latest });
-    // The shard cannot be older than this.
+    // A later shard was created after this time.
     const at = first ? now : (askedAt ?? (parent === undefined ? undefined : known.get(parent)?.at) ?? latest);
     checkpoints.set(id, { type: 'start', position: 'TRIM_HORIZON', at });
   }

@@ -89,7 +89,7 @@ export class ShardPoller {
     const shardId = this.#shardId;
     if (page.records.length > 0) this.#run.emit({ type: 'polled', shardId, records: page.records.length });
     const records = page.records.map((record) => queuedRecordOf(record, clock.now()));
-    this.#replaceUnusableCheckpoint(records[0], page.lost);
+    this.#savePlace(records[0], page.lost);
     const filtered: QueuedRecord[] = [];
     const perLane: QueuedRecord[][] = this.#lanes.map(() => []);
     for (const record of records) {
@@ -106,10 +106,13 @@ export class ShardPoller {
     if (records.length === 0 || atEnd) this.#progress.pollFoundNoMore(poll, atEnd);
   }
 
-  /** Saves where the shard now begins if the old checkpoint names no record, or a trimmed one. The next mapping then starts here. */
-  #replaceUnusableCheckpoint(first: QueuedRecord | undefined, lost: boolean): void {
-    const namesNoRecord = first !== undefined && this.#progress.read === 0 && this.#from.type !== 'after';
-    if (this.#progress.unfinished > 0 || !(lost || namesNoRecord)) return;
+  /**
+   * Saves a checkpoint at the first record of a page in two cases: no record was read before, or records before the page are lost. The next
+   * mapping then starts there, and does not report the same gap again.
+   */
+  #savePlace(first: QueuedRecord | undefined, lost: boolean): void {
+    const isFirstRead = first !== undefined && this.#progress.read === 0 && this.#from.type !== 'after';
+    if (this.#progress.unfinished > 0 || !(lost || isFirstRead)) return;
     const at = this.#run.settings.clock.now();
     this.#saver.save(first ? { type: 'at', sequenceNumber: first.sequenceNumber, at } : { type: 'start', position: 'TRIM_HORIZON', at });
   }

@@ -72,8 +72,8 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
     return shard.origin;
   };
   const shardOf = (record: StreamRecord): MemoryShard => {
-    const hash = itemHash(record);
-    for (const shard of shards.values()) if (shard.takes(hash)) return shard;
+    const ofItem = itemHash(record);
+    for (const shard of shards.values()) if (shard.takes(ofItem)) return shard;
     throw new Error('the stream is closed: no open shard takes this record');
   };
   const written = ({ dynamodb, ...record }: StreamRecord): StreamRecord => {

@@ -3,8 +3,8 @@ import type { Clock } from './clock.ts';
 /** A clock whose time passes only in `run` and `advance`, and then without waiting. */
 export interface VirtualClock extends Clock {
   /**
-   * Lets time pass until the promise settles, and settles in the same way. Rejects when nothing sleeps on the clock and the promise does not
-   * settle within 10 s of real time.
+   * Lets time pass until the promise settles, and settles in the same way. Rejects when nothing sleeps on the clock for 10 s of real time and
+   * the promise does not settle.
    */
   run<T>(promise: Promise<T>): Promise<T>;
   /** Lets `ms` pass, and wakes all that sleep until then. */
@@ -20,8 +20,8 @@ interface Sleeper {
 const STUCK_MS = 10_000;
 
 /**
- * A clock for tests, starting at 2026-01-01: ten retries with an hour between them take microseconds, always in the same order. Before it wakes the next
- * sleeper, it runs all promises and `setImmediate` callbacks that are ready.
+ * A clock for tests, starting at 2026-01-01: ten retries with an hour between them take microseconds, always in the same order. Before it
+ * wakes the next sleeper, it runs all promises and `setImmediate` callbacks that are ready.
  *
  *     const clock = virtualClock();
  *     const mapping = eventSourceMapping({ ..., clock });

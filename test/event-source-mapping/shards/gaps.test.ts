@@ -96,7 +96,7 @@ describe('records that the stream removed', () => {
     await world.follow();
     expect(world.eventsOf('gap')).toEqual([
       { type: 'gap', shardId: root, reason: 'vanished', from: { sequenceNumber: numberOf(done), at: expect.any(Number) } },
-      // The child may have had records from the checkpoint's time on.
+      // When the child was created is unknown, so its gap starts at the time of the checkpoint.
       {
         type: 'gap',
         shardId: world.stream.open[0],

@@ -84,7 +84,7 @@ describe('shards', () => {
     await world.clock.run(mapping.stop());
   });
 
-  it('delivers other shards while one fails, and holds back only its children', async () => {
+  it('delivers other shards while one fails, but not its children', async () => {
     const world = mappingWorld({ shards: 2 });
     const [first = '', second = ''] = world.stream.open;
     const bad = [...'abcdefgh'].find((item) => world.stream.shardOf(recordOf(item, 0)) === first) ?? '';
