@@ -49,7 +49,7 @@ export interface OnFailureContent {
   readonly functionArn?: string;
   readonly approximateInvokeCount?: number;
   readonly responseContext?: { readonly statusCode: number; readonly executedVersion: string; readonly functionError?: string };
-  /** Default: `unknown`, because a function cannot find out the shard of its records. */
+  /** Default: `unknown`, because an event does not name its shard. */
   readonly shardId?: string;
 }
 
