@@ -1,12 +1,12 @@
 import type { StreamEvent } from '../dynamodb/record.ts';
 
 /**
- * A Lambda function's handler. It gets an event that was JSON, for itself alone, and its answer becomes JSON. `callback` is there for
- * `Handler` of @types/aws-lambda; Lambda's nodejs24.x refuses handlers that have one.
+ * The handler of a Lambda function. Each invocation receives its own copy of the event, parsed from JSON. Its answer is converted to JSON.
+ * `callback` exists so that `Handler` of @types/aws-lambda fits; Lambda refuses handlers with a callback from nodejs24.x on.
  */
 export type LambdaHandler<Event = StreamEvent> = (event: Event, context: LambdaContext, callback: never) => unknown;
 
-/** As `Context` of @types/aws-lambda. */
+/** The context of an invocation, with the members of `Context` of @types/aws-lambda. */
 export interface LambdaContext {
   callbackWaitsForEmptyEventLoop: boolean;
   readonly functionName: string;
@@ -16,17 +16,17 @@ export interface LambdaContext {
   readonly awsRequestId: string;
   readonly logGroupName: string;
   readonly logStreamName: string;
-  /** Of the function's timeout, ms; 0 when there is none left. */
+  /** Returns how much of the function's timeout is left, ms. Never below 0. */
   getRemainingTimeInMillis(): number;
-  /** Here for the type; Node 24's runtime has it no longer. */
+  /** Does nothing. Lambda's runtime for Node 24 no longer has `done`, `fail` and `succeed`; `Context` does. */
   done(): void;
   fail(): void;
   succeed(): void;
 }
 
 /**
- * Thrown by a handler that stands for a function elsewhere: the function was not invoked, for it was throttled, say. Such an attempt does
- * not count as a retry; it is repeated until the records are too old.
+ * Throw this from a handler that calls a function elsewhere, when that function was not invoked, for example because it was throttled. The
+ * attempt does not count as a retry. It is repeated until the records are too old.
  */
 export class NotInvokedError extends Error {
   override readonly name = 'NotInvokedError';

@@ -1,35 +1,44 @@
 import type { StreamEvent } from '../dynamodb/record.ts';
-import { type MappingOptions, type Settings, settingsOf } from './options.ts';
+import { type MappingOptions, type MappingSettings, mappingSettingsOf } from './options.ts';
 import { Run } from './run.ts';
 import { Shards } from './shards/shards.ts';
 
-/** Connects a stream with a function, as Lambda does. It runs once: to go on, make another one with the same checkpoints. */
+/** Connects a stream with a function, as Lambda does. A mapping runs once. To resume, make another mapping with the same checkpoints. */
 export interface EventSourceMapping {
-  /** Throws when the checkpoints or the stream's shards cannot be read, or the first of them not be saved; it can be called again then. */
+  /**
+   * Starts to follow the stream. Rejects when the checkpoints or the list of shards cannot be read, or when the first checkpoints cannot be
+   * saved. `start` may be called again then.
+   */
   start(): Promise<void>;
   /**
-   * Resolves when all that is in the stream now is done (the function succeeded with it, or it was filtered out or given up), and the
-   * checkpoints are saved. An empty page of an open shard is taken for its end: DynamoDB itself may give one before. Throws when the
-   * mapping ends before.
+   * Resolves when all records that are in the stream now are done, and the checkpoints are saved. A record is done when the function
+   * succeeded with it, or when it was filtered out, discarded or removed by the stream. Rejects when the mapping ends before.
+   *
+   * An empty page of an open shard counts as the end of the stream, although DynamoDB may return one earlier.
    */
   drained(): Promise<void>;
-  /** Begins nothing more, lets invocations come to their end, and saves the checkpoints. Throws when that failed, or the mapping had failed. */
+  /**
+   * Starts no further invocation, waits for those that are running, and saves the checkpoints. Rejects when the checkpoints could not be
+   * saved, or when the mapping had failed before.
+   */
   stop(): Promise<void>;
-  /** As if the process had died: nothing more is done, told or saved. Invocations that are under way run on, and are ignored. */
+  /** Ends the mapping as if its process had died. Starts, reports and saves nothing more, and ignores the results of running invocations. */
   kill(): void;
-  /** Resolves after `stop` or `kill`; throws when the mapping ended because of a fault: `onEvent` threw, say. */
+  /** Resolves after `stop` or `kill`. Rejects when a fault ended the mapping, for example when `onEvent` threw. */
   readonly finished: Promise<void>;
 }
 
 /**
- * Follows a stream of DynamoDB (of AWS, of DynamoDB Local, or in memory), shard by shard, parents before children, and brings its records
- * to a handler with the semantics of a Lambda event source mapping. Each record is delivered at least once, and those of one item in order,
- * unless it is given up (`maximumRetryAttempts`, `maximumRecordAgeInSeconds`), filtered out, or gone from the stream (event `gap`).
+ * Follows a DynamoDB stream and invokes a handler with its records, as a Lambda event source mapping does. The stream may be in AWS, in
+ * DynamoDB Local, or in memory. A shard starts when its parent has ended.
  *
- * @throws RangeError that names every setting that is out of range.
+ * Each record is delivered at least once, and the records of one item in order. Exceptions: records that are discarded
+ * (`maximumRetryAttempts`, `maximumRecordAgeInSeconds`), filtered out, or removed by the stream (event `gap`).
+ *
+ * @throws RangeError that names every option that is out of range.
  */
 export function eventSourceMapping<Event = StreamEvent>(options: MappingOptions<Event>): EventSourceMapping {
-  return new Mapping(settingsOf(options));
+  return new Mapping(mappingSettingsOf(options));
 }
 
 class Mapping implements EventSourceMapping {
@@ -38,7 +47,7 @@ class Mapping implements EventSourceMapping {
   readonly #shards: Shards;
   #started = false;
 
-  constructor(settings: Settings) {
+  constructor(settings: MappingSettings) {
     this.#run = new Run(settings);
     this.#shards = new Shards(this.#run);
     this.finished = new Promise((resolve, reject) => {
@@ -48,12 +57,12 @@ class Mapping implements EventSourceMapping {
         else resolve();
       });
     });
-    // Whoever calls `stop` is told, too.
+    // A caller that only uses `stop` and `drained` learns of the fault there.
     this.finished.catch(() => {});
   }
 
   async start(): Promise<void> {
-    if (this.#started || this.#run.stopping.aborted) throw new Error('this event source mapping was started before: make another');
+    if (this.#started || this.#run.stopping.aborted) throw new Error('this event source mapping was started before: make another one');
     this.#started = true;
     try {
       await this.#shards.open();
@@ -65,14 +74,14 @@ class Mapping implements EventSourceMapping {
 
   async drained(): Promise<void> {
     if (!this.#started) throw new Error('this event source mapping was not started');
-    const ended = () => new Error('this event source mapping was ended before it was drained');
+    const ended = () => new Error('this event source mapping ended before it was drained');
     await Promise.race([
       this.#shards.caughtUp(),
       this.finished.then(() => {
         throw ended();
       }),
     ]);
-    // Whoever is stopping is told of no more shards.
+    // While the mapping is stopping, `caughtUp` sees no shards and resolves at once.
     if (this.#run.stopping.aborted) throw ended();
   }
 

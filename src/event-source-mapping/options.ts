@@ -1,6 +1,5 @@
 import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
 import { type Checkpoints, memoryCheckpoints } from './checkpoints/checkpoints.ts';
-import type { OnFailure } from './delivery/on-failure.ts';
 import type { MappingEvent } from './events.ts';
 import { type FilterCriteria, filterOf } from './filter/filter.ts';
 import type { LambdaHandler } from './handler.ts';
@@ -8,51 +7,68 @@ import type { StreamReader } from './streams/reader.ts';
 import { type Clock, systemClock } from './time/clock.ts';
 import { uuidOf } from './uuid.ts';
 
-/** Names and ranges are those of Lambda's event source mappings; so are the defaults. */
+/** Names, ranges and defaults are Lambda's (Lambda Developer Guide, "Lambda parameters for Amazon DynamoDB event source mappings"). */
 export interface MappingOptions<Event = StreamEvent> {
+  /** The stream to follow. */
   readonly reader: StreamReader;
+  /** The function to invoke. */
   readonly handler: LambdaHandler<Event>;
-  /** 1 to 10,000; 100 unless told otherwise. A batch is never more than 6 MB of JSON. */
+  /** Largest number of records in a batch: 1 to 10,000. A batch also ends before its JSON exceeds 6 MB. Default: 100. */
   readonly batchSize?: number;
-  /** How long records are gathered for a full batch: 0 to 300; 0 unless told otherwise: whatever is there. */
+  /** How long to gather records for a full batch, s: 0 to 300. With 0, a batch has the records that are there. Default: 0. */
   readonly maximumBatchingWindowInSeconds?: number;
-  /** Batches of one shard at a time: 1 to 10; 1 unless told otherwise. Records of one item are in one batch at a time, in order. */
+  /** Number of batches of one shard that are delivered at the same time: 1 to 10. The records of one item stay in order. Default: 1. */
   readonly parallelizationFactor?: number;
-  /** Where to begin when there are no checkpoints. TRIM_HORIZON unless told otherwise. */
+  /** Where to start if there are no checkpoints. Default: `TRIM_HORIZON`. */
   readonly startingPosition?: 'TRIM_HORIZON' | 'LATEST';
-  /** −1 (until the records expire) to 10,000; −1 unless told otherwise. */
+  /** Number of retries of a failed batch: 0 to 10,000, or -1 to retry until the records expire. Default: -1. */
   readonly maximumRetryAttempts?: number;
-  /** −1 (as old as the stream keeps), or 60 to 604,800; −1 unless told otherwise. Older records are given up unseen, in the first backlog too.
-   * (DynamoDB Local dates records by the minute, so they look up to 60 s older than they are.) */
+  /**
+   * Age from which records are discarded without an invocation, s: 60 to 604,800, or -1 for no limit. It applies to the first backlog, too.
+   * DynamoDB Local dates records by the minute, so they look up to 60 s older than they are. Default: -1.
+   */
   readonly maximumRecordAgeInSeconds?: number;
-  /** Halves a batch whose invocation failed. */
+  /** Whether to halve a batch whose invocation failed. Default: false. */
   readonly bisectBatchOnFunctionError?: boolean;
-  /** Without `ReportBatchItemFailures` the function's answer is ignored. */
+  /** `ReportBatchItemFailures`: the function's answer names the records that failed. Otherwise the answer is ignored. Default: none. */
   readonly functionResponseTypes?: readonly 'ReportBatchItemFailures'[];
+  /** Which records the function receives. Default: all. */
   readonly filterCriteria?: FilterCriteria;
-  /** Where records go that were given up. */
+  /** Where to send the records that are discarded. Default: nowhere. */
   readonly onFailure?: OnFailure;
-  /** In memory unless told otherwise: another mapping begins anew. */
+  /** How far the stream is done. Default: in memory, so that the next mapping starts from the beginning. */
   readonly checkpoints?: Checkpoints;
-  /** 1 to 900,000; 3,000 unless told otherwise. */
+  /** Timeout of the function, ms: 1 to 900,000. Default: 3,000. */
   readonly functionTimeoutMs?: number;
-  /** How often a shard without news is asked for some: 1 to 86,400,000; 250 unless told otherwise, which is Lambda's "4 times per second". */
+  /** Time from one poll of a shard to the next, ms: 1 to 86,400,000. Default: 250, which is Lambda's "4 times per second". */
   readonly pollIntervalMs?: number;
-  /** Part of the function's ARN. */
+  /** Name of the function, part of its ARN. Default: `function`. */
   readonly functionName?: string;
-  /** Names the mapping in the names of letters. */
+  /** UUID of the mapping, part of the names of letters. Default: random. */
   readonly uuid?: string;
-  /** The system's unless told otherwise. */
+  /** Default: the system's clock. */
   readonly clock?: Clock;
-  /** From 0 to below 1, as `Math.random`, which it is unless told otherwise. */
+  /** Returns numbers from 0 to below 1. Default: Math.random. */
   readonly random?: () => number;
-  /** How long to wait after the `failures`th failure in a row, ms: from 250 to 60,000, doubled each time, unless told otherwise. */
+  /** Returns the delay after the `failures`th consecutive failure, ms. Default: 250, doubled with each failure up to 60,000, with jitter. */
   readonly backoffMs?: (failures: number) => number;
-  /** Told all that happens, at once. A throw ends the mapping. */
+  /** Called with each event when it happens. A throw ends the mapping. Default: nothing. */
   readonly onEvent?: (event: MappingEvent) => void;
 }
 
-export interface Settings {
+/**
+ * The on-failure destination of a mapping.
+ *
+ * - `put` stores a letter, as an S3 bucket does. The letter contains the records. A `LetterStore` fits.
+ * - `send` sends a message, as a queue or a topic does. The message only says where the records are in the stream, which keeps them for 24
+ *   hours.
+ *
+ * If a call rejects, it is repeated with growing delays until it succeeds. The shard waits meanwhile.
+ */
+export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
+
+/** The options with their defaults, in the units that the mapping computes with. */
+export interface MappingSettings {
   readonly reader: StreamReader;
   readonly handler: LambdaHandler<never>;
   readonly batchSize: number;
@@ -61,7 +77,7 @@ export interface Settings {
   readonly startingPosition: 'TRIM_HORIZON' | 'LATEST';
   /** Infinity: until the records expire. */
   readonly retries: number;
-  /** Infinity: none but the stream's own. */
+  /** Infinity: no limit but the stream's. */
   readonly maximumAgeMs: number;
   readonly bisects: boolean;
   readonly reportsFailures: boolean;
@@ -78,14 +94,14 @@ export interface Settings {
   readonly onEvent: (event: MappingEvent) => void;
 }
 
-/** @throws RangeError that names every fault. */
-export function settingsOf<Event>(options: MappingOptions<Event>): Settings {
+/** @throws RangeError that names every option that is out of range. */
+export function mappingSettingsOf<Event>(options: MappingOptions<Event>): MappingSettings {
   const faults: string[] = [];
-  const integer = (name: keyof MappingOptions, absent: number, least: number, most: number, also?: number): number => {
-    const value = options[name] ?? absent;
+  const integer = (name: keyof MappingOptions, fallback: number, least: number, most: number, also?: number): number => {
+    const value = options[name] ?? fallback;
     if (typeof value === 'number' && ((Number.isInteger(value) && value >= least && value <= most) || value === also)) return value;
     faults.push(`${name} is ${value}: use ${also === undefined ? '' : `${also} or `}${least} to ${most}`);
-    return absent;
+    return fallback;
   };
   const { random = Math.random, startingPosition = 'TRIM_HORIZON', functionResponseTypes = [] } = options;
   const retries = integer('maximumRetryAttempts', -1, 0, 10_000, -1);
@@ -94,11 +110,12 @@ export function settingsOf<Event>(options: MappingOptions<Event>): Settings {
     faults.push(`startingPosition is ${startingPosition}: use TRIM_HORIZON or LATEST`);
   }
   const unknown = functionResponseTypes.filter((type) => type !== 'ReportBatchItemFailures');
-  if (unknown.length > 0) faults.push(`functionResponseTypes has ${unknown.join(', ')}: there is ReportBatchItemFailures alone`);
-  if (options.handler.length > 2) faults.push('the handler takes a callback, which Lambda refuses from nodejs24.x on: make it async');
+  if (unknown.length > 0) faults.push(`functionResponseTypes has ${unknown.join(', ')}: use ReportBatchItemFailures`);
+  if (options.handler.length > 2)
+    faults.push('the handler takes a callback: make it async, because Lambda refuses callbacks from nodejs24.x on');
   const filter = filterOf(options.filterCriteria);
   faults.push(...filter.faults);
-  const settings: Settings = {
+  const settings: MappingSettings = {
     reader: options.reader,
     handler: options.handler as LambdaHandler<never>,
     batchSize: integer('batchSize', 100, 1, 10_000),

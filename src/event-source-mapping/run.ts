@@ -1,37 +1,37 @@
 import { setMaxListeners } from 'node:events';
 import { asError } from '../errors.ts';
 import type { MappingEvent } from './events.ts';
-import type { Settings } from './options.ts';
+import type { MappingSettings } from './options.ts';
 
-/** What the parts of one running mapping share. */
+/** What the parts of one running mapping share: its settings, its events, and how it ends. */
 export class Run {
-  readonly settings: Settings;
+  readonly settings: MappingSettings;
   readonly #stop = new AbortController();
   #killed = false;
   #failure: Error | undefined;
   #die: () => void = () => {};
-  /** Resolves when it is killed. */
+  /** Resolves when the mapping is killed. */
   readonly death = new Promise<void>((resolve) => {
     this.#die = resolve;
   });
 
-  constructor(settings: Settings) {
+  constructor(settings: MappingSettings) {
     this.settings = settings;
-    // Every shard waits for it.
+    // Each lane and poller of each shard listens.
     setMaxListeners(0, this.#stop.signal);
   }
 
-  /** Aborted: nothing new is begun. */
+  /** Aborted when the mapping is stopped or killed. Then no work may be started. */
   get stopping(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Nothing that comes to an end from now on counts. */
+  /** Whether the mapping was killed. Then the results of running work must be ignored. */
   get killed(): boolean {
     return this.#killed;
   }
 
-  /** Why it ended by itself. */
+  /** The fault that ended the mapping. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -41,23 +41,24 @@ export class Run {
   }
 
   stop(): void {
-    this.#stop.abort('the mapping is to stop');
+    this.#stop.abort('the mapping is stopping');
   }
 
   kill(): void {
     this.#killed = true;
     this.#die();
-    this.#stop.abort('the mapping is to stop');
+    this.#stop.abort('the mapping was killed');
   }
 
-  /** Ends it. If it is about to end, that is told then. */
+  /** Ends the mapping because of a fault. If it is stopping already, the fault is kept for `finished`. */
   fail(thrown: unknown): void {
     if (this.#killed) return;
     this.#failure ??= asError(thrown);
     if (!this.stopping.aborted) this.kill();
   }
 
-  tell(event: MappingEvent): void {
+  /** Passes an event to `onEvent`. A throw ends the mapping. */
+  emit(event: MappingEvent): void {
     if (this.#killed) return;
     try {
       this.settings.onEvent(event);
@@ -66,7 +67,7 @@ export class Run {
     }
   }
 
-  /** Waits, but not if the mapping is to stop. */
+  /** Resolves after `ms`, or when the mapping is stopping. */
   async pause(ms: number): Promise<void> {
     await this.settings.clock.sleep(ms, this.stopping);
   }

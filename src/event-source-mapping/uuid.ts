@@ -1,4 +1,4 @@
-/** A UUID of version 4. */
+/** A UUID of version 4. `random` returns numbers from 0 to below 1. */
 export function uuidOf(random: () => number): string {
   return (
     hex(random, 8) +
@@ -14,7 +14,7 @@ export function uuidOf(random: () => number): string {
   );
 }
 
-/** Up to 13 digits. */
+/** A random hexadecimal number. `digits` is at most 13, because a double has 53 bits. */
 function hex(random: () => number, digits: number): string {
   return Math.floor(random() * 16 ** digits)
     .toString(16)

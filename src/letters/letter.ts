@@ -33,11 +33,12 @@ export interface Redrives {
   readonly cause: string;
 }
 
-export interface LetterContent {
+/** Records that are discarded, and what Lambda's on-failure message says of them. */
+export interface OnFailureContent {
   readonly records: readonly StreamRecord[];
   readonly condition: string;
+  /** When the message is written. */
   readonly at: Date;
-  readonly causes?: readonly PlainCause[];
   readonly requestId?: string;
   readonly functionArn?: string;
   readonly approximateInvokeCount?: number;
@@ -46,11 +47,18 @@ export interface LetterContent {
   readonly shardId?: string;
 }
 
-/** AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB", has the fields and their forms. */
-export function letterText(content: LetterContent): string {
-  const { records, condition, at, causes, requestId, functionArn, approximateInvokeCount, responseContext, shardId = 'unknown' } = content;
+export interface LetterContent extends OnFailureContent {
+  readonly causes?: readonly PlainCause[];
+}
+
+/**
+ * The message that Lambda sends to an SQS or SNS on-failure destination. An object in an S3 destination has the same fields, and the event
+ * as its `payload` (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB", "Retaining discarded records").
+ */
+export function onFailureMessage(content: OnFailureContent) {
+  const { records, condition, at, requestId, functionArn, approximateInvokeCount, responseContext, shardId = 'unknown' } = content;
   const [first, last] = [records[0], records.at(-1)];
-  return JSON.stringify({
+  return {
     requestContext: { requestId, functionArn, condition, approximateInvokeCount },
     responseContext,
     version: '1.0',
@@ -64,6 +72,14 @@ export function letterText(content: LetterContent): string {
       batchSize: records.length,
       streamArn: first?.eventSourceARN,
     },
+  };
+}
+
+/** The text of a dead letter: Lambda's message with its payload, and the worker's `causes` in the field `millrace`. */
+export function letterText(content: LetterContent): string {
+  const { records, causes } = content;
+  return JSON.stringify({
+    ...onFailureMessage(content),
     payload: JSON.stringify({ Records: records }, inEventForm),
     ...(causes && { millrace: { causes } }),
   });

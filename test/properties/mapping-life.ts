@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { StreamRecord } from '../../src/dynamodb/record.ts';
+import { type StreamRecord, writtenAt } from '../../src/dynamodb/record.ts';
 import {
   type Checkpoints,
   type EventSourceMapping,
@@ -14,13 +14,13 @@ import {
   type StreamReader,
   virtualClock,
 } from '../../src/testing/index.ts';
-import { changeOf, nameOf, numberOf, randomOf } from '../event-source-mapping/mapping.ts';
+import { nameOf, numberOf, randomOf, recordOf } from '../event-source-mapping/mapping-world.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const ITEMS = ['a', 'b', 'c', 'd', 'e', 'f', 'cursed', 'filtered'];
 
-/** Numbers choose among what there is at that time, modulo. */
+/** A number chooses an item or an open shard by its index, modulo their number at that time. */
 export type Step =
   | { readonly type: 'write'; readonly items: readonly number[] }
   | { readonly type: 'split' | 'roll'; readonly shard: number }
@@ -88,13 +88,16 @@ interface Written {
   readonly number: string;
   readonly shardId: string;
   invocations: number;
-  /** Why nobody needs to deliver it any more. */
-  accounted?: 'succeeded' | 'given up' | 'filtered' | 'expired';
+  /** Why the record is done. */
+  accounted?: 'succeeded' | 'discarded' | 'filtered' | 'expired';
 }
 
-/** A stream, its mappings one after the other, and a function, all of bad luck; it notes down whatever must not be. */
+/**
+ * A stream, its mappings one after another, and a function, which all fail at random. Notes each violation of the mapping's promises in
+ * `faults`.
+ */
 export class MappingLife {
-  readonly misdeeds: string[] = [];
+  readonly faults: string[] = [];
   readonly story: string[] = [];
   readonly clock = virtualClock();
   readonly #life: Life;
@@ -135,7 +138,7 @@ export class MappingLife {
     await this.#drain();
     this.#mapping?.kill();
     const again = this.#written.reduce((sum, { invocations }) => sum + invocations, 0) - before;
-    if (again > 0) this.misdeeds.push(`${again} records are delivered again though all was done`);
+    if (again > 0) this.faults.push(`${again} records are delivered again although all were done`);
   }
 
   async #take(step: Step): Promise<void> {
@@ -169,7 +172,7 @@ export class MappingLife {
   }
 
   #write(item: string): void {
-    const [record] = this.#stream.append(changeOf(item, this.#written.length + 1)) as [StreamRecord];
+    const [record] = this.#stream.append(recordOf(item, this.#written.length + 1)) as [StreamRecord];
     const [name, number, shardId] = [nameOf(record), numberOf(record), this.#stream.shardOf(record)];
     const written: Written = { record, name, item, number, shardId, invocations: 0, ...(item === 'filtered' && { accounted: 'filtered' }) };
     this.#written.push(written);
@@ -219,7 +222,7 @@ export class MappingLife {
     return this.#stormy && this.#random() < chance;
   }
 
-  /** The stream, which fails before or after it did what it was asked for. */
+  /** The stream, whose calls fail at random: before they take effect, or after. */
   #reader(): StreamReader {
     const unlucky = async <T>(call: () => Promise<T>): Promise<T> => {
       if (this.#luck(0.04)) throw new BadLuck('the stream is away');
@@ -238,7 +241,7 @@ export class MappingLife {
     };
   }
 
-  /** Checkpoints that are saved late or not at all, and never too far on. */
+  /** Checkpoints that are saved late, or not at all. Notes a fault if one passes a record that is not done. */
   #watched(checkpoints: Checkpoints): Checkpoints {
     return {
       load: () => checkpoints.load(),
@@ -248,15 +251,15 @@ export class MappingLife {
           for (const written of this.#written) {
             if (written.shardId !== shardId || this.#isAccounted(written)) continue;
             if (checkpoint.type === 'after' && BigInt(written.number) > BigInt(checkpoint.sequenceNumber)) continue;
-            this.misdeeds.push(`the checkpoint ${JSON.stringify(checkpoint)} of ${shardId} passes ${written.name}, which is not done`);
+            this.faults.push(`the checkpoint ${JSON.stringify(checkpoint)} of ${shardId} passes ${written.name}, which is not done`);
           }
         }
         const mapping = this.#mapping;
         if (this.#luck(0.1)) await this.clock.sleep(500);
-        // A process that died saves no more.
+        // A mapping that was killed saves nothing more.
         if (mapping !== this.#mapping || this.#luck(0.05)) throw new BadLuck('the checkpoint is not saved');
         await checkpoints.save(shardId, checkpoint);
-        if (this.#luck(0.05)) throw new BadLuck('the checkpoint is saved, and nobody is told');
+        if (this.#luck(0.05)) throw new BadLuck('the checkpoint is saved, but the answer is lost');
       },
     };
   }
@@ -290,12 +293,12 @@ export class MappingLife {
       }
       const from = this.#luck(0.3) ? Math.floor(this.#random() * batch.length) : batch.length;
       const reports = (this.#life.settings.functionResponseTypes?.length ?? 0) > 0;
-      // One misnamed identifier fails all.
+      // One misnamed identifier fails the whole batch.
       const misnamed = reports && this.#luck(0.05);
       for (const written of batch.slice(0, misnamed ? 0 : reports ? from : batch.length)) written.accounted = 'succeeded';
       this.story.push(`${names}: ${misnamed ? 'misnamed' : `done before ${from}`}`);
       const failures = batch.slice(from).map(({ number }) => ({ itemIdentifier: number }));
-      // In any order.
+      // The function may report failures in any order.
       failures.sort(() => this.#random() - 0.5);
       return { batchItemFailures: misnamed ? [...failures, { itemIdentifer: '1' }] : failures };
     } finally {
@@ -305,7 +308,7 @@ export class MappingLife {
 
   #checkBatch(batch: readonly Written[], busy: ReadonlySet<string>): void {
     const { batchSize = 100 } = this.#life.settings;
-    const fault = (what: string) => this.misdeeds.push(`batch ${batch.map(({ name }) => name).join(' ')}: ${what}`);
+    const fault = (what: string) => this.faults.push(`batch ${batch.map(({ name }) => name).join(' ')}: ${what}`);
     if (batch.length > batchSize) fault('it is too large');
     if (batch.length === 0) fault('it is empty');
     if (new Set(batch.map(({ shardId }) => shardId)).size > 1) fault('it is of several shards');
@@ -318,7 +321,7 @@ export class MappingLife {
       for (const earlier of this.#written) {
         if (earlier === written) break;
         if (earlier.item !== written.item || before.has(earlier) || this.#isAccounted(earlier)) continue;
-        fault(`${written.name} comes though ${earlier.name} is not done`);
+        fault(`${written.name} comes although ${earlier.name} is not done`);
       }
       before.add(written);
     }
@@ -328,29 +331,29 @@ export class MappingLife {
     if (this.#luck(0.2)) throw new BadLuck('the bucket is away');
     const { payload, requestContext, DDBStreamBatchInfo } = JSON.parse(text);
     const { Records } = JSON.parse(payload) as { Records: StreamRecord[] };
-    if (Records.length !== DDBStreamBatchInfo.batchSize) this.misdeeds.push('a letter has more or fewer records than it says');
-    for (const record of Records) this.#giveUp(this.#byNumber.get(numberOf(record)) as Written, requestContext.condition);
+    if (Records.length !== DDBStreamBatchInfo.batchSize) this.faults.push('a letter has more or fewer records than it says');
+    for (const record of Records) this.#discard(this.#byNumber.get(numberOf(record)) as Written, requestContext.condition);
     this.#count('letters');
-    if (this.#luck(0.2)) throw new BadLuck('the letter is there, and nobody is told');
+    if (this.#luck(0.2)) throw new BadLuck('the letter is stored, but the answer is lost');
   }
 
-  #giveUp(written: Written, condition: string): void {
+  #discard(written: Written, condition: string): void {
     const { maximumRetryAttempts = -1, maximumRecordAgeInSeconds = -1 } = this.#life.settings;
-    this.story.push(`${written.name} is given up: ${condition}`);
-    written.accounted ??= 'given up';
-    const age = this.clock.now() - (written.record.dynamodb?.ApproximateCreationDateTime as number) * 1_000;
+    this.story.push(`${written.name} is discarded: ${condition}`);
+    written.accounted ??= 'discarded';
+    const age = this.clock.now() - (writtenAt(written.record) ?? 0);
     if (condition === 'RetryAttemptsExhausted' && written.invocations <= maximumRetryAttempts) {
-      this.misdeeds.push(`${written.name} is given up after ${written.invocations} invocations`);
+      this.faults.push(`${written.name} is discarded after ${written.invocations} invocations`);
     }
     if (condition === 'RecordAgeExceeded' && age <= maximumRecordAgeInSeconds * 1_000) {
-      this.misdeeds.push(`${written.name} is given up at an age of ${age} ms`);
+      this.faults.push(`${written.name} is discarded at an age of ${age} ms`);
     }
   }
 
   #observe(event: MappingEvent): void {
     this.#count(event.type);
     if (event.type === 'dropped') {
-      for (const number of event.sequenceNumbers) this.#giveUp(this.#byNumber.get(number) as Written, event.condition);
+      for (const number of event.sequenceNumbers) this.#discard(this.#byNumber.get(number) as Written, event.condition);
     }
     if (event.type !== 'gap') return;
     this.story.push(`gap ${JSON.stringify(event)}`);
@@ -360,16 +363,16 @@ export class MappingLife {
     }
   }
 
-  /** Trimmed is what the stream has no longer: maybe it is lost. */
+  /** Whether a record is done, or so old that the stream may have removed it. */
   #isAccounted(written: Written): boolean {
     return written.accounted !== undefined || this.#isTrimmed(written);
   }
 
   #isTrimmed({ record }: Written): boolean {
-    return (record.dynamodb?.ApproximateCreationDateTime as number) * 1_000 < this.clock.now() - DAY;
+    return (writtenAt(record) ?? Infinity) < this.clock.now() - DAY;
   }
 
-  /** By a gap that was told: of its shard, or of one that descends from it, if nobody can have known of its own. */
+  /** Whether a reported gap covers a record: a gap of its shard, or a vanished shard that descends from it. */
   #isCovered({ shardId, number }: Written): boolean {
     return this.#gaps.some(({ shardId: of, reason, from, to }) => {
       if (of !== shardId) return reason === 'vanished' && this.#descends(of, shardId);
@@ -386,8 +389,8 @@ export class MappingLife {
   #checkAll(): void {
     for (const written of this.#written) {
       if (written.accounted) continue;
-      if (!this.#isTrimmed(written)) this.misdeeds.push(`${written.name} was neither delivered nor given up`);
-      else if (!this.#isCovered(written)) this.misdeeds.push(`${written.name} is lost, and no gap was told`);
+      if (!this.#isTrimmed(written)) this.faults.push(`${written.name} was neither delivered nor discarded`);
+      else if (!this.#isCovered(written)) this.faults.push(`${written.name} is lost, and no gap was reported`);
       else this.#count('lost');
     }
   }

@@ -5,7 +5,7 @@ import { type Life, life, MappingLife, type Tally } from './mapping-life.ts';
 const SEED = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
 const HISTORIES = Number(process.env.HISTORIES ?? 1_000);
 
-/** A world in which nothing happens proves nothing. */
+/** What must happen in the histories, or else they would prove nothing. */
 const MUST_HAPPEN = [
   ...['split', 'roll', 'kill', 'stop', 'refused', 'timeouts', 'letters', 'lost', 'succeeded', 'failed', 'retried', 'dropped', 'delivered'],
   ...['delivery-failed', 'checkpoint-failed', 'read-failed', 'gap', 'filtered', 'shard-ended', 'not-invoked'],
@@ -13,18 +13,18 @@ const MUST_HAPPEN = [
 
 async function live(past: Life, tally: Tally): Promise<void> {
   const world = new MappingLife(past, tally);
-  const tell = (fault: unknown) =>
+  const withStory = (fault: unknown) =>
     new Error(`${fault}\n  ${JSON.stringify(past.settings)}\n  ${world.story.join('\n  ')}`, { cause: fault });
   try {
     await world.live();
   } catch (error) {
-    throw tell(error);
+    throw withStory(error);
   }
-  if (world.misdeeds.length > 0) throw tell(world.misdeeds.slice(0, 3).join('; '));
+  if (world.faults.length > 0) throw withStory(world.faults.slice(0, 3).join('; '));
 }
 
-/** HISTORIES and SEED in the environment choose how many, and which; SHOW_TALLY prints how often each thing happened. */
-it('delivers each record in order until it is done, whatever fails, and says what was lost', {
+/** Environment: HISTORIES is the number of histories, SEED chooses them, SHOW_TALLY prints how often each thing happened. */
+it('delivers each record in order until it is done, and reports what was lost, when anything fails', {
   timeout: 600_000 + HISTORIES * 50,
 }, async () => {
   const tally: Tally = {};

@@ -1,26 +1,26 @@
-/** Where a mapping is in its stream, so that another one goes on from there. Of one stream, and of one running mapping at a time. */
+/** Stores how far a mapping is in its stream, so that another mapping can resume. Serves one stream, and one running mapping at a time. */
 export interface Checkpoints {
-  /** By shard. */
+  /** Returns the checkpoints by shard. */
   load(): Promise<ReadonlyMap<string, Checkpoint>>;
-  /** Durable once it resolves. */
+  /** Resolves when the checkpoint is durable. */
   save(shardId: string, checkpoint: Checkpoint): Promise<void>;
   delete(shardId: string): Promise<void>;
 }
 
-/** How far a shard is done. `at`: when that was so, ms since the epoch. */
+/** How far a shard is done. `at`: when that was noted, ms since the epoch. */
 export type Checkpoint =
-  /** Nothing of it was read. */
+  /** No record was read. */
   | { readonly type: 'start'; readonly position: 'TRIM_HORIZON' | 'LATEST'; readonly at: number }
-  /** This record was read, as the first, and is not done. */
+  /** This record is the first that was read, and it is not done. */
   | { readonly type: 'at'; readonly sequenceNumber: string; readonly at: number }
-  /** This record and all before it are done. */
+  /** This record and all records before it are done. */
   | { readonly type: 'after'; readonly sequenceNumber: string; readonly at: number }
-  /** All of it, and there will be no more. */
+  /** Every record is done, and no record will be added. */
   | { readonly type: 'ended'; readonly at: number };
 
-/** Lost with the process. One object can serve a mapping, and the next one after it was killed. */
-export function memoryCheckpoints(saved: Iterable<readonly [string, Checkpoint]> = []): Checkpoints {
-  const checkpoints = new Map(saved);
+/** Keeps checkpoints in memory. The same object may serve one mapping after another. */
+export function memoryCheckpoints(): Checkpoints {
+  const checkpoints = new Map<string, Checkpoint>();
   return {
     load: async () => new Map(checkpoints),
     async save(shardId, checkpoint) {

@@ -3,8 +3,8 @@ import { dirname } from 'node:path';
 import type { Checkpoint, Checkpoints } from './checkpoints.ts';
 
 /**
- * Checkpoints in one JSON file, which is replaced as a whole: however the process ends, the file is the old or the new one. Its folder is
- * made if it is not there. Saves that come while one is being written are written together.
+ * Keeps checkpoints in a JSON file, and creates its folder if necessary. Each write replaces the whole file, so that a process that dies
+ * leaves either the old or the new one. Saves that arrive during a write are written together by the next one.
  */
 export function fileCheckpoints(path: string): Checkpoints {
   let loaded: Promise<Map<string, Checkpoint>> | undefined;
@@ -69,6 +69,6 @@ async function read(path: string): Promise<Map<string, Checkpoint>> {
     return new Map(Object.entries<Checkpoint>(shards));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`${path} has no checkpoints that can be read (${reason}): remove it to begin anew`, { cause: error });
+    throw new Error(`${path} has no readable checkpoints (${reason}): remove the file to start from the beginning`, { cause: error });
   }
 }

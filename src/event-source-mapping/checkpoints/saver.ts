@@ -2,7 +2,7 @@ import { asError } from '../../errors.ts';
 import type { Run } from '../run.ts';
 import type { Checkpoint } from './checkpoints.ts';
 
-/** Saves the checkpoints of one shard: the newest, one at a time, again if it fails. */
+/** Saves the checkpoints of one shard, one at a time. Skips all but the newest, and repeats a save that fails. */
 export class Saver {
   readonly #run: Run;
   readonly #shardId: string;
@@ -19,11 +19,11 @@ export class Saver {
     this.#next = checkpoint;
     if (this.#saving) return;
     this.#saving = this.#save();
-    // Whoever asks whether it is saved is told.
+    // `saved` passes the failure on.
     this.#saving.catch(() => {});
   }
 
-  /** Resolves when the newest checkpoint is durable. Throws when it could not be saved before the mapping is to stop. */
+  /** Resolves when the newest checkpoint is durable. Rejects when it could not be saved and the mapping is stopping. */
   async saved(): Promise<void> {
     while (this.#saving && !this.#run.killed) await this.#saving;
   }
@@ -35,11 +35,11 @@ export class Saver {
       const error = await this.#attempt(checkpoint);
       if (!error) {
         failures = 0;
-        this.#run.tell({ type: 'checkpoint', shardId: this.#shardId, checkpoint });
+        this.#run.emit({ type: 'checkpoint', shardId: this.#shardId, checkpoint });
         continue;
       }
       this.#next ??= checkpoint;
-      this.#run.tell({ type: 'checkpoint-failed', shardId: this.#shardId, error });
+      this.#run.emit({ type: 'checkpoint-failed', shardId: this.#shardId, error });
       if (this.#run.stopping.aborted) throw error;
       failures += 1;
       await this.#run.pause(this.#run.settings.backoffMs(failures));

@@ -1,29 +1,35 @@
 import type { FailureReason, MappingEvent } from '../events.ts';
-import type { Settings } from '../options.ts';
-import { verdictOf } from './answer.ts';
-import { type Batch, numbersOf } from './batch.ts';
-import type { Entry } from './entry.ts';
-import type { Invocation } from './invocation.ts';
+import type { MappingSettings } from '../options.ts';
+import { type InvocationResult, numbersOf, type QueuedRecord, type RecordBatch } from './batch.ts';
 
-/** What an invocation makes of its batch. */
+/** What becomes of a batch after an invocation. */
 export interface Aftermath {
+  /** What happened, in order. */
   readonly events: readonly MappingEvent[];
-  /** They succeeded. */
-  readonly done: readonly Entry[];
-  /** It has used up its retries. */
-  readonly exhausted?: Batch;
-  /** What is to be tried next, in order. */
-  readonly rest: readonly Batch[];
+  /** Records with which the function succeeded. */
+  readonly done: readonly QueuedRecord[];
+  /** The batch that has used up its retries. */
+  readonly exhausted?: RecordBatch;
+  /** Batches to attempt next, in order. */
+  readonly rest: readonly RecordBatch[];
 }
 
-type Asked = Pick<Settings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
+type RetrySettings = Pick<MappingSettings, 'reportsFailures' | 'bisects' | 'retries' | 'backoffMs'>;
 
-/** Lambda's rules for batches that fail, or fail in part (Lambda Developer Guide, "Retaining discarded records", "Configuring partial batch response"). */
-export function aftermathOf(batch: Batch, invocation: Invocation, shardId: string, settings: Asked): Aftermath {
+/**
+ * Applies Lambda's rules for batches that fail, or fail in part. Sources: Lambda Developer Guide, "Retaining discarded records" and
+ * "Configuring partial batch response with DynamoDB and Lambda".
+ *
+ * 1. A failed batch is retried whole. With `bisectBatchOnFunctionError` it is halved, down to one record; halving costs no retry.
+ * 2. A partial failure is retried from the failed record on. With `bisectBatchOnFunctionError` the batch is cut there, which costs no
+ *    retry, unless the failed record is the first.
+ * 3. If the function was not invoked, the batch is attempted again. That costs no retry.
+ */
+export function aftermathOf(batch: RecordBatch, invocation: InvocationResult, shardId: string, settings: RetrySettings): Aftermath {
   const { outcome, requestId } = invocation;
-  const of = ({ entries }: Batch) => ({ shardId, sequenceNumbers: numbersOf(entries) });
+  const of = ({ records }: RecordBatch) => ({ shardId, sequenceNumbers: numbersOf(records) });
 
-  const retried = (failed: Batch, ...events: readonly MappingEvent[]): Aftermath => {
+  const retried = (failed: RecordBatch, ...events: readonly MappingEvent[]): Aftermath => {
     const retry = failed.retries + 1;
     if (retry > settings.retries) return { events, done: [], exhausted: failed, rest: [] };
     const delayMs = settings.backoffMs(retry);
@@ -33,45 +39,78 @@ export function aftermathOf(batch: Batch, invocation: Invocation, shardId: strin
       rest: [{ ...failed, retries: retry, delayMs }],
     };
   };
-  const failedAll = (failed: Batch, reason: FailureReason, error: Error): Aftermath => {
-    const told: MappingEvent = { type: 'failed', ...of(failed), requestId, reason, error };
-    const { entries } = failed;
-    if (!settings.bisects || entries.length === 1) return retried(failed, told);
-    const half = Math.ceil(entries.length / 2);
-    const split: MappingEvent = { type: 'split', ...of(failed), at: entries[half]?.sequenceNumber ?? '' };
-    const halves = [entries.slice(0, half), entries.slice(half)].map((part) => ({ ...failed, entries: part, delayMs: 0 }));
-    return { events: [told, split], done: [], rest: halves };
+  const failedWhole = (failed: RecordBatch, reason: FailureReason, error: Error): Aftermath => {
+    const failure: MappingEvent = { type: 'failed', ...of(failed), requestId, reason, error };
+    const { records } = failed;
+    if (!settings.bisects || records.length === 1) return retried(failed, failure);
+    const half = Math.ceil(records.length / 2);
+    const split: MappingEvent = { type: 'split', ...of(failed), at: records[half]?.sequenceNumber ?? '' };
+    const halves = [records.slice(0, half), records.slice(half)].map((part) => ({ ...failed, records: part, delayMs: 0 }));
+    return { events: [failure, split], done: [], rest: halves };
   };
-  const failedFrom = (failed: Batch, from: number): Aftermath => {
-    const [done, rest] = [failed.entries.slice(0, from), { ...failed, entries: failed.entries.slice(from), delayMs: 0 }];
-    const at = rest.entries[0]?.sequenceNumber ?? '';
+  const failedFrom = (failed: RecordBatch, from: number): Aftermath => {
+    const done = failed.records.slice(0, from);
+    const rest = { ...failed, records: failed.records.slice(from), delayMs: 0 };
+    const at = rest.records[0]?.sequenceNumber ?? '';
     const error = new Error(`the function reported ${at} as failed`);
-    const told: MappingEvent = { type: 'failed', ...of(rest), requestId, reason: 'partial', error };
-    if (from === 0 || !settings.bisects) return { ...retried(rest, told), done };
-    return { events: [told, { type: 'split', ...of(failed), at }], done, rest: [rest] };
+    const failure: MappingEvent = { type: 'failed', ...of(rest), requestId, reason: 'partial', error };
+    if (from === 0 || !settings.bisects) return { ...retried(rest, failure), done };
+    return { events: [failure, { type: 'split', ...of(failed), at }], done, rest: [rest] };
   };
 
   if (outcome.type === 'not-invoked') {
     const refusals = batch.refusals + 1;
     const delayMs = settings.backoffMs(refusals);
-    const told: MappingEvent = { type: 'not-invoked', ...of(batch), error: outcome.error, delayMs };
-    return { events: [told], done: [], rest: [{ ...batch, refusals, delayMs }] };
+    const refusal: MappingEvent = { type: 'not-invoked', ...of(batch), error: outcome.error, delayMs };
+    return { events: [refusal], done: [], rest: [{ ...batch, refusals, delayMs }] };
   }
-  const invoked: Batch = { ...batch, invocations: batch.invocations + 1, refusals: 0, last: invocation };
-  if (outcome.type !== 'answered') return failedAll(invoked, outcome.type, outcome.error);
-  const verdict = settings.reportsFailures ? verdictOf(outcome.answer, batch.entries) : { type: 'success' as const };
+  const invoked: RecordBatch = { ...batch, invocations: batch.invocations + 1, refusals: 0, last: invocation };
+  if (outcome.type !== 'answered') return failedWhole(invoked, outcome.type, outcome.error);
+  const verdict = settings.reportsFailures ? verdictOf(outcome.answer, batch.records) : { type: 'success' as const };
   switch (verdict.type) {
     case 'success':
-      return { events: [succeeded(batch, invocation, shardId)], done: batch.entries, rest: [] };
+      return { events: [succeeded(batch, invocation, shardId)], done: batch.records, rest: [] };
     case 'partial':
       return failedFrom(invoked, verdict.from);
     case 'malformed':
-      return failedAll(invoked, 'answer', new Error(`the function's answer fails the whole batch: ${verdict.reason}`));
+      return failedWhole(invoked, 'answer', new Error(`the function's answer fails the whole batch: ${verdict.reason}`));
   }
 }
 
-function succeeded({ entries }: Batch, { requestId, milliseconds, endedAt }: Invocation, shardId: string): MappingEvent {
-  const at = entries.at(-1)?.at;
-  const age = at === undefined ? {} : { iteratorAgeMs: endedAt - at };
-  return { type: 'succeeded', shardId, sequenceNumbers: numbersOf(entries), requestId, milliseconds, ...age };
+function succeeded({ records }: RecordBatch, { requestId, milliseconds, endedAt }: InvocationResult, shardId: string): MappingEvent {
+  const writtenAt = records.at(-1)?.writtenAt;
+  const age = writtenAt === undefined ? {} : { iteratorAgeMs: endedAt - writtenAt };
+  return { type: 'succeeded', shardId, sequenceNumbers: numbersOf(records), requestId, milliseconds, ...age };
+}
+
+export type Verdict =
+  | { readonly type: 'success' }
+  /** The records before index `from` succeeded. */
+  | { readonly type: 'partial'; readonly from: number }
+  /** The whole batch failed. */
+  | { readonly type: 'malformed'; readonly reason: string };
+
+/**
+ * Reads the answer of a function that reports batch item failures (Lambda Developer Guide, "Configuring partial batch response with
+ * DynamoDB and Lambda"):
+ *
+ * 1. No answer, an empty answer, no list or an empty list is a success.
+ * 2. The lowest sequence number in the list is the first failed record.
+ * 3. An identifier that is empty, null, misnamed or of no record of the batch fails the whole batch.
+ */
+export function verdictOf(answer: unknown, records: readonly QueuedRecord[]): Verdict {
+  const failures = typeof answer === 'object' && answer !== null && 'batchItemFailures' in answer ? answer.batchItemFailures : undefined;
+  if (failures === undefined || failures === null) return { type: 'success' };
+  if (!Array.isArray(failures)) return { type: 'malformed', reason: 'batchItemFailures is not a list' };
+  let from = records.length;
+  for (const [i, failure] of failures.entries()) {
+    const identifier = typeof failure === 'object' && failure !== null ? failure.itemIdentifier : undefined;
+    if (typeof identifier !== 'string' || identifier === '') {
+      return { type: 'malformed', reason: `batchItemFailures[${i}] has no itemIdentifier` };
+    }
+    const index = records.findIndex(({ sequenceNumber }) => sequenceNumber === identifier);
+    if (index === -1) return { type: 'malformed', reason: `batchItemFailures[${i}].itemIdentifier is not in the batch` };
+    from = Math.min(from, index);
+  }
+  return failures.length === 0 ? { type: 'success' } : { type: 'partial', from };
 }

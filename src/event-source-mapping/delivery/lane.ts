@@ -1,12 +1,18 @@
+import type { StreamRecord } from '../../dynamodb/record.ts';
+import { itemHash } from '../item-hash.ts';
 import type { Run } from '../run.ts';
 import { Bell } from '../time/bell.ts';
-import { largestBatch } from './batch.ts';
-import type { Entry } from './entry.ts';
+import { largestBatch, type QueuedRecord } from './batch.ts';
 
-/** A queue of records whose batches go to the function one after the other. All records of an item are in one lane of their shard. */
+/** The lane of a record, from 0 to below `lanes`. All records of an item are in the same lane. */
+export function laneOf(record: StreamRecord, lanes: number): number {
+  return lanes === 1 ? 0 : itemHash(record) % lanes;
+}
+
+/** A queue of records whose batches go to the function one after the other. A shard has `parallelizationFactor` lanes. */
 export class Lane {
   readonly #run: Run;
-  #queue: Entry[] = [];
+  #queue: QueuedRecord[] = [];
   #closed = false;
   readonly #bell = new Bell();
 
@@ -15,20 +21,23 @@ export class Lane {
     run.onStop(() => this.#bell.ring());
   }
 
-  add(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
-    for (const entry of entries) this.#queue.push(entry);
+  add(records: readonly QueuedRecord[]): void {
+    if (records.length === 0) return;
+    for (const record of records) this.#queue.push(record);
     this.#bell.ring();
   }
 
-  /** No record will be added. */
+  /** Declares that no record will be added. */
   close(): void {
     this.#closed = true;
     this.#bell.ring();
   }
 
-  /** The next batch, once it is full or the window is over. Undefined: there is none, or the mapping is to stop. */
-  async next(): Promise<readonly Entry[] | undefined> {
+  /**
+   * Resolves with the next batch when it is full, or when the batching window of its first record is over. Resolves with undefined when
+   * the lane is closed and empty, or the mapping is stopping.
+   */
+  async next(): Promise<readonly QueuedRecord[] | undefined> {
     const { batchSize, windowMs, clock } = this.#run.settings;
     while (!this.#run.stopping.aborted) {
       const [first] = this.#queue;

@@ -1,75 +1,81 @@
+import { asError } from '../../errors.ts';
+import { letterText, type OnFailureContent, onFailureMessage } from '../../letters/letter.ts';
 import type { Condition } from '../events.ts';
-import type { Settings } from '../options.ts';
+import type { MappingSettings } from '../options.ts';
+import type { Run } from '../run.ts';
 import { uuidOf } from '../uuid.ts';
-import { type Batch, eventText } from './batch.ts';
-import { functionArn } from './context.ts';
-import type { Invocation } from './invocation.ts';
+import { numbersOf, type RecordBatch } from './batch.ts';
+import { functionArn } from './invocation.ts';
 
 /**
- * Where records go that were given up. `put` is an S3 bucket's way (a `LetterStore` has it): the letter has the records as its `payload`.
- * `send` is that of a queue or a topic: the message tells where the records are in the stream, which keeps them for 24 hours. A throw:
- * it is called again, later and later, until it takes the letter; the shard waits.
+ * Discards a batch, as Lambda does after its last retry. If there is an on-failure destination, sends the batch's message there, again and
+ * again until the destination accepts it. Returns false if the mapping stops before that; the batch is not discarded then.
  */
-export type OnFailure = { put(name: string, text: string): Promise<unknown> } | { send(text: string): Promise<unknown> };
-
-interface GivenUp {
-  readonly batch: Batch;
-  readonly condition: Condition;
-  readonly shardId: string;
-  /** Epoch ms. */
-  readonly now: number;
+export async function discard(run: Run, shardId: string, batch: RecordBatch, condition: Condition): Promise<boolean> {
+  const { settings } = run;
+  const records = { shardId, sequenceNumbers: numbersOf(batch.records) };
+  const destination = destinationOf(settings, contentOf(settings, shardId, batch, condition));
+  if (!destination) {
+    run.emit({ type: 'dropped', ...records, condition });
+    return true;
+  }
+  for (let failures = 1; ; failures += 1) {
+    try {
+      await destination.send();
+      break;
+    } catch (error) {
+      const delayMs = settings.backoffMs(failures);
+      run.emit({ type: 'delivery-failed', ...records, error: asError(error), delayMs });
+      await run.pause(delayMs);
+      if (run.stopping.aborted) return false;
+    }
+  }
+  if (run.killed) return false;
+  run.emit({ type: 'delivered', ...records, condition, ...(destination.name !== undefined && { name: destination.name }) });
+  return true;
 }
 
-type Request = Pick<Invocation, 'requestId' | 'functionArn'>;
-
-interface Destination {
-  /** Of the letter, where it has one. */
-  readonly name?: string;
-  /** Can be repeated: the letter is the same, and has the same name. */
-  deliver(): Promise<unknown>;
-}
-
-/** Undefined: there is none. */
-export function destinationOf({ onFailure, uuid, random, functionName }: Settings, givenUp: GivenUp): Destination | undefined {
-  if (!onFailure) return undefined;
-  const streamArn = givenUp.batch.entries[0]?.record.eventSourceARN;
-  const request = givenUp.batch.last ?? { requestId: uuidOf(random), functionArn: functionArn(functionName, streamArn) };
-  const message = messageOf(givenUp, request, streamArn);
-  if ('send' in onFailure) return { deliver: () => onFailure.send(JSON.stringify(message)) };
-  const name = nameOf(uuid, givenUp.shardId, givenUp.now, uuidOf(random));
-  const text = JSON.stringify({ ...message, payload: eventText(givenUp.batch.entries) });
-  return { name, deliver: () => onFailure.put(name, text) };
-}
-
-/** What Lambda sends to a queue or a topic, and writes to a bucket with the event (Lambda Developer Guide, "Retaining discarded records"). */
-function messageOf({ batch, condition, shardId, now }: GivenUp, { requestId, functionArn }: Request, streamArn: string | undefined) {
-  const { entries, invocations, last } = batch;
-  const [first, final] = [entries[0], entries.at(-1)];
+function contentOf(settings: MappingSettings, shardId: string, batch: RecordBatch, condition: Condition): OnFailureContent {
+  const { clock, random, functionName } = settings;
+  const { records, invocations, last } = batch;
+  const { requestId, functionArn: arn } = last ?? {
+    requestId: uuidOf(random),
+    functionArn: functionArn(functionName, records[0]?.record.eventSourceARN),
+  };
   const functionError = last && last.outcome.type !== 'answered' ? { functionError: 'Unhandled' } : {};
   return {
-    requestContext: { requestId, functionArn, condition, approximateInvokeCount: invocations },
+    records: records.map(({ record }) => record),
+    condition,
+    at: new Date(clock.now()),
+    requestId,
+    functionArn: arn,
+    approximateInvokeCount: invocations,
     ...(last && { responseContext: { statusCode: 200, executedVersion: '$LATEST', ...functionError } }),
-    version: '1.0',
-    timestamp: new Date(now).toISOString(),
-    DDBStreamBatchInfo: {
-      shardId,
-      startSequenceNumber: first?.sequenceNumber,
-      endSequenceNumber: final?.sequenceNumber,
-      approximateArrivalOfFirstRecord: toTheSecond(first?.at),
-      approximateArrivalOfLastRecord: toTheSecond(final?.at),
-      batchSize: entries.length,
-      streamArn,
-    },
+    shardId,
   };
 }
 
-/** As Lambda names the objects in the bucket. */
-function nameOf(mapping: string, shardId: string, now: number, uuid: string): string {
-  const time = new Date(now).toISOString().slice(0, 19);
-  return `aws/lambda/${mapping}/${shardId}/${time.slice(0, 10).replaceAll('-', '/')}/${time.replaceAll(':', '.')}-${uuid}`;
+interface Destination {
+  /** Name of the letter, if the destination stores letters by name. */
+  readonly name?: string;
+  /** Sends the message. A repeated call sends the same message under the same name. */
+  send(): Promise<unknown>;
 }
 
-/** Epoch ms as `2019-11-14T00:13:19Z`. */
-function toTheSecond(at: number | undefined): string | undefined {
-  return at === undefined ? undefined : new Date(at).toISOString().replace(/\.\d+Z$/, 'Z');
+/** Returns undefined if the mapping has no on-failure destination. */
+function destinationOf({ onFailure, uuid, random }: MappingSettings, content: OnFailureContent): Destination | undefined {
+  if (!onFailure) return undefined;
+  if ('send' in onFailure) {
+    const message = JSON.stringify(onFailureMessage(content));
+    return { send: () => onFailure.send(message) };
+  }
+  const name = objectName(uuid, content, uuidOf(random));
+  const letter = letterText(content);
+  return { name, send: () => onFailure.put(name, letter) };
+}
+
+/** The name that Lambda gives to an object in an S3 destination (Lambda Developer Guide, "Retaining discarded records"). */
+function objectName(mappingUuid: string, { shardId, at }: OnFailureContent, uuid: string): string {
+  const time = at.toISOString().slice(0, 19);
+  return `aws/lambda/${mappingUuid}/${shardId}/${time.slice(0, 10).replaceAll('-', '/')}/${time.replaceAll(':', '.')}-${uuid}`;
 }

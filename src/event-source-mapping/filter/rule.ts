@@ -1,11 +1,22 @@
-import { isObject, NumberText } from './filter-json.ts';
+/** A number as its pattern writes it. For Lambda, 300 and 300.0 are not equal. */
+export class NumberText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
 
-/** Says whether a leaf of a record matches: a text, number, boolean or null. `undefined`: there is no such leaf. */
+/** Whether a value is an object, but no list and no number of a pattern. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText);
+}
+
+/** Says whether a leaf of a record matches: a text, number, boolean or null. The leaf is `undefined` if the record does not have it. */
 export type Rule = (leaf: unknown) => boolean;
 
 type Rules = { readonly [name: string]: (operand: unknown, path: string) => Rule };
 
-/** The table "Filter rule syntax" of the Lambda Developer Guide. */
+/** The rules of the Lambda Developer Guide, "Filter rule syntax". */
 const RULES: Rules = {
   prefix: (operand, path) => {
     const text = textOf(operand, `"prefix" of "${path}"`);
@@ -37,9 +48,14 @@ const RULES: Rules = {
   },
 };
 
-/** One element of a list of values and rules. */
+/**
+ * Compiles one element of a pattern's list of values and rules.
+ *
+ * @param path the field, for error messages.
+ * @throws TypeError that says what is wrong.
+ */
 export function ruleOf(rule: unknown, path: string): Rule {
-  if (Array.isArray(rule)) throw new TypeError(`"${path}" has a list within its list of rules`);
+  if (Array.isArray(rule)) throw new TypeError(`"${path}" has a list inside its list of rules`);
   if (!isObject(rule)) return equal(rule);
   const [entry, ...more] = Object.entries(rule);
   const [name, operand] = entry ?? ['', undefined];
@@ -50,7 +66,7 @@ export function ruleOf(rule: unknown, path: string): Rule {
   return make(operand, path);
 }
 
-/** Numbers are equal if they are written alike. */
+/** Numbers are equal if their digits are. */
 function equal(value: unknown): Rule {
   if (!(value instanceof NumberText)) return (leaf) => leaf === value;
   return (leaf) => typeof leaf === 'number' && String(leaf) === value.text;
@@ -69,7 +85,7 @@ const COMPARISONS: { readonly [sign: string]: (bound: number) => (leaf: number) 
   '>=': (bound) => (leaf) => leaf >= bound,
 };
 
-/** `[">", 0, "<=", 5]`. */
+/** Compiles comparisons such as `[">", 0, "<=", 5]`. */
 function comparisonsOf(operand: unknown, path: string): ((leaf: number) => boolean)[] {
   const parts: readonly unknown[] = Array.isArray(operand) ? operand : [];
   const comparisons = [];

@@ -1,38 +1,52 @@
-import type { StreamRecord } from '../../dynamodb/record.ts';
-import { writtenAt } from '../../dynamodb/record.ts';
+import { type StreamRecord, writtenAt } from '../../dynamodb/record.ts';
 import { asError } from '../../errors.ts';
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
-import type { Place } from '../events.ts';
+import type { StreamPlace } from '../events.ts';
 import type { Run } from '../run.ts';
-import { ExpiredIteratorError, type Page, type Position, RETENTION_MS, TrimmedError } from '../streams/reader.ts';
+import { ExpiredIteratorError, type Position, RETENTION_MS, type RecordPage, TrimmedError } from '../streams/reader.ts';
 
-/** Records tell the second in which they were written, those of DynamoDB Local the minute: what may have been written since is taken. */
+/** How much later than its date a record may have been written, ms. DynamoDB rounds dates down to a second, DynamoDB Local to a minute. */
 const RESOLUTION_MS = 60_000;
 
-/** Reads one shard page by page, from a checkpoint on: renews iterators, notices what was trimmed, bears with a stream that fails. */
+/** A page of records. `lost`: records before it may be lost, which a `gap` event has reported. */
+export interface CursorPage extends RecordPage {
+  readonly lost: boolean;
+}
+
+/**
+ * LATEST has no sequence number to resume from. Once its iterator is lost, the cursor continues from TRIM_HORIZON and skips records that
+ * were written before the checkpoint. The states:
+ *
+ * - `unopened`: the iterator of LATEST was not requested yet;
+ * - `open`: the iterator is in use, but no record was read;
+ * - `resuming`: the iterator is lost.
+ */
+type LatestState = 'unopened' | 'open' | 'resuming';
+
+/** Reads one shard page by page from a checkpoint: renews iterators, notices trimmed records, and repeats calls that fail. */
 export class ShardCursor {
   readonly #run: Run;
   readonly #shardId: string;
   readonly #from: Checkpoint;
   #iterator: string | undefined;
-  #opened = false;
+  #started = false;
   #last: StreamRecord | undefined;
   #failures = 0;
-  /** LATEST is a place only while it is now. Later it is what was written since, as far as records tell. */
-  #latest: 'to come' | 'here' | 'since then' | undefined;
-  /** What was lost lies after it. It is told with what is found there next. */
-  #lostAfter: Place | undefined;
+  /** Undefined: the cursor did not start at LATEST, or it has read a record since. */
+  #latest: LatestState | undefined;
+  /** The place after which records are lost, until the next page shows where the stream continues. */
+  #lostAfter: StreamPlace | undefined;
 
-  /** `fresh`: the checkpoint was made just now, and not by an earlier mapping. */
+  /** @param fresh whether this mapping has just made the checkpoint, so that LATEST still means now. */
   constructor(run: Run, shardId: string, from: Checkpoint, fresh: boolean) {
     this.#run = run;
     this.#shardId = shardId;
     this.#from = from;
-    if (from.type === 'start' && from.position === 'LATEST') this.#latest = fresh ? 'to come' : 'since then';
+    if (from.type === 'start' && from.position === 'LATEST') this.#latest = fresh ? 'unopened' : 'resuming';
   }
 
-  /** The next page; `lost`: a gap before it was told. Undefined: ask again, unless the mapping is to stop. */
-  async next(limit: number): Promise<(Page & { readonly lost: boolean }) | undefined> {
+  /** Resolves with the next page, or with undefined when the call failed or the mapping is stopping; then call again or stop. */
+  async next(limit: number): Promise<CursorPage | undefined> {
     try {
       this.#iterator ??= await this.#open();
       if (this.#run.stopping.aborted) return undefined;
@@ -48,36 +62,36 @@ export class ShardCursor {
     }
   }
 
-  #take({ records, next }: Page) {
+  #take({ records, next }: RecordPage): CursorPage {
     this.#last = records.at(-1) ?? this.#last;
-    if (this.#last && this.#latest === 'here') this.#latest = undefined;
-    const wanted = this.#latest === 'since then' ? this.#since(records) : records;
+    if (this.#last && this.#latest === 'open') this.#latest = undefined;
+    const wanted = this.#latest === 'resuming' ? this.#writtenSinceCheckpoint(records) : records;
     const lost = this.#lostAfter !== undefined;
-    if (lost) this.#tellGap('trimmed', wanted[0]);
+    if (lost) this.#reportGap('trimmed', wanted[0]);
     return { records: wanted, next, lost };
   }
 
-  #since(records: readonly StreamRecord[]): readonly StreamRecord[] {
+  #writtenSinceCheckpoint(records: readonly StreamRecord[]): readonly StreamRecord[] {
     const first = records.findIndex((record) => (writtenAt(record) ?? Infinity) + RESOLUTION_MS > this.#from.at);
     if (first === -1) return [];
     this.#latest = undefined;
     return records.slice(first);
   }
 
-  /** An iterator at the place after the last record that was read. Undefined: the shard is gone. */
+  /** Requests an iterator after the last record that was read. Resolves with undefined when the shard no longer exists. */
   async #open(): Promise<string | undefined> {
     const { reader, clock } = this.#run.settings;
-    if (this.#latest === 'here') this.#latest = 'since then';
+    if (this.#latest === 'open') this.#latest = 'resuming';
     const position = this.#position();
-    if (!this.#opened) {
-      this.#opened = true;
-      this.#run.tell({ type: 'shard-started', shardId: this.#shardId, position });
-      // As long as no record was read there is no place to ask for that would tell whether it is still there.
+    if (!this.#started) {
+      this.#started = true;
+      this.#run.emit({ type: 'shard-started', shardId: this.#shardId, position });
+      // A `start` checkpoint names no record, so the stream cannot say whether records after it were trimmed. Its age can.
       if (this.#from.type === 'start' && clock.now() - this.#from.at > RETENTION_MS) this.#lostAfter = { at: this.#from.at };
     }
     try {
       const iterator = await reader.iterator(this.#shardId, position);
-      if (position.type === 'LATEST') this.#latest = 'here';
+      if (position.type === 'LATEST') this.#latest = 'open';
       return iterator;
     } catch (error) {
       if (!(error instanceof TrimmedError)) throw error;
@@ -88,7 +102,7 @@ export class ShardCursor {
       return await reader.iterator(this.#shardId, { type: 'TRIM_HORIZON' });
     } catch (error) {
       if (!(error instanceof TrimmedError)) throw error;
-      if (!this.#run.killed) this.#tellGap('vanished');
+      if (!this.#run.killed) this.#reportGap('vanished');
       return undefined;
     }
   }
@@ -100,34 +114,35 @@ export class ShardCursor {
       case 'after':
         return { type: this.#from.type === 'at' ? 'AT' : 'AFTER', sequenceNumber: this.#from.sequenceNumber };
       default:
-        return { type: this.#latest === 'to come' ? 'LATEST' : 'TRIM_HORIZON' };
+        return { type: this.#latest === 'unopened' ? 'LATEST' : 'TRIM_HORIZON' };
     }
   }
 
-  /** As far as it was read. */
-  #place(): Place {
+  /** The place of the last record that was read, or else of the checkpoint. */
+  #place(): StreamPlace {
     if (this.#last) return placeOf(this.#last);
     const { at } = this.#from;
     return this.#from.type === 'at' || this.#from.type === 'after' ? { sequenceNumber: this.#from.sequenceNumber, at } : { at };
   }
 
-  #tellGap(reason: 'trimmed' | 'vanished', next?: StreamRecord): void {
+  #reportGap(reason: 'trimmed' | 'vanished', next?: StreamRecord): void {
     const from = this.#lostAfter ?? this.#place();
     this.#lostAfter = undefined;
-    this.#run.tell({ type: 'gap', shardId: this.#shardId, reason, from, ...(next && { to: placeOf(next) }) });
+    this.#run.emit({ type: 'gap', shardId: this.#shardId, reason, from, ...(next && { to: placeOf(next) }) });
   }
 
+  /** Drops an iterator that is too old; the first time without a delay. Waits after all other failures. */
   async #recover(error: unknown): Promise<void> {
     this.#failures += 1;
-    const old = error instanceof TrimmedError || error instanceof ExpiredIteratorError;
-    if (old) this.#iterator = undefined;
-    if (old && this.#failures === 1) return;
+    const isOld = error instanceof TrimmedError || error instanceof ExpiredIteratorError;
+    if (isOld) this.#iterator = undefined;
+    if (isOld && this.#failures === 1) return;
     const delayMs = this.#run.settings.backoffMs(this.#failures);
-    this.#run.tell({ type: 'read-failed', shardId: this.#shardId, error: asError(error), delayMs });
+    this.#run.emit({ type: 'read-failed', shardId: this.#shardId, error: asError(error), delayMs });
     await this.#run.pause(delayMs);
   }
 }
 
-function placeOf(record: StreamRecord): Place {
+function placeOf(record: StreamRecord): StreamPlace {
   return { sequenceNumber: record.dynamodb?.SequenceNumber, at: writtenAt(record) };
 }

@@ -2,27 +2,29 @@ import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import type { Gap } from '../events.ts';
 import type { Shard } from '../streams/reader.ts';
 
-export interface Known {
+/** What a mapping knows when it lists the shards of its stream. */
+export interface KnownShards {
   readonly checkpoints: ReadonlyMap<string, Checkpoint>;
-  /** No mapping was here before: there is nothing that could have been lost. */
+  /** Whether no mapping followed this stream before. Then nothing can have been lost. */
   readonly first: boolean;
-  /** Where shards begin that are there at first. All others are read from their beginning. */
+  /** Where the shards of the first list start. All later shards are read from their beginning. */
   readonly startingPosition: 'TRIM_HORIZON' | 'LATEST';
+  /** Ms since the epoch. */
   readonly now: number;
-  /** When the stream was asked for its shards before, by this mapping: what is new was born since. */
+  /** When this mapping last listed the shards, ms since the epoch. A shard that is new now was created later. */
   readonly askedAt: number | undefined;
 }
 
 export interface Discovered {
   readonly gaps: readonly Gap[];
-  /** To be saved before anything is read. */
+  /** Checkpoints of new shards. They must be saved before anything is read. */
   readonly checkpoints: ReadonlyMap<string, Checkpoint>;
-  /** Checkpoints that nothing asks for any more. */
+  /** Shards whose checkpoints are no longer needed. */
   readonly obsolete: readonly string[];
 }
 
-/** What the stream's shards are to a mapping that knows some of them. */
-export function discover(shards: readonly Shard[], { checkpoints: known, first, startingPosition, now, askedAt }: Known): Discovered {
+/** Compares the shards of a stream with those that a mapping knows. */
+export function discover(shards: readonly Shard[], { checkpoints: known, first, startingPosition, now, askedAt }: KnownShards): Discovered {
   const listed = new Set(shards.map(({ id }) => id));
   const parents = new Set(shards.map(({ parent }) => parent));
   const vanished = new Map<string, Gap>();
@@ -39,9 +41,9 @@ export function discover(shards: readonly Shard[], { checkpoints: known, first, 
       checkpoints.set(id, closed ? { type: 'ended', at: now } : { type: 'start', position: 'LATEST', at: now });
       continue;
     }
-    // A whole generation came and went.
+    // The parent was created and removed between two lists.
     if (!first && parent !== undefined && !listed.has(parent) && !known.has(parent)) vanish(parent, { at: latest });
-    // It has been there since then at most.
+    // A later shard was created after this time.
     const at = first ? now : (askedAt ?? (parent === undefined ? undefined : known.get(parent)?.at) ?? latest);
     checkpoints.set(id, { type: 'start', position: 'TRIM_HORIZON', at });
   }

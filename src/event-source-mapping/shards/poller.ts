@@ -1,23 +1,19 @@
 import type { Checkpoint } from '../checkpoints/checkpoints.ts';
 import { Saver } from '../checkpoints/saver.ts';
-import { MAXIMUM_EVENT_BYTES } from '../delivery/batch.ts';
+import { MAXIMUM_EVENT_BYTES, numbersOf, type QueuedRecord, queuedRecordOf } from '../delivery/batch.ts';
 import { Delivery } from '../delivery/delivery.ts';
-import { type Entry, entryOf } from '../delivery/entry.ts';
-import { Lane } from '../delivery/lane.ts';
-import { laneOf } from '../delivery/lane-of.ts';
+import { Lane, laneOf } from '../delivery/lane.ts';
 import type { Run } from '../run.ts';
-import type { Page } from '../streams/reader.ts';
 import { Bell } from '../time/bell.ts';
-import { ShardCursor } from './cursor.ts';
-import { Ledger } from './progress.ts';
-import { Waiters } from './waiters.ts';
+import { type CursorPage, ShardCursor } from './cursor.ts';
+import { ShardProgress } from './progress.ts';
 
-/** The most that `GetRecords` gives. */
+/** Largest page of `GetRecords`, records (DynamoDB API Reference, "GetRecords"). */
 const PAGE = 1_000;
-/** So many records may be read after one that is not done. */
+/** Largest number of records between the first one that is not done and the last one that was read. */
 const MAXIMUM_SPAN = 100_000;
 
-/** Follows one shard, from a checkpoint to its end: reads, filters, hands out to lanes, keeps the checkpoint. */
+/** Follows one shard from a checkpoint to its end: reads and filters records, hands them to lanes, and moves the checkpoint. */
 export class ShardPoller {
   readonly #run: Run;
   readonly #shardId: string;
@@ -26,42 +22,37 @@ export class ShardPoller {
   readonly #lanes: readonly Lane[];
   readonly #delivery: Delivery;
   readonly #saver: Saver;
-  readonly #ledger = new Ledger();
-  readonly #waiters = new Waiters();
+  readonly #progress = new ShardProgress();
   readonly #space = new Bell();
-  #polls = 0;
   #atEnd = false;
-  #ended = false;
 
-  /** `fresh`: the checkpoint was made just now, and not by a mapping before this one. */
+  /** @param fresh whether this mapping has just made the checkpoint, so that no earlier mapping was here. */
   constructor(run: Run, shardId: string, from: Checkpoint, fresh: boolean) {
     this.#run = run;
     this.#shardId = shardId;
     this.#from = from;
     this.#cursor = new ShardCursor(run, shardId, from, fresh);
     this.#lanes = Array.from({ length: run.settings.parallelizationFactor }, () => new Lane(run));
-    this.#delivery = new Delivery(run, shardId, (entries) => this.#finish(entries));
+    this.#delivery = new Delivery(run, shardId, (records) => this.#finish(records));
     this.#saver = new Saver(run, shardId);
     run.onStop(() => this.#space.ring());
   }
 
-  /** Resolves with true when the shard has ended, or with false when the mapping is to stop and what was under way is done. */
+  /** Resolves with true when the shard has ended, or with false when the mapping is stopping and running invocations are over. */
   async follow(): Promise<boolean> {
-    await Promise.all([this.#read(), ...this.#lanes.map((lane) => this.#work(lane))]);
-    const ended = this.#atEnd && this.#ledger.unfinished === 0;
+    await Promise.all([this.#read(), ...this.#lanes.map((lane) => this.#deliver(lane))]);
+    const ended = this.#atEnd && this.#progress.unfinished === 0;
     if (ended) this.#saver.save({ type: 'ended', at: this.#run.settings.clock.now() });
     await this.#saver.saved();
     if (!ended || this.#run.killed) return false;
-    this.#ended = true;
-    this.#run.tell({ type: 'shard-ended', shardId: this.#shardId });
-    this.#waiters.ended();
+    this.#run.emit({ type: 'shard-ended', shardId: this.#shardId });
+    this.#progress.end();
     return true;
   }
 
-  /** Resolves when all that is in the shard now is done, and saved. Can be called before `follow`, too. `closed`: nothing will be added. */
+  /** Resolves when all records that are in the shard now are done, and the checkpoint is saved. May be called before `follow`. */
   async caughtUp(closed: boolean): Promise<void> {
-    if (this.#ended) return;
-    await this.#waiters.add(this.#polls, closed);
+    await this.#progress.caughtUp(closed);
     await this.#saver.saved();
   }
 
@@ -73,8 +64,7 @@ export class ShardPoller {
         continue;
       }
       const started = clock.now();
-      this.#polls += 1;
-      const poll = this.#polls;
+      const poll = this.#progress.startPoll();
       const page = await this.#cursor.next(PAGE);
       if (this.#run.killed) return;
       if (!page) continue;
@@ -85,51 +75,57 @@ export class ShardPoller {
     for (const lane of this.#lanes) lane.close();
   }
 
+  /** Whether the records that are not done take the memory that they may take, by number or by bytes. */
   #isFull(): boolean {
     const { batchSize, parallelizationFactor } = this.#run.settings;
-    const { unfinished, unfinishedBytes, read, finished } = this.#ledger;
+    const { unfinished, unfinishedBytes, read, finished } = this.#progress;
     const records = Math.max(PAGE, 2 * batchSize * parallelizationFactor);
     const bytes = (parallelizationFactor + 1) * MAXIMUM_EVENT_BYTES;
     return unfinished >= records || unfinishedBytes >= bytes || read - finished >= MAXIMUM_SPAN;
   }
 
-  #take({ records, next, lost }: Page & { readonly lost: boolean }, poll: number): void {
+  #take(page: CursorPage, poll: number): void {
     const { clock, passes, parallelizationFactor } = this.#run.settings;
     const shardId = this.#shardId;
-    if (records.length > 0) this.#run.tell({ type: 'polled', shardId, records: records.length });
-    const entries = records.map((record) => entryOf(record, clock.now()));
-    const [first] = entries;
-    // The old place is not known, or gone: the next mapping need not look for it again.
-    if (this.#ledger.unfinished === 0 && (lost || (first && this.#ledger.read === 0 && this.#from.type !== 'after'))) {
-      const at = clock.now();
-      this.#saver.save(first ? { type: 'at', sequenceNumber: first.sequenceNumber, at } : { type: 'start', position: 'TRIM_HORIZON', at });
-    }
-    const filtered: Entry[] = [];
-    const perLane: Entry[][] = this.#lanes.map(() => []);
-    for (const entry of entries) {
-      this.#ledger.add(entry);
-      if (passes(entry.record)) perLane[laneOf(entry.record, parallelizationFactor)]?.push(entry);
-      else filtered.push(entry);
+    if (page.records.length > 0) this.#run.emit({ type: 'polled', shardId, records: page.records.length });
+    const records = page.records.map((record) => queuedRecordOf(record, clock.now()));
+    this.#savePlace(records[0], page.lost);
+    const filtered: QueuedRecord[] = [];
+    const perLane: QueuedRecord[][] = this.#lanes.map(() => []);
+    for (const record of records) {
+      this.#progress.add(record);
+      if (passes(record.record)) perLane[laneOf(record.record, parallelizationFactor)]?.push(record);
+      else filtered.push(record);
     }
     if (filtered.length > 0) {
-      this.#run.tell({ type: 'filtered', shardId, sequenceNumbers: filtered.map(({ sequenceNumber }) => sequenceNumber) });
+      this.#run.emit({ type: 'filtered', shardId, sequenceNumbers: numbersOf(filtered) });
       this.#finish(filtered);
     }
     for (const [i, lane] of this.#lanes.entries()) lane.add(perLane[i] ?? []);
-    if (records.length === 0 || next === undefined) this.#waiters.found(poll, next === undefined, this.#ledger.read);
-    this.#waiters.done(this.#ledger.finished);
+    const atEnd = page.next === undefined;
+    if (records.length === 0 || atEnd) this.#progress.pollFoundNoMore(poll, atEnd);
   }
 
-  async #work(lane: Lane): Promise<void> {
-    for (let entries = await lane.next(); entries; entries = await lane.next()) await this.#delivery.deliver(entries);
+  /**
+   * Saves a checkpoint at the first record of a page in two cases: no record was read before, or records before the page are lost. The next
+   * mapping then starts there, and does not report the same gap again.
+   */
+  #savePlace(first: QueuedRecord | undefined, lost: boolean): void {
+    const isFirstRead = first !== undefined && this.#progress.read === 0 && this.#from.type !== 'after';
+    if (this.#progress.unfinished > 0 || !(lost || isFirstRead)) return;
+    const at = this.#run.settings.clock.now();
+    this.#saver.save(first ? { type: 'at', sequenceNumber: first.sequenceNumber, at } : { type: 'start', position: 'TRIM_HORIZON', at });
   }
 
-  #finish(entries: readonly Entry[]): void {
-    if (this.#ledger.finish(entries)) {
-      const sequenceNumber = this.#ledger.last?.sequenceNumber ?? '';
+  async #deliver(lane: Lane): Promise<void> {
+    for (let records = await lane.next(); records; records = await lane.next()) await this.#delivery.deliver(records);
+  }
+
+  #finish(records: readonly QueuedRecord[]): void {
+    if (this.#progress.finish(records)) {
+      const sequenceNumber = this.#progress.last?.sequenceNumber ?? '';
       this.#saver.save({ type: 'after', sequenceNumber, at: this.#run.settings.clock.now() });
     }
     this.#space.ring();
-    this.#waiters.done(this.#ledger.finished);
   }
 }

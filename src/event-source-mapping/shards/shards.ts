@@ -7,21 +7,21 @@ import { Bell } from '../time/bell.ts';
 import { discover } from './discovery.ts';
 import { ShardPoller } from './poller.ts';
 
-/** How often the stream is asked for new shards, ms. It is also asked whenever one ends. */
+/** How often the shards of the stream are listed, ms. They are also listed whenever a shard ends. */
 const DISCOVERY_MS = 10_000;
 
-/** All shards of a stream: finds them, and has each followed once its parent has ended. */
+/** All shards of a stream: finds them, and follows each one once its parent has ended. */
 export class Shards {
   readonly #run: Run;
-  /** Of shards that have not ended. */
+  /** Pollers of shards that have not ended. */
   readonly #pollers = new Map<string, ShardPoller>();
-  /** Not begun yet. */
+  /** Shards whose pollers have not started. */
   readonly #waiting = new Map<string, Shard>();
   readonly #tasks = new Set<Promise<void>>();
   readonly #bell = new Bell();
-  /** Of these, only which have ended is kept up to date. */
+  /** Checkpoints by shard. Only the `ended` entries are kept current. */
   #checkpoints = new Map<string, Checkpoint>();
-  readonly #told = new Set<string>();
+  readonly #reportedGaps = new Set<string>();
   #first = false;
   #askedAt: number | undefined;
   #listing: Promise<unknown> = Promise.resolve();
@@ -31,27 +31,27 @@ export class Shards {
     run.onStop(() => this.#bell.ring());
   }
 
-  /** Loads the checkpoints and begins. Throws when they, or the shards, cannot be read. */
+  /** Loads the checkpoints and starts following. Rejects when the checkpoints or the shards cannot be read; may be called again then. */
   async open(): Promise<void> {
     this.#checkpoints = new Map(await this.#run.settings.checkpoints.load());
-    // What a start that failed has saved is of this mapping.
+    // A failed `open` may have saved checkpoints. They are this mapping's own, so `#first` stays true.
     this.#first ||= this.#checkpoints.size === 0;
     await this.#list();
-    this.#do(() => this.#discover());
+    this.#start(() => this.#discover());
   }
 
-  /** Resolves when all that is in the stream now is done. */
+  /** Resolves when all records that are in the stream now are done. */
   async caughtUp(): Promise<void> {
     const shards = await this.#listUntilItSucceeds();
     await Promise.all(shards.map(({ id, closed }) => this.#pollers.get(id)?.caughtUp(closed)));
   }
 
-  /** Resolves when nothing is under way any more, or nobody waits for it. */
+  /** Resolves when no task is running, or the mapping is killed. */
   async ended(): Promise<void> {
     while (this.#tasks.size > 0 && !this.#run.killed) await Promise.race([Promise.all(this.#tasks), this.#run.death]);
   }
 
-  #do(task: () => Promise<void>): void {
+  #start(task: () => Promise<void>): void {
     const guarded = task()
       .catch((error) => this.#run.fail(error))
       .finally(() => this.#tasks.delete(guarded));
@@ -71,14 +71,14 @@ export class Shards {
         return await this.#list();
       } catch (error) {
         const delayMs = this.#run.settings.backoffMs(failures);
-        this.#run.tell({ type: 'read-failed', error: asError(error), delayMs });
+        this.#run.emit({ type: 'read-failed', error: asError(error), delayMs });
         await this.#run.pause(delayMs);
       }
     }
     return [];
   }
 
-  /** One at a time. */
+  /** Lists the shards after every earlier call has finished. */
   #list(): Promise<readonly Shard[]> {
     const listing = this.#listing.then(() => this.#listNow());
     this.#listing = listing.catch(() => {});
@@ -92,8 +92,8 @@ export class Shards {
     const [first, askedAt] = [this.#first, this.#askedAt];
     const found = discover(shards, { checkpoints: this.#checkpoints, first, startingPosition, now, askedAt });
     if (this.#run.stopping.aborted) return [];
-    // Before what follows makes them unknown.
-    for (const gap of found.gaps) this.#tellOnce(gap);
+    // Gaps are reported before the checkpoints that reveal them are deleted. A mapping that dies in between finds them again.
+    for (const gap of found.gaps) this.#reportOnce(gap);
     for (const [id, checkpoint] of found.checkpoints) {
       if (this.#run.killed) return [];
       await checkpoints.save(id, checkpoint);
@@ -109,15 +109,15 @@ export class Shards {
       this.#pollers.set(shard.id, new ShardPoller(this.#run, shard.id, from, !before.has(shard.id)));
       this.#waiting.set(shard.id, shard);
     }
-    this.#followThoseThatMay();
+    this.#followReady();
     return shards;
   }
 
-  /** A shard that is followed finds out for itself that it is gone. */
-  #tellOnce(gap: Gap): void {
-    if (this.#pollers.has(gap.shardId) || this.#told.has(gap.shardId)) return;
-    this.#told.add(gap.shardId);
-    this.#run.tell(gap);
+  /** A shard with a poller is left out: its own cursor reports the gap. */
+  #reportOnce(gap: Gap): void {
+    if (this.#pollers.has(gap.shardId) || this.#reportedGaps.has(gap.shardId)) return;
+    this.#reportedGaps.add(gap.shardId);
+    this.#run.emit(gap);
   }
 
   async #forget(id: string): Promise<void> {
@@ -126,12 +126,13 @@ export class Shards {
     this.#checkpoints.delete(id);
   }
 
-  #followThoseThatMay(): void {
+  /** Follows each waiting shard whose parent has ended, or was never known. */
+  #followReady(): void {
     for (const [id, { parent }] of this.#waiting) {
-      // The stream may have removed the parent while its last records are under way here.
+      // The poller of a parent counts, not the list: DynamoDB may remove a shard while its last records are being delivered.
       if ((parent !== undefined && this.#pollers.has(parent)) || this.#run.stopping.aborted) continue;
       this.#waiting.delete(id);
-      this.#do(() => this.#follow(id));
+      this.#start(() => this.#follow(id));
     }
   }
 
@@ -139,7 +140,7 @@ export class Shards {
     if (!(await this.#pollers.get(id)?.follow())) return;
     this.#checkpoints.set(id, { type: 'ended', at: this.#run.settings.clock.now() });
     this.#pollers.delete(id);
-    this.#followThoseThatMay();
+    this.#followReady();
     this.#bell.ring();
   }
 }

@@ -1,13 +1,17 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
 
-/** A record of `GetRecords`, as the SDK gives it. */
+/** A record of `GetRecords`, as the SDK returns it. */
 interface SdkRecord extends Omit<StreamRecord, 'userIdentity'> {
   readonly userIdentity?: { readonly PrincipalId?: string; readonly Type?: string };
 }
 
 /**
- * A record of `GetRecords` as Lambda's event has it: seconds for dates, base64 for binary, `{type, principalId}` for who did it, and the
- * stream's ARN. Properties that are `undefined` are left out. An empty map, which DynamoDB Local's streams give as `{}`, is `{"M": {}}` again.
+ * Converts a record of `GetRecords` to the shape of Lambda's event:
+ *
+ * - dates become seconds since the epoch, rounded down, and bytes become base64;
+ * - `userIdentity` has the fields `type` and `principalId`;
+ * - the stream's ARN is added, and properties that are `undefined` are left out;
+ * - an empty map, which DynamoDB Local returns as `{}`, becomes `{"M": {}}`.
  */
 export function eventRecord(record: SdkRecord, streamArn: string): StreamRecord {
   const { dynamodb, userIdentity, ...rest } = record;
@@ -19,25 +23,29 @@ export function eventRecord(record: SdkRecord, streamArn: string): StreamRecord 
     ...(identity && { userIdentity: identity }),
     eventSourceARN: streamArn,
   };
-  const { dynamodb: parts, ...other } = JSON.parse(JSON.stringify(event, plain));
+  const { dynamodb: parts, ...other } = JSON.parse(JSON.stringify(event, bytesAsBase64));
   for (const image of ['OldImage', 'NewImage']) if (parts[image]) parts[image] = withEmptyMaps(parts[image]);
   return { ...other, dynamodb: parts };
 }
 
-type Marshalled = Readonly<Record<string, { readonly M?: Marshalled; readonly L?: readonly Marshalled[string][] }>>;
+type AttributeMap = Readonly<Record<string, AttributeValue>>;
+interface AttributeValue {
+  readonly M?: AttributeMap;
+  readonly L?: readonly AttributeValue[];
+}
 
-function withEmptyMaps(image: Marshalled): Marshalled {
+function withEmptyMaps(image: AttributeMap): AttributeMap {
   return Object.fromEntries(Object.entries(image).map(([name, value]) => [name, withEmptyMap(value)]));
 }
 
-function withEmptyMap(value: Marshalled[string]): Marshalled[string] {
+function withEmptyMap(value: AttributeValue): AttributeValue {
   if (value.M) return { M: withEmptyMaps(value.M) };
   if (value.L) return { L: value.L.map(withEmptyMap) };
   return Object.keys(value).length === 0 ? { M: {} } : value;
 }
 
-/** A Buffer has made itself an object by the time it comes as `value`. */
-function plain(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
+/** A replacer for JSON.stringify. It reads `this`, because a Buffer has already been replaced in `value` by its `toJSON`. */
+function bytesAsBase64(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
   const original = this[name];
   return ArrayBuffer.isView(original) ? base64(original) : value;
 }

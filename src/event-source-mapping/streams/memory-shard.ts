@@ -1,27 +1,26 @@
-import type { StreamRecord } from '../../dynamodb/record.ts';
-import { writtenAt } from '../../dynamodb/record.ts';
+import { type StreamRecord, writtenAt } from '../../dynamodb/record.ts';
 import { type Position, type Shard, TrimmedError } from './reader.ts';
 
-export interface Born {
+export interface ShardOrigin {
   readonly id: string;
   readonly parent?: string;
-  readonly start: string;
-  /** It has the items whose hashes lie from `low` to below `high`. */
+  /** The shard has the items whose hashes are at least `low` and below `high`. */
   readonly low: number;
   readonly high: number;
 }
 
 /** One shard of a stream in memory. */
 export class MemoryShard {
-  readonly born: Born;
+  readonly origin: ShardOrigin;
   readonly #records: StreamRecord[] = [];
-  /** So many of the records are gone. */
+  /** Number of records that were trimmed. They stay in `#records`, so that iterators can count from the first record. */
   #trimmed = 0;
+  /** The shard's last sequence number. Undefined while the shard is open. */
   #end: string | undefined;
   #closedAt = Infinity;
 
-  constructor(born: Born) {
-    this.born = born;
+  constructor(origin: ShardOrigin) {
+    this.origin = origin;
   }
 
   get isOpen(): boolean {
@@ -29,13 +28,12 @@ export class MemoryShard {
   }
 
   get description(): Shard {
-    const { id, parent, start } = this.born;
-    const end = this.#end;
-    return { id, ...(parent !== undefined && { parent }), closed: end !== undefined, start, ...(end !== undefined && { end }) };
+    const { id, parent } = this.origin;
+    return { id, ...(parent !== undefined && { parent }), closed: !this.isOpen };
   }
 
   takes(hash: number): boolean {
-    return this.isOpen && this.born.low <= hash && hash < this.born.high;
+    return this.isOpen && this.origin.low <= hash && hash < this.origin.high;
   }
 
   append(record: StreamRecord): void {
@@ -47,19 +45,19 @@ export class MemoryShard {
     this.#closedAt = at;
   }
 
-  /** Removes records up to a number, or written before a time. Returns whether the shard had ended by then, so that nothing is left of it. */
+  /** Removes records up to a sequence number, or written before a time. Returns whether the whole shard had ended by then. */
   trim(upTo: string | Date): boolean {
-    const isGone = ({ dynamodb }: StreamRecord, at: number | undefined): boolean =>
-      typeof upTo === 'string' ? BigInt(dynamodb?.SequenceNumber ?? 0) <= BigInt(upTo) : (at ?? Infinity) < upTo.getTime();
-    for (let next = this.#records[this.#trimmed]; next && isGone(next, writtenAt(next)); next = this.#records[this.#trimmed]) {
-      this.#trimmed += 1;
-    }
+    const isGone = (record: StreamRecord): boolean =>
+      typeof upTo === 'string'
+        ? BigInt(record.dynamodb?.SequenceNumber ?? 0) <= BigInt(upTo)
+        : (writtenAt(record) ?? Infinity) < upTo.getTime();
+    for (let next = this.#records[this.#trimmed]; next && isGone(next); next = this.#records[this.#trimmed]) this.#trimmed += 1;
     if (this.#end === undefined) return false;
     return typeof upTo === 'string' ? BigInt(this.#end) <= BigInt(upTo) : this.#closedAt < upTo.getTime();
   }
 
-  /** How many records come before it. Throws TrimmedError. */
-  placeOf(position: Position): number {
+  /** The number of records before a position. Throws TrimmedError. */
+  indexOf(position: Position): number {
     switch (position.type) {
       case 'TRIM_HORIZON':
         return this.#trimmed;
@@ -69,16 +67,16 @@ export class MemoryShard {
       case 'AFTER': {
         const { sequenceNumber } = position;
         const index = this.#records.findIndex(({ dynamodb }) => dynamodb?.SequenceNumber === sequenceNumber);
-        if (index === -1) throw new Error(`shard ${this.born.id} has no sequence number ${sequenceNumber}`);
+        if (index === -1) throw new Error(`shard ${this.origin.id} has no sequence number ${sequenceNumber}`);
         if (index < this.#trimmed) throw new TrimmedError(`sequence number ${sequenceNumber} was trimmed`);
         return position.type === 'AT' ? index : index + 1;
       }
     }
   }
 
-  /** Records from a place on, and the next place unless this is the end. Throws TrimmedError. */
+  /** Records from an index on, and the next index unless the shard ends there. Throws TrimmedError. */
   page(from: number, limit: number): { readonly records: readonly StreamRecord[]; readonly next?: number } {
-    if (from < this.#trimmed) throw new TrimmedError(`records of shard ${this.born.id} were trimmed`);
+    if (from < this.#trimmed) throw new TrimmedError(`records of shard ${this.origin.id} were trimmed`);
     const to = Math.min(this.#records.length, from + limit);
     const atEnd = !this.isOpen && to === this.#records.length;
     return { records: this.#records.slice(from, to), ...(!atEnd && { next: to }) };

@@ -1,41 +1,41 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
-import { hash, itemHash } from '../delivery/lane-of.ts';
-import { type Born, MemoryShard } from './memory-shard.ts';
+import { hash, itemHash } from '../item-hash.ts';
+import { MemoryShard, type ShardOrigin } from './memory-shard.ts';
 import { ExpiredIteratorError, type StreamReader, TrimmedError } from './reader.ts';
 
 export interface MemoryStreamOptions {
-  /** `TestTable` unless told otherwise. */
+  /** Name of the table, part of the stream's ARN. Default: `TestTable`. */
   readonly table?: string;
-  /** When the stream was born: part of its ARN. */
+  /** Label of the stream, part of its ARN. Default: `2026-01-01T00:00:00.000`. */
   readonly label?: string;
-  /** Shards at first: 1 unless told otherwise. Items are spread over them. */
+  /** Number of shards at first. Items are spread over them. Default: 1. */
   readonly shards?: number;
-  /** The first sequence number; 100000000000000000001 unless told otherwise. */
+  /** The first sequence number. Default: 100000000000000000001. */
   readonly sequenceNumber?: string | bigint;
-  /** The most records that a page has, however many are asked for. */
+  /** Largest number of records in a page, however many are requested. Default: no limit. */
   readonly pageSize?: number;
-  /** When records are written. The system's unless told otherwise. */
+  /** Dates the records. Default: the system's clock. */
   readonly clock?: { now(): number };
 }
 
-/** A stream of DynamoDB in memory: to append to, to split, to trim. */
+/** A DynamoDB stream in memory, for tests: records can be appended, shards split, and old records trimmed. */
 export interface MemoryStream extends StreamReader {
   readonly arn: string;
-  /** Writes records, each to the open shard of its item. The stream numbers and dates them; returns them as it has them. */
+  /** Writes each record to the open shard of its item. Returns the records with their sequence numbers and dates. */
   append(...records: readonly StreamRecord[]): readonly StreamRecord[];
-  /** Of open shards, in no order that means anything. */
+  /** Ids of the open shards, in no particular order. */
   readonly open: readonly string[];
-  /** The shard that an item's next record would be in. */
+  /** The shard to which `append` would write the record. */
   shardOf(record: StreamRecord): string;
-  /** Closes a shard; two children share its items. Returns their ids. */
+  /** Closes a shard and opens two children that share its items. Returns their ids. */
   split(shardId: string): readonly [string, string];
-  /** Closes a shard; a child has all of its items. Returns its id. DynamoDB does that every few hours. */
+  /** Closes a shard and opens one child with all its items, as DynamoDB does every few hours. Returns the child's id. */
   roll(shardId: string): string;
-  /** Closes a shard, and none follows it: the stream was disabled. */
+  /** Closes a shard without a child, as when the stream is disabled. */
   close(shardId: string): void;
-  /** Removes all records up to this sequence number, or written before this time, and shards that had ended by then. */
+  /** Removes all records up to a sequence number, or written before a time, and the shards that had ended by then. */
   trim(upTo: string | Date): void;
-  /** Makes all iterators that were given too old. */
+  /** Makes all existing iterators too old. */
   expireIterators(): void;
 }
 
@@ -46,7 +46,7 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
   const arn = `arn:aws:dynamodb:eu-west-1:123456789012:table/${table}/stream/${label}`;
   const shards = new Map<string, MemoryShard>();
   let number = BigInt(options.sequenceNumber ?? 100_000_000_000_000_000_001n);
-  let born = 0;
+  let opened = 0;
   let generation = 0;
 
   const nextNumber = (): string => {
@@ -55,9 +55,9 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
     return next.padStart(21, '0');
   };
   const openShard = (low: number, high: number, parent?: string): string => {
-    born += 1;
-    const id = `shardId-${String(born).padStart(20, '0')}-${hash(String(born)).toString(16).padStart(8, '0')}`;
-    shards.set(id, new MemoryShard({ id, ...(parent !== undefined && { parent }), start: nextNumber(), low, high }));
+    opened += 1;
+    const id = `shardId-${String(opened).padStart(20, '0')}-${hash(String(opened)).toString(16).padStart(8, '0')}`;
+    shards.set(id, new MemoryShard({ id, ...(parent !== undefined && { parent }), low, high }));
     return id;
   };
   const shardNamed = (id: string): MemoryShard => {
@@ -65,16 +65,16 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
     if (!shard) throw new TrimmedError(`there is no shard ${id}`);
     return shard;
   };
-  const close = (id: string): Born => {
+  const close = (id: string): ShardOrigin => {
     const shard = shardNamed(id);
-    if (!shard.isOpen) throw new Error(`shard ${id} was closed before`);
+    if (!shard.isOpen) throw new Error(`shard ${id} is closed already`);
     shard.close(nextNumber(), clock.now());
-    return shard.born;
+    return shard.origin;
   };
   const shardOf = (record: StreamRecord): MemoryShard => {
-    const place = itemHash(record);
-    for (const shard of shards.values()) if (shard.takes(place)) return shard;
-    throw new Error('the stream is closed: no shard takes this record');
+    const ofItem = itemHash(record);
+    for (const shard of shards.values()) if (shard.takes(ofItem)) return shard;
+    throw new Error('the stream is closed: no open shard takes this record');
   };
   const written = ({ dynamodb, ...record }: StreamRecord): StreamRecord => {
     const SequenceNumber = nextNumber();
@@ -92,9 +92,9 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
   return {
     arn,
     get open() {
-      return [...shards.values()].filter(({ isOpen }) => isOpen).map(({ born }) => born.id);
+      return [...shards.values()].filter(({ isOpen }) => isOpen).map(({ origin }) => origin.id);
     },
-    shardOf: (record) => shardOf(record).born.id,
+    shardOf: (record) => shardOf(record).origin.id,
     append(...records) {
       return records.map((given) => {
         const record = written(given);
@@ -121,11 +121,11 @@ export function memoryStream(options: MemoryStreamOptions = {}): MemoryStream {
       generation += 1;
     },
     shards: async () => [...shards.values()].map(({ description }) => description),
-    iterator: async (id, position) => `${id} ${shardNamed(id).placeOf(position)} ${generation}`,
+    iterator: async (id, position) => `${id} ${shardNamed(id).indexOf(position)} ${generation}`,
     async records(iterator, limit) {
-      const [id = '', place, given] = iterator.split(' ');
+      const [id = '', index, given] = iterator.split(' ');
       if (Number(given) < generation) throw new ExpiredIteratorError('the iterator is too old');
-      const { records, next } = shardNamed(id).page(Number(place), Math.min(limit, pageSize));
+      const { records, next } = shardNamed(id).page(Number(index), Math.min(limit, pageSize));
       return { records, ...(next !== undefined && { next: `${id} ${next} ${generation}` }) };
     },
   };

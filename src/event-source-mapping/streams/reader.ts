@@ -1,52 +1,48 @@
 import type { StreamRecord } from '../../dynamodb/record.ts';
 
 /**
- * What an event source mapping needs of a stream. Any error but the two below is taken for a passing one: the call is made again,
- * later and later.
+ * The stream that an event source mapping follows. A call that rejects with any error other than TrimmedError and ExpiredIteratorError is
+ * repeated, with growing delays.
  */
 export interface StreamReader {
-  /** All shards that the stream has now, in any order. */
+  /** Lists all shards that the stream has now, in any order. */
   shards(): Promise<readonly Shard[]>;
 
-  /** Where to read from. Throws TrimmedError when that place, or the whole shard, is gone. */
+  /** Returns an iterator at a position of a shard. Rejects with TrimmedError when the position, or the whole shard, no longer exists. */
   iterator(shardId: string, position: Position): Promise<string>;
 
   /**
-   * Up to `limit` records, in the shape of Lambda's event, in the order of the shard. Throws TrimmedError when records from there on are
-   * gone, ExpiredIteratorError when the iterator is too old.
+   * Returns at most `limit` records in the shape of Lambda's event, in the order of the shard. Rejects with TrimmedError when the records
+   * at the iterator no longer exist, and with ExpiredIteratorError when the iterator is too old.
    */
-  records(iterator: string, limit: number): Promise<Page>;
+  records(iterator: string, limit: number): Promise<RecordPage>;
 }
 
 export interface Shard {
   readonly id: string;
-  /** Its records come before this shard's. It may no longer be there. */
+  /** The shard whose records come before this shard's records. It may no longer be in the stream. */
   readonly parent?: string;
-  /** No record will be added. */
+  /** Whether no record will be added. */
   readonly closed: boolean;
-  /** The first sequence number. */
-  readonly start?: string;
-  /** The last one. */
-  readonly end?: string;
 }
 
 export type Position = { readonly type: 'TRIM_HORIZON' | 'LATEST' } | { readonly type: 'AT' | 'AFTER'; readonly sequenceNumber: string };
 
-export interface Page {
+export interface RecordPage {
   readonly records: readonly StreamRecord[];
-  /** Absent: the shard is closed, and this was its end. */
+  /** Iterator of the next page. Absent at the end of a closed shard. */
   readonly next?: string;
 }
 
 /** How long DynamoDB keeps a record, ms (DynamoDB Developer Guide, "Change data capture for DynamoDB Streams"). */
 export const RETENTION_MS = 86_400_000;
 
-/** The place in the stream is gone; see `RETENTION_MS`. */
+/** The requested place in the stream no longer exists; see `RETENTION_MS`. */
 export class TrimmedError extends Error {
   override readonly name = 'TrimmedError';
 }
 
-/** An iterator that was given too long ago; a new one for the same place will do. */
+/** The iterator is too old. A new iterator at the same place works. */
 export class ExpiredIteratorError extends Error {
   override readonly name = 'ExpiredIteratorError';
 }

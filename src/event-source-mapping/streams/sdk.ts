@@ -3,17 +3,17 @@ import { eventRecord } from './event-record.ts';
 import { ExpiredIteratorError, type StreamReader, TrimmedError } from './reader.ts';
 
 export interface SdkStreamReaderOptions {
-  /** A `DynamoDBStreamsClient` of @aws-sdk/client-dynamodb-streams; it stays yours to destroy. */
+  /** A `DynamoDBStreamsClient` of @aws-sdk/client-dynamodb-streams. The reader does not destroy it. */
   readonly client: StreamsClient;
   readonly streamArn: string;
 }
 
-/** What is used of it: types need not know the package. */
+/** The part of the client that the reader uses. Its type does not need the package. */
 export interface StreamsClient {
   send(command: never): Promise<unknown>;
 }
 
-/** A stream of AWS or of DynamoDB Local. Needs the package @aws-sdk/client-dynamodb-streams. */
+/** Reads a stream of AWS or of DynamoDB Local. Needs the package @aws-sdk/client-dynamodb-streams. */
 export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReaderOptions): StreamReader {
   const streams = client as unknown as DynamoDBStreamsClient;
   return {
@@ -26,16 +26,11 @@ export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReade
         shards.push(...(StreamDescription?.Shards ?? []));
         after = StreamDescription?.LastEvaluatedShardId;
       } while (after !== undefined);
-      return shards.map(({ ShardId: id = '', ParentShardId: parent, SequenceNumberRange: range }) => {
-        const [start, end] = [range?.StartingSequenceNumber, range?.EndingSequenceNumber];
-        return {
-          id,
-          ...(parent !== undefined && { parent }),
-          closed: end !== undefined,
-          ...(start !== undefined && { start }),
-          ...(end !== undefined && { end }),
-        };
-      });
+      return shards.map(({ ShardId: id = '', ParentShardId: parent, SequenceNumberRange: range }) => ({
+        id,
+        ...(parent !== undefined && { parent }),
+        closed: range?.EndingSequenceNumber !== undefined,
+      }));
     },
 
     async iterator(ShardId, position) {
@@ -44,14 +39,16 @@ export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReade
         position.type === 'AT' || position.type === 'AFTER'
           ? ({ ShardIteratorType: `${position.type}_SEQUENCE_NUMBER`, SequenceNumber: position.sequenceNumber } as const)
           : { ShardIteratorType: position.type };
-      const { ShardIterator } = await told(() => streams.send(new GetShardIteratorCommand({ StreamArn, ShardId, ...place })));
+      const { ShardIterator } = await translated(() => streams.send(new GetShardIteratorCommand({ StreamArn, ShardId, ...place })));
       if (ShardIterator === undefined) throw new TrimmedError(`DynamoDB gave no iterator of shard ${ShardId}`);
       return ShardIterator;
     },
 
     async records(ShardIterator, Limit) {
       const { GetRecordsCommand } = await sdk();
-      const { Records = [], NextShardIterator: next } = await told(() => streams.send(new GetRecordsCommand({ ShardIterator, Limit })));
+      const { Records = [], NextShardIterator: next } = await translated(() =>
+        streams.send(new GetRecordsCommand({ ShardIterator, Limit })),
+      );
       return { records: Records.map((record) => eventRecord(record, StreamArn)), ...(next !== undefined && { next }) };
     },
   };
@@ -67,8 +64,8 @@ async function sdk() {
   }
 }
 
-/** A shard that is gone is asked for in vain, too (`ResourceNotFoundException`). */
-async function told<T>(call: () => Promise<T>): Promise<T> {
+/** Turns the SDK's errors into those of `StreamReader`. DynamoDB answers ResourceNotFoundException for a shard that it has removed. */
+async function translated<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** One waits, others ring. A ring that nobody waits for is kept for the next who does. */
+/** Wakes the one task that waits for it. A ring while no task waits wakes the next one at once. */
 export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;
@@ -10,7 +10,7 @@ export class Bell {
     else this.#rung = true;
   }
 
-  /** Resolves when it rings, or after `ms` of the clock. */
+  /** Resolves when the bell rings, or after `ms` on the clock. */
   async heard(clock?: Clock, ms?: number): Promise<void> {
     if (this.#rung) {
       this.#rung = false;

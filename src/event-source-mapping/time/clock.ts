@@ -1,8 +1,8 @@
-/** Time, as a mapping knows it. */
+/** The time and the delays of a mapping. */
 export interface Clock {
-  /** ms since the epoch. */
+  /** Returns ms since the epoch. */
   now(): number;
-  /** Resolves after `ms`, or as soon as the signal is aborted. */
+  /** Resolves after `ms`, or when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

@@ -1,10 +1,13 @@
 import type { Clock } from './clock.ts';
 
-/** Time that passes only when it is driven, at once. */
+/** A clock whose time passes only in `run` and `advance`, and then without waiting. */
 export interface VirtualClock extends Clock {
-  /** Lets time pass until the promise settles, and gives what it settles to. Throws when nothing sleeps and it does not settle. */
+  /**
+   * Lets time pass until the promise settles, and settles in the same way. Rejects when nothing sleeps on the clock for 10 s of real time and
+   * the promise does not settle.
+   */
   run<T>(promise: Promise<T>): Promise<T>;
-  /** Lets `ms` pass. */
+  /** Lets `ms` pass, and wakes all that sleep until then. */
   advance(ms: number): Promise<void>;
 }
 
@@ -13,20 +16,20 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** So long nothing may happen, real ms: what sleeps on no clock, such as a call of another process, is waited for. */
+/** How long nothing may sleep on the clock before `run` rejects, ms of real time. Calls of other processes may take that long. */
 const STUCK_MS = 10_000;
 
 /**
- * A clock for tests: ten retries with an hour between them take microseconds, and always happen in the same order. Between two sleepers
- * everything that is ready runs: promises, and what they wait for by `setImmediate`.
+ * A clock for tests, starting at 2026-01-01: ten retries with an hour between them take microseconds, always in the same order. Before it
+ * wakes the next sleeper, it runs all promises and `setImmediate` callbacks that are ready.
  *
  *     const clock = virtualClock();
  *     const mapping = eventSourceMapping({ ..., clock });
  *     await mapping.start();
  *     await clock.run(mapping.drained());
  */
-export function virtualClock(start: number = Date.UTC(2026, 0, 1)): VirtualClock {
-  let now = start;
+export function virtualClock(): VirtualClock {
+  let now = Date.UTC(2026, 0, 1);
   const sleepers = new Set<Sleeper>();
 
   const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
@@ -42,7 +45,7 @@ export function virtualClock(start: number = Date.UTC(2026, 0, 1)): VirtualClock
       signal?.addEventListener('abort', wake);
     });
 
-  /** The earliest; of those of one moment, the first that went to sleep. */
+  /** The sleeper that wakes first. Of several at one moment, the first that went to sleep. */
   const next = (): Sleeper | undefined => {
     let earliest: Sleeper | undefined;
     for (const sleeper of sleepers) if (!earliest || sleeper.at < earliest.at) earliest = sleeper;
@@ -74,7 +77,7 @@ export function virtualClock(start: number = Date.UTC(2026, 0, 1)): VirtualClock
         }
         idleSince ??= Date.now();
         if (Date.now() - idleSince > STUCK_MS)
-          throw new Error('nothing sleeps on the virtual clock, and what is waited for does not settle');
+          throw new Error('nothing sleeps on the virtual clock, and the promise of `run` does not settle');
       }
     },
     async advance(ms) {

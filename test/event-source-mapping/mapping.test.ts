@@ -1,16 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type Checkpoint, type Checkpoints, fileCheckpoints, memoryCheckpoints, type StreamReader } from '../../src/testing/index.ts';
-import { mappingWorld, numberOf } from './mapping.ts';
+import { describe, expect, it } from 'vitest';
+import { type Checkpoints, memoryCheckpoints, type StreamReader } from '../../src/testing/index.ts';
+import { faulty, mappingWorld, numberOf } from './mapping-world.ts';
 
-const AFTER: Checkpoint = { type: 'after', sequenceNumber: '7', at: 3 };
-const ENDED: Checkpoint = { type: 'ended', at: 4 };
-
-describe('a mapping that is started again', () => {
-  it('goes on after the last record that was done', async () => {
+describe('a mapping with the checkpoints of another', () => {
+  it('resumes after the last record that is done', async () => {
     const world = mappingWorld({ shards: 3 });
     world.write(...'abcdefgh');
     await world.follow({ parallelizationFactor: 2 });
@@ -20,7 +13,7 @@ describe('a mapping that is started again', () => {
     expect(world.batches.flat().slice(before.length).sort()).toEqual(['a9', 'c10', 'e11']);
   });
 
-  it('without checkpoints begins anew', async () => {
+  it('starts from the beginning without checkpoints', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.follow({ checkpoints: memoryCheckpoints() });
@@ -28,10 +21,10 @@ describe('a mapping that is started again', () => {
     expect(world.batches).toEqual([['a1'], ['a1']]);
   });
 
-  it('does not begin at LATEST again: what was written meanwhile is read', async () => {
+  it('reads the records that were written since LATEST', async () => {
     const world = mappingWorld();
     world.write('a');
-    // DynamoDB Local tells no more than the minute in which a record was written.
+    // DynamoDB Local dates a record by its minute only.
     await world.clock.advance(60_000);
     await world.follow({ startingPosition: 'LATEST' });
     await world.clock.advance(10);
@@ -41,7 +34,7 @@ describe('a mapping that is started again', () => {
     expect(world.batches).toEqual([['b2']]);
   });
 
-  it('delivers again what was under way when it was killed, and nothing else', async () => {
+  it('delivers again only the records that were being delivered at the kill', async () => {
     const world = mappingWorld();
     world.write('a', 'b', 'c', 'd', 'e');
     const mapping = world.mapping({ batchSize: 2, answer: (names) => world.clock.sleep(names.includes('c3') ? 1_000 : 100) });
@@ -52,16 +45,16 @@ describe('a mapping that is started again', () => {
       ['a1', 'b2'],
       ['c3', 'd4'],
     ]);
-    const told = world.events.length;
-    // The invocation comes to its end, and nobody listens.
+    const before = world.events.length;
+    // The invocation ends after the kill. Its result is ignored.
     await world.clock.advance(5_000);
-    expect(world.events).toHaveLength(told);
+    expect(world.events).toHaveLength(before);
     expect([...(await world.checkpoints.load()).values()]).toMatchObject([{ type: 'after' }]);
     await world.follow({ batchSize: 2 });
     expect(world.batches.slice(2)).toEqual([['c3', 'd4'], ['e5']]);
   });
 
-  it('after a stop delivers nothing again that had succeeded', async () => {
+  it('delivers no record again that succeeded before a stop', async () => {
     const world = mappingWorld();
     world.write('a', 'b', 'c', 'd', 'e');
     const mapping = world.mapping({ batchSize: 2, answer: () => world.clock.sleep(1_000) });
@@ -69,12 +62,12 @@ describe('a mapping that is started again', () => {
     await world.clock.advance(500);
     await world.clock.run(mapping.stop());
     expect(world.batches).toEqual([['a1', 'b2']]);
-    expect(world.told('succeeded')).toHaveLength(1);
+    expect(world.eventsOf('succeeded')).toHaveLength(1);
     await world.follow({ batchSize: 2 });
     expect(world.batches).toEqual([['a1', 'b2'], ['c3', 'd4'], ['e5']]);
   });
 
-  it('has its retries anew, for they are not saved', async () => {
+  it('counts retries from 0, because they are not saved', async () => {
     const world = mappingWorld();
     world.write('a');
     const settings = { maximumRetryAttempts: 2, answer: () => Promise.reject(new Error('fails')) };
@@ -89,7 +82,7 @@ describe('a mapping that is started again', () => {
 });
 
 describe('a mapping', () => {
-  it('that stops does not wait for a retry', async () => {
+  it('stops without waiting for a retry', async () => {
     const world = mappingWorld();
     world.write('a');
     const mapping = world.mapping({ backoffMs: () => 3_600_000, answer: () => Promise.reject(new Error('fails')) });
@@ -101,7 +94,7 @@ describe('a mapping', () => {
     await expect(mapping.finished).resolves.toBeUndefined();
   });
 
-  it('is drained when what was there is done, and not when more has come', async () => {
+  it('is drained when the records at the time of the call are done, although more arrive', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const mapping = world.mapping({
@@ -118,7 +111,7 @@ describe('a mapping', () => {
     await world.clock.run(mapping.stop());
   });
 
-  it('is not drained by an empty page that was under way before', async () => {
+  it('is not drained by an empty page that was requested before', async () => {
     const world = mappingWorld();
     const reader: StreamReader = {
       ...world.stream,
@@ -137,7 +130,7 @@ describe('a mapping', () => {
     await world.clock.run(mapping.stop());
   });
 
-  it('is drained when its checkpoints are saved', async () => {
+  it('is drained only when the checkpoints are saved', async () => {
     const world = mappingWorld();
     const [record] = world.write('a');
     const slow: Checkpoints = {
@@ -154,7 +147,7 @@ describe('a mapping', () => {
     expect([...(await world.checkpoints.load()).values()]).toMatchObject([{ type: 'after', sequenceNumber: numberOf(record) }]);
   });
 
-  it('that ends before it is drained says so to whoever waits', async () => {
+  it('rejects drained() when the mapping ends before', async () => {
     const world = mappingWorld();
     world.write('a');
     const mapping = world.mapping({ answer: () => Promise.reject(new Error('fails')) });
@@ -169,7 +162,7 @@ describe('a mapping', () => {
     await expect(mapping.start()).rejects.toThrow('make another');
   });
 
-  it('whose observer throws ends, and says why', async () => {
+  it('ends when onEvent throws, and rejects with its error', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const mapping = world.mapping({
@@ -185,7 +178,7 @@ describe('a mapping', () => {
     expect(world.batches).toEqual([['a1']]);
   });
 
-  it('saves a checkpoint again that was not taken, and goes on meanwhile', async () => {
+  it('repeats a failed save of a checkpoint, and delivers records meanwhile', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c');
     let away = 3;
@@ -197,11 +190,11 @@ describe('a mapping', () => {
       },
     };
     await world.follow({ batchSize: 1, checkpoints });
-    expect(world.told('checkpoint-failed')).toHaveLength(3);
+    expect(world.eventsOf('checkpoint-failed')).toHaveLength(3);
     expect([...(await world.checkpoints.load()).values()]).toMatchObject([{ type: 'after', sequenceNumber: numberOf(records[2]) }]);
   });
 
-  it('that cannot save its checkpoints says so when it stops', async () => {
+  it('rejects stop() when the checkpoints cannot be saved', async () => {
     const world = mappingWorld();
     world.write('a');
     const checkpoints: Checkpoints = {
@@ -216,79 +209,17 @@ describe('a mapping', () => {
     await world.clock.advance(5_000);
     await expect(world.clock.run(mapping.stop())).rejects.toThrow('the disk is full');
   });
-});
 
-describe('checkpoints', () => {
-  let folder: string;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'millrace-checkpoints-'));
-  });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
-
-  const kinds: [string, () => Checkpoints][] = [
-    ['in memory', () => memoryCheckpoints()],
-    ['in a file', () => fileCheckpoints(join(folder, 'deep', 'checkpoints.json'))],
-  ];
-
-  it.each(kinds)('%s are kept by shard until they are deleted', async (_kind, make) => {
-    const checkpoints = make();
-    expect(await checkpoints.load()).toEqual(new Map());
-    await Promise.all([checkpoints.save('s1', ENDED), checkpoints.save('s2', AFTER), checkpoints.save('s1', AFTER)]);
-    await checkpoints.save('s3', ENDED);
-    await checkpoints.delete('s3');
-    await checkpoints.delete('s4');
-    const loaded = new Map(await checkpoints.load());
-    expect(loaded).toEqual(
-      new Map([
-        ['s1', AFTER],
-        ['s2', AFTER],
-      ]),
-    );
-    loaded.clear();
-    expect((await checkpoints.load()).size).toBe(2);
-  });
-
-  it('in a file are there for the next process, and the file is replaced as a whole', async () => {
-    const path = join(folder, 'checkpoints.json');
-    const checkpoints = fileCheckpoints(path);
-    let reading = true;
-    const seen: unknown[] = [];
-    const reader = (async () => {
-      while (reading) {
-        await new Promise(setImmediate);
-        try {
-          seen.push(JSON.parse(readFileSync(path, 'utf8')));
-        } catch (error) {
-          if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
-        }
-      }
-    })();
-    for (let i = 0; i < 30; i += 1) {
-      const saves = Array.from({ length: 20 }, (_, n) => checkpoints.save(`s${n}`, { type: 'after', sequenceNumber: String(i), at: n }));
-      await Promise.all(saves);
-      expect((await fileCheckpoints(path).load()).get('s19')).toEqual({ type: 'after', sequenceNumber: String(i), at: 19 });
-    }
-    reading = false;
-    await reader;
-    expect(seen.length).toBeGreaterThan(10);
-    expect(readdirSync(folder)).toEqual(['checkpoints.json']);
-  });
-
-  it('in a file that has something else are refused, with the way out', async () => {
-    const path = join(folder, 'checkpoints.json');
-    for (const text of ['', '{', '{"version":2,"shards":{}}', '{"version":1}']) {
-      writeFileSync(path, text);
-      await expect(fileCheckpoints(path).load()).rejects.toThrow(/checkpoints\.json has no checkpoints that can be read .*: remove it/);
-    }
-  });
-
-  it('in a file serve a mapping', async () => {
+  it('rejects start() when the shards cannot be listed, and can be started again', async () => {
     const world = mappingWorld();
-    const path = join(folder, 'checkpoints.json');
     world.write('a');
-    await world.follow({ checkpoints: fileCheckpoints(path) });
-    world.write('b');
-    await world.follow({ checkpoints: fileCheckpoints(path) });
-    expect(world.batches).toEqual([['a1'], ['b2']]);
+    const { reader, faults } = faulty(world);
+    const mapping = world.mapping({ reader });
+    faults.push(new Error('no such stream'));
+    await expect(mapping.start()).rejects.toThrow('no such stream');
+    await mapping.start();
+    await world.clock.run(mapping.drained());
+    expect(world.batches).toEqual([['a1']]);
+    await expect(mapping.start()).rejects.toThrow('was started before');
   });
 });

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { mappingWorld, nameOf, numberOf, randomOf } from './mapping.ts';
+import { mappingWorld, nameOf, numberOf, randomOf } from '../mapping-world.ts';
 
 const ITEMS = Array.from({ length: 40 }, (_, i) => `item-${i}-`);
 const itemOf = (name: string): string => name.replace(/\d+$/, '');
 
 describe('the parallelization factor', () => {
-  it.each([1, 2, 10])('is how many batches of one shard are under way at most: %i', async (parallelizationFactor) => {
+  it.each([1, 2, 10])('delivers at most %i batches of one shard at a time', async (parallelizationFactor) => {
     const world = mappingWorld();
     world.write(...ITEMS, ...ITEMS);
     let [running, most] = [0, 0];
@@ -24,7 +24,7 @@ describe('the parallelization factor', () => {
     expect(Math.max(...world.batches.map(({ length }) => length))).toBe(2);
   });
 
-  it('never has an item in two batches at a time, and its records in order, whatever fails', async () => {
+  it('delivers each item in one batch at a time, in order, when invocations fail', async () => {
     const world = mappingWorld();
     const random = randomOf(7);
     const records = world.write(...Array.from({ length: 400 }, () => ITEMS[Math.floor(random() * 12)] ?? ''));
@@ -57,7 +57,7 @@ describe('the parallelization factor', () => {
     expect(done).toHaveLength(400);
   });
 
-  it('lets other items go on while one fails, and keeps the checkpoint at the lowest record that is not done', async () => {
+  it('delivers other items while one fails, and keeps the checkpoint before the first record that is not done', async () => {
     const world = mappingWorld();
     const records = world.write(...ITEMS, ...ITEMS);
     const bad = 'item-5-';
@@ -79,7 +79,7 @@ describe('the parallelization factor', () => {
     expect([...again].sort()).toEqual(records.slice(first).map(nameOf).sort());
   });
 
-  it('gives each lane batches of its own, by window and size', async () => {
+  it('makes the batches of each lane separately', async () => {
     const world = mappingWorld();
     world.write(...ITEMS);
     const started = world.clock.now();

@@ -1,4 +1,5 @@
 import type { StreamRecord } from '../../src/dynamodb/record.ts';
+import { type QueuedRecord, queuedRecordOf } from '../../src/event-source-mapping/delivery/batch.ts';
 import {
   type EventSourceMapping,
   eventSourceMapping,
@@ -8,18 +9,21 @@ import {
   type MemoryStreamOptions,
   memoryCheckpoints,
   memoryStream,
+  type Position,
+  type StreamReader,
   virtualClock,
 } from '../../src/testing/index.ts';
 
 export interface Delivery {
-  /** `a1`: item a, the first record that was written. */
+  /** Names of the records in the batch; see `nameOf`. */
   readonly records: readonly string[];
+  /** When the function was invoked, ms since the epoch. */
   readonly at: number;
 }
 
 export type Answer = (names: readonly string[], context: LambdaContext, event: { readonly Records: readonly StreamRecord[] }) => unknown;
 
-/** A stream in memory, a function that writes down what it gets, and time that passes at once. */
+/** A stream in memory, a function that notes the batches it receives, and a virtual clock. */
 export function mappingWorld(options: MemoryStreamOptions = {}) {
   const clock = virtualClock();
   const stream = memoryStream({ clock, ...options });
@@ -37,12 +41,12 @@ export function mappingWorld(options: MemoryStreamOptions = {}) {
     events,
     random,
 
-    /** Changes of these items, one after the other. Returns their records. */
+    /** Writes one record of each item, in order. Returns the records. */
     write(...items: readonly string[]): readonly StreamRecord[] {
-      return stream.append(...items.map((item) => changeOf(item, ++written)));
+      return stream.append(...items.map((item) => recordOf(item, ++written)));
     },
 
-    /** With the world's checkpoints, so that the next one goes on from where the last one was. */
+    /** Makes a mapping with the world's checkpoints, so that it resumes where the mapping before it ended. */
     mapping({ answer, ...settings }: Partial<MappingOptions> & { readonly answer?: Answer } = {}): EventSourceMapping {
       return eventSourceMapping({
         reader: stream,
@@ -60,7 +64,7 @@ export function mappingWorld(options: MemoryStreamOptions = {}) {
       });
     },
 
-    /** Follows the stream until all that is in it is done. */
+    /** Runs a mapping until every record of the stream is done. */
     async follow(settings?: Parameters<typeof this.mapping>[0]): Promise<void> {
       const mapping = this.mapping(settings);
       await mapping.start();
@@ -72,7 +76,7 @@ export function mappingWorld(options: MemoryStreamOptions = {}) {
       return deliveries.map(({ records }) => records);
     },
 
-    told<Type extends MappingEvent['type']>(type: Type): Extract<MappingEvent, { type: Type }>[] {
+    eventsOf<Type extends MappingEvent['type']>(type: Type): Extract<MappingEvent, { type: Type }>[] {
       return events.filter((event): event is Extract<MappingEvent, { type: Type }> => event.type === type);
     },
   };
@@ -80,7 +84,8 @@ export function mappingWorld(options: MemoryStreamOptions = {}) {
 
 export type MappingWorld = ReturnType<typeof mappingWorld>;
 
-export function changeOf(item: string, n: number, more: Record<string, unknown> = {}): StreamRecord {
+/** A record that writes the number `n` into an item. */
+export function recordOf(item: string, n: number, more: Record<string, unknown> = {}): StreamRecord {
   return {
     eventName: 'INSERT',
     dynamodb: {
@@ -91,9 +96,15 @@ export function changeOf(item: string, n: number, more: Record<string, unknown> 
   };
 }
 
+/** The name of a record in these tests: `a1` is the record that wrote 1 into item a. */
 export function nameOf(record: StreamRecord): string {
   const image = record.dynamodb?.NewImage as { pk: { S: string }; n: { N: string } } | undefined;
   return `${image?.pk.S}${image?.n.N}`;
+}
+
+/** Records with these sequence numbers, as a shard's poller queues them. */
+export function queuedRecords(...sequenceNumbers: readonly string[]): QueuedRecord[] {
+  return sequenceNumbers.map((SequenceNumber) => queuedRecordOf({ dynamodb: { SequenceNumber } }, 0));
 }
 
 export function numberOf(record: StreamRecord | undefined): string {
@@ -109,8 +120,34 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** The answer that reports the records of these names as failed. */
+/** The answer of a function that reports the records of these names as failed. */
 export function failing(event: { readonly Records: readonly StreamRecord[] }, ...names: readonly string[]) {
   const failed = event.Records.filter((record) => names.includes(nameOf(record)));
   return { batchItemFailures: failed.map((record) => ({ itemIdentifier: numberOf(record) })) };
+}
+
+/** A reader of the world's stream that fails once for each error in `faults`, and notes the positions that were requested. */
+export function faulty(world: MappingWorld) {
+  const faults: Error[] = [];
+  const asked: Position[] = [];
+  const fault = () => {
+    const error = faults.shift();
+    if (error) throw error;
+  };
+  const reader: StreamReader = {
+    async shards() {
+      fault();
+      return world.stream.shards();
+    },
+    async iterator(shardId, position) {
+      asked.push(position);
+      fault();
+      return world.stream.iterator(shardId, position);
+    },
+    async records(iterator, limit) {
+      fault();
+      return world.stream.records(iterator, limit);
+    },
+  };
+  return { reader, faults, asked };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { counted, type MappingOptions, NO_EVENTS, NotInvokedError } from '../../src/testing/index.ts';
-import { type Answer, failing, type MappingWorld, mappingWorld, numberOf } from './mapping.ts';
+import { counted, type MappingOptions, NO_EVENTS, NotInvokedError } from '../../../src/testing/index.ts';
+import { type Answer, failing, type MappingWorld, mappingWorld, numberOf } from '../mapping-world.ts';
 
 const HOUR = 3_600_000;
 const REPORTS: Partial<MappingOptions> = { functionResponseTypes: ['ReportBatchItemFailures'] };
@@ -10,14 +10,14 @@ const fail = () => {
   throw new Error('the function fails');
 };
 
-/** Throws while one of these is in the batch. */
+/** An answer that throws if one of these records is in the batch. */
 const throwing =
   (...bad: readonly string[]): Answer =>
   (names) => {
     if (names.some((name) => bad.includes(name))) fail();
   };
 
-/** Reports those of these that are in the batch. */
+/** An answer that reports those of these records that are in the batch. */
 const reporting =
   (...bad: readonly string[]): Answer =>
   (_names, _context, event) =>
@@ -27,7 +27,7 @@ function countsOf(world: MappingWorld) {
   return world.events.reduce(counted, NO_EVENTS);
 }
 
-/** What became of each record that is done, by name. */
+/** How each record became done: the types of the events that say so. */
 function fates(world: MappingWorld, records: readonly { readonly dynamodb?: { readonly SequenceNumber?: string } }[]) {
   return records.map((record) => {
     const has = world.events.filter((event) => 'sequenceNumbers' in event && event.sequenceNumbers.includes(numberOf(record)));
@@ -39,13 +39,13 @@ function fates(world: MappingWorld, records: readonly { readonly dynamodb?: { re
 }
 
 describe('a batch that fails', () => {
-  it('is retried as often as it may be, whole and before the next, and then dropped', async () => {
+  it('retries a failed batch whole, before the next batch, and drops it after the last retry', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c', 'd');
     await world.follow({ batchSize: 2, maximumRetryAttempts: 3, answer: throwing('b2') });
     expect(world.batches).toEqual([...Array.from({ length: 4 }, () => ['a1', 'b2']), ['c3', 'd4']]);
-    expect(world.told('retried').map(({ retry }) => retry)).toEqual([1, 2, 3]);
-    expect(world.told('dropped')).toMatchObject([
+    expect(world.eventsOf('retried').map(({ retry }) => retry)).toEqual([1, 2, 3]);
+    expect(world.eventsOf('dropped')).toMatchObject([
       { condition: 'RetryAttemptsExhausted', sequenceNumbers: records.slice(0, 2).map(numberOf) },
     ]);
     expect(countsOf(world)).toEqual({
@@ -58,14 +58,14 @@ describe('a batch that fails', () => {
     });
   });
 
-  it('is not retried when it may not be', async () => {
+  it('drops a failed batch at once when no retry is allowed', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     await world.follow({ batchSize: 1, maximumRetryAttempts: 0, answer: throwing('a1') });
     expect(world.batches).toEqual([['a1'], ['b2']]);
   });
 
-  it('has retries of its own: those of the batch before it do not count', async () => {
+  it('counts the retries of each batch separately', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const tries = new Map<string, number>();
@@ -77,15 +77,15 @@ describe('a batch that fails', () => {
         if ((tries.get(name) ?? 0) < 3) fail();
       },
     });
-    expect(world.told('dropped')).toEqual([]);
+    expect(world.eventsOf('dropped')).toEqual([]);
     expect([...tries.values()]).toEqual([3, 3]);
   });
 
-  it('waits longer and longer, with chance in it, and up to a minute', async () => {
+  it('doubles the delay before each retry, with jitter, up to a minute', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.follow({ backoffMs: undefined, maximumRetryAttempts: 20, answer: fail });
-    const delays = world.told('retried').map(({ delayMs }) => delayMs);
+    const delays = world.eventsOf('retried').map(({ delayMs }) => delayMs);
     expect(delays).toHaveLength(20);
     for (const [i, delay] of delays.entries()) {
       const most = Math.min(60_000, 250 * 2 ** i);
@@ -97,22 +97,22 @@ describe('a batch that fails', () => {
     for (const [i, ms] of waited.entries()) expect(ms).toBeCloseTo(delays[i] ?? 0, 0);
   });
 
-  it('is retried without end by default, until the stream has its records no longer', async () => {
+  it('retries without limit by default, until the stream no longer has the records', async () => {
     const world = mappingWorld();
     const [record] = world.write('a');
     await world.clock.advance(HOUR);
     world.write('b');
     await world.follow({ batchSize: 2, backoffMs: () => HOUR, pollIntervalMs: HOUR, answer: throwing('a1') });
-    // a1 is 24 hours old first, and b2 goes on alone.
+    // a1 is 24 hours old before b2 is, which continues alone.
     expect(world.batches).toEqual([...Array.from({ length: 24 }, () => ['a1', 'b2']), ['b2']]);
     const expired = { sequenceNumber: numberOf(record), at: expect.any(Number) };
-    expect(world.told('gap')).toEqual([{ type: 'gap', shardId: expect.any(String), reason: 'expired', from: expired, to: expired }]);
-    expect(world.told('dropped')).toEqual([]);
+    expect(world.eventsOf('gap')).toEqual([{ type: 'gap', shardId: expect.any(String), reason: 'expired', from: expired, to: expired }]);
+    expect(world.eventsOf('dropped')).toEqual([]);
   });
 });
 
-describe('what fails before it comes to the function', () => {
-  it('does not use up retries', async () => {
+describe('a batch with which the function is not invoked', () => {
+  it('counts no retry when the function was not invoked', async () => {
     const world = mappingWorld();
     world.write('a');
     let calls = 0;
@@ -120,18 +120,18 @@ describe('what fails before it comes to the function', () => {
       maximumRetryAttempts: 1,
       answer: () => {
         calls += 1;
-        // Throttled five times, failed once, throttled five times, and failed again.
+        // The function is throttled five times, fails, is throttled five times, and fails again.
         if (calls !== 6 && calls !== 12) throw new NotInvokedError('429');
         fail();
       },
     });
     expect(calls).toBe(12);
-    expect(world.told('not-invoked')).toHaveLength(10);
-    expect(world.told('dropped')).toMatchObject([{ condition: 'RetryAttemptsExhausted' }]);
+    expect(world.eventsOf('not-invoked')).toHaveLength(10);
+    expect(world.eventsOf('dropped')).toMatchObject([{ condition: 'RetryAttemptsExhausted' }]);
     expect(countsOf(world)).toMatchObject({ invoked: 2, failedInvoke: 12, dropped: 1 });
   });
 
-  it('is tried again until the records are too old', async () => {
+  it('attempts a batch that is throttled until its records are too old', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.follow({
@@ -142,33 +142,32 @@ describe('what fails before it comes to the function', () => {
       },
     });
     expect(world.deliveries).toHaveLength(61);
-    expect(world.told('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded' }]);
+    expect(world.eventsOf('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded' }]);
   });
 });
 
 describe('the maximum record age', () => {
-  it('ends retries that the quota would allow', async () => {
+  it('ends retries at the maximum record age, although more are allowed', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.follow({ maximumRecordAgeInSeconds: 120, backoffMs: () => 50_000, answer: fail });
     expect(world.deliveries).toHaveLength(3);
-    expect(world.told('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded' }]);
+    expect(world.eventsOf('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded' }]);
   });
 
-  it('holds for the first backlog too: what is older is given up unseen', async () => {
+  it('discards records above the maximum age in the first backlog, without an invocation', async () => {
     const world = mappingWorld();
     const old = world.write('a', 'b');
     await world.clock.advance(60_000);
     world.write('c');
-    // To the millisecond: 61 s are not more than 61 s.
     await world.clock.advance(1_000);
     await world.follow({ maximumRecordAgeInSeconds: 60 });
     expect(world.batches).toEqual([['c3']]);
-    expect(world.told('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded', sequenceNumbers: old.map(numberOf) }]);
+    expect(world.eventsOf('dropped')).toMatchObject([{ condition: 'RecordAgeExceeded', sequenceNumbers: old.map(numberOf) }]);
     expect(countsOf(world)).toMatchObject({ invoked: 1, dropped: 2 });
   });
 
-  it('is not exceeded by a record that is just as old', async () => {
+  it('delivers a record that is exactly as old as the maximum', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.clock.advance(60_000);
@@ -176,18 +175,18 @@ describe('the maximum record age', () => {
     expect(world.batches).toEqual([['a1']]);
   });
 
-  it('may exceed 24 hours, but then the stream ends the retries', async () => {
+  it('ends retries after 24 hours even if the maximum record age is longer', async () => {
     const world = mappingWorld();
     world.write('a');
     await world.follow({ maximumRecordAgeInSeconds: 604_800, backoffMs: () => HOUR, pollIntervalMs: HOUR, answer: fail });
     expect(world.deliveries).toHaveLength(25);
-    expect(world.told('dropped')).toEqual([]);
-    expect(world.told('gap')).toMatchObject([{ reason: 'expired' }]);
+    expect(world.eventsOf('dropped')).toEqual([]);
+    expect(world.eventsOf('gap')).toMatchObject([{ reason: 'expired' }]);
   });
 });
 
 describe('a batch that is bisected', () => {
-  it('is halved until the bad record is alone, without using up retries', async () => {
+  it('halves a failed batch until the bad record is alone, and counts no retry for it', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
     await world.follow({ ...BISECTS, maximumRetryAttempts: 1, answer: throwing('f6') });
@@ -201,28 +200,28 @@ describe('a batch that is bisected', () => {
       ['f6'],
       ['g7', 'h8'],
     ]);
-    expect(world.told('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([[numberOf(records[5])]]);
-    expect(world.told('split').map(({ at }) => at)).toEqual([records[4], records[6], records[5]].map(numberOf));
+    expect(world.eventsOf('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([[numberOf(records[5])]]);
+    expect(world.eventsOf('split').map(({ at }) => at)).toEqual([records[4], records[6], records[5]].map(numberOf));
     expect(fates(world, records)).toEqual(records.map((_, i) => (i === 5 ? 'dropped' : 'succeeded')));
   });
 
-  it('is retried whole when it is one record, as often as it may be', async () => {
+  it('retries a batch of one record, which cannot be halved, as often as allowed', async () => {
     const world = mappingWorld();
     world.write('a', 'b', 'c');
     await world.follow({ ...BISECTS, maximumRetryAttempts: 2, answer: throwing('a1', 'c3') });
     expect(world.batches.filter(([name]) => name === 'c3')).toHaveLength(3);
     expect(world.batches.filter((names) => names.length === 1 && names[0] === 'a1')).toHaveLength(3);
-    expect(world.told('dropped')).toHaveLength(2);
+    expect(world.eventsOf('dropped')).toHaveLength(2);
   });
 
-  it('is not split when the function runs well', async () => {
+  it('does not halve a batch that succeeds', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     await world.follow(BISECTS);
     expect(world.batches).toEqual([['a1', 'b2']]);
   });
 
-  it('is split on a timeout as well', async () => {
+  it('halves a batch after a timeout, too', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     await world.follow({ ...BISECTS, answer: (names) => world.clock.sleep(names.length * 2_000) });
@@ -231,7 +230,7 @@ describe('a batch that is bisected', () => {
 });
 
 describe('a function that reports batch item failures', () => {
-  it('is done with the records before the one that it returns; that one and all after it are retried', async () => {
+  it('retries from the record that the function reports, and is done with the records before it', async () => {
     const world = mappingWorld();
     world.write('a', 'b', 'c', 'd');
     let answered = 0;
@@ -242,74 +241,40 @@ describe('a function that reports batch item failures', () => {
     ]);
   });
 
-  it('means the lowest of the numbers that it returns, in whatever order', async () => {
-    // Where the numbers become longer, and text and number disagree.
-    const world = mappingWorld({ sequenceNumber: '999999999999999999997' });
-    const records = world.write('a', 'b', 'c', 'd', 'e');
-    expect(records.map(numberOf).map(({ length }) => length)).toEqual([21, 21, 22, 22, 22]);
-    let answered = 0;
-    await world.follow({
-      ...REPORTS,
-      answer: () =>
-        answered++ === 0
-          ? { batchItemFailures: [records[3], records[1], records[2]].map((it) => ({ itemIdentifier: numberOf(it) })) }
-          : null,
-    });
-    expect(world.batches[1]).toEqual(['b2', 'c3', 'd4', 'e5']);
-  });
-
-  it.each<[string, unknown]>([
-    ['an empty list', { batchItemFailures: [] }],
-    ['a null list', { batchItemFailures: null }],
-    ['an empty answer', {}],
-    ['a null answer', null],
-    ['no answer', undefined],
-    ['an answer about something else', { statusCode: 200 }],
-    ['a text', 'Successfully processed 2 records.'],
-  ])('has succeeded with %s', async (_what, answer) => {
+  it('is done with the whole batch when the function reports no failure', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
-    await world.follow({ ...REPORTS, answer: () => answer });
+    await world.follow({ ...REPORTS, answer: () => ({ batchItemFailures: [] }) });
     expect(world.batches).toEqual([['a1', 'b2']]);
-    expect(world.told('succeeded')).toHaveLength(1);
+    expect(world.eventsOf('succeeded')).toHaveLength(1);
   });
 
-  it.each<[string, (number: string) => unknown]>([
-    ['an empty identifier', () => [{ itemIdentifier: '' }]],
-    ['a null identifier', () => [{ itemIdentifier: null }]],
-    ['no identifier', () => [{}]],
-    ['a misnamed identifier', (number) => [{ itemIdentifer: number }]],
-    ['an identifier of no record', () => [{ itemIdentifier: '7' }]],
-    ['an identifier that is a number', () => [{ itemIdentifier: 7 }]],
-    ['a null among the failures', () => [null]],
-    ['one good and one empty identifier', (number) => [{ itemIdentifier: number }, { itemIdentifier: '' }]],
-    ['what is no list', (number) => ({ itemIdentifier: number })],
-  ])('has failed with the whole batch by %s', async (_what, failures) => {
+  it('retries the whole batch when the function reports a record that is not in it', async () => {
     const world = mappingWorld();
-    const [, second] = world.write('a', 'b');
-    await world.follow({ ...REPORTS, maximumRetryAttempts: 1, answer: () => ({ batchItemFailures: failures(numberOf(second)) }) });
+    world.write('a', 'b');
+    await world.follow({ ...REPORTS, maximumRetryAttempts: 1, answer: () => ({ batchItemFailures: [{ itemIdentifier: '7' }] }) });
     expect(world.batches).toEqual([
       ['a1', 'b2'],
       ['a1', 'b2'],
     ]);
-    expect(world.told('failed').map(({ reason }) => reason)).toEqual(['answer', 'answer']);
+    expect(world.eventsOf('failed').map(({ reason }) => reason)).toEqual(['answer', 'answer']);
   });
 
-  it('is not listened to unless the mapping is told to', async () => {
+  it('ignores the answer without the response type ReportBatchItemFailures', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     await world.follow({ answer: reporting('a1', 'b2') });
     expect(world.batches).toEqual([['a1', 'b2']]);
-    expect(world.told('succeeded')).toHaveLength(1);
+    expect(world.eventsOf('succeeded')).toHaveLength(1);
   });
 
-  it('uses up retries, however far it gets, and what is left is dropped', async () => {
+  it('counts a retry for each partial failure, and drops the records that remain after the last', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c', 'd', 'e');
     await world.follow({
       ...REPORTS,
       maximumRetryAttempts: 2,
-      // One record further each time.
+      // Each invocation succeeds with one more record.
       answer: (names, _context, event) => failing(event, names[1] ?? ''),
     });
     expect(world.batches).toEqual([
@@ -317,10 +282,10 @@ describe('a function that reports batch item failures', () => {
       ['b2', 'c3', 'd4', 'e5'],
       ['c3', 'd4', 'e5'],
     ]);
-    expect(world.told('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([records.slice(3).map(numberOf)]);
+    expect(world.eventsOf('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([records.slice(3).map(numberOf)]);
   });
 
-  it('and is bisected is cut where it says, and the cut costs no retry', async () => {
+  it('cuts a bisected batch at the reported record, and counts no retry for the cut', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c', 'd', 'e', 'f');
     await world.follow({
@@ -331,11 +296,11 @@ describe('a function that reports batch item failures', () => {
     });
     expect(world.batches.map(([first]) => first)).toEqual(['a1', 'b2', 'c3', 'd4', 'e5', 'f6']);
     expect(world.batches[2]).toEqual(['c3', 'd4', 'e5', 'f6']);
-    expect(world.told('dropped')).toEqual([]);
-    expect(world.told('split').map(({ at }) => at)).toEqual(records.slice(1).map(numberOf));
+    expect(world.eventsOf('dropped')).toEqual([]);
+    expect(world.eventsOf('split').map(({ at }) => at)).toEqual(records.slice(1).map(numberOf));
   });
 
-  it('and is bisected cannot be cut before its first record: that costs a retry', async () => {
+  it('counts a retry when a bisected batch fails at its first record', async () => {
     const world = mappingWorld();
     const records = world.write('a', 'b', 'c');
     await world.follow({ ...REPORTS, ...BISECTS, maximumRetryAttempts: 2, answer: reporting('b2') });
@@ -345,10 +310,10 @@ describe('a function that reports batch item failures', () => {
       ['b2', 'c3'],
       ['b2', 'c3'],
     ]);
-    expect(world.told('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([records.slice(1).map(numberOf)]);
+    expect(world.eventsOf('dropped').map(({ sequenceNumbers }) => sequenceNumbers)).toEqual([records.slice(1).map(numberOf)]);
   });
 
-  it('and is bisected is halved when it throws', async () => {
+  it('halves a bisected batch when the function throws', async () => {
     const world = mappingWorld();
     world.write('a', 'b', 'c', 'd');
     await world.follow({ ...REPORTS, ...BISECTS, maximumRetryAttempts: 0, answer: throwing('c3') });

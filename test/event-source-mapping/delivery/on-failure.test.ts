@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { counted, NO_EVENTS, type OnFailure } from '../../src/testing/index.ts';
-import { failing, mappingWorld, numberOf } from './mapping.ts';
+import { counted, NO_EVENTS, type OnFailure } from '../../../src/testing/index.ts';
+import { failing, mappingWorld, numberOf } from '../mapping-world.ts';
 
 const fail = () => {
   throw new Error('the function fails');
 };
 
-/** A bucket, and a queue. */
+/** A bucket and a queue in memory. */
 function destinations() {
   const objects = new Map<string, string>();
   const messages: string[] = [];
@@ -23,7 +23,7 @@ function destinations() {
   return { objects, messages, bucket, queue };
 }
 
-/** As of Lambda; what differs from case to case is told apart. */
+/** Lambda's message, with `more` in its part about the batch. */
 function messageOf(world: ReturnType<typeof mappingWorld>, more: object) {
   return {
     requestContext: {
@@ -48,7 +48,7 @@ function messageOf(world: ReturnType<typeof mappingWorld>, more: object) {
 describe('an on-failure destination', () => {
   const settings = { maximumRetryAttempts: 0, functionName: 'sync', uuid: '11111111-2222-4333-8444-555555555555' };
 
-  /** Three records, of which the first two are written in different seconds. */
+  /** A world with three records, of which the first two were written in different seconds. */
   async function worldOfThree() {
     const world = mappingWorld();
     await world.clock.advance(1_500);
@@ -58,7 +58,7 @@ describe('an on-failure destination', () => {
     return { world, records };
   }
 
-  it('that is a bucket gets an object with the event, by the name that Lambda gives it', async () => {
+  it('puts a letter with the event into a bucket, under the name that Lambda gives it', async () => {
     const { world, records } = await worldOfThree();
     const { objects, bucket } = destinations();
     await world.follow({ ...settings, batchSize: 2, onFailure: bucket, answer: (names) => names.includes('a1') && fail() });
@@ -72,7 +72,7 @@ describe('an on-failure destination', () => {
     const shard = world.stream.open[0] as string;
     expect(name.startsWith(`aws/lambda/${settings.uuid}/${shard}/2026/01/01/2026-01-01T00.00.02-`)).toBe(true);
     expect(name.slice(name.indexOf('00.00.02-') + 9)).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    expect(world.told('delivered')).toEqual([
+    expect(world.eventsOf('delivered')).toEqual([
       {
         type: 'delivered',
         condition: 'RetryAttemptsExhausted',
@@ -81,23 +81,23 @@ describe('an on-failure destination', () => {
         sequenceNumbers: records.slice(0, 2).map(numberOf),
       },
     ]);
-    expect(world.told('dropped')).toEqual([]);
+    expect(world.eventsOf('dropped')).toEqual([]);
     expect(world.events.reduce(counted, NO_EVENTS)).toMatchObject({ dropped: 0, onFailureDestinationDelivered: 2 });
     expect(world.batches).toEqual([['a1', 'b2'], ['c3']]);
   });
 
-  it('that is a queue gets the same message without the event', async () => {
+  it('sends the same message without the event to a queue', async () => {
     const { world, records } = await worldOfThree();
     const { messages, queue } = destinations();
     await world.follow({ ...settings, batchSize: 2, onFailure: queue, answer: (names) => names.includes('a1') && fail() });
     expect(messages.map((text) => JSON.parse(text))).toEqual([
       messageOf(world, { startSequenceNumber: numberOf(records[0]), endSequenceNumber: numberOf(records[1]), batchSize: 2 }),
     ]);
-    expect(world.told('delivered')).toMatchObject([{ condition: 'RetryAttemptsExhausted' }]);
-    expect(world.told('delivered')[0]).not.toHaveProperty('name');
+    expect(world.eventsOf('delivered')).toMatchObject([{ condition: 'RetryAttemptsExhausted' }]);
+    expect(world.eventsOf('delivered')[0]).not.toHaveProperty('name');
   });
 
-  it('is told the request of the last invocation, and how many there were', async () => {
+  it('names the request of the last invocation, and the number of invocations', async () => {
     const world = mappingWorld();
     world.write('a');
     const { messages, queue } = destinations();
@@ -112,7 +112,7 @@ describe('an on-failure destination', () => {
     expect(requestContext).toMatchObject({ requestId: requests[3], approximateInvokeCount: 4 });
   });
 
-  it('is told of a timeout as of an error, and of a partial failure as of none', async () => {
+  it('reports a timeout as a function error, and a partial failure as none', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const { messages, queue } = destinations();
@@ -135,7 +135,7 @@ describe('an on-failure destination', () => {
     ]);
   });
 
-  it('is told of records that were too old for the function to see', async () => {
+  it('puts records into a letter that were too old to invoke the function with', async () => {
     const world = mappingWorld();
     const [old] = world.write('a');
     await world.clock.advance(120_000);
@@ -149,10 +149,10 @@ describe('an on-failure destination', () => {
     expect(responseContext).toBeUndefined();
     expect(JSON.parse(String(payload))).toEqual({ Records: [old] });
     expect(world.batches).toEqual([['b2']]);
-    expect(world.told('delivered')).toMatchObject([{ condition: 'RecordAgeExceeded', sequenceNumbers: [numberOf(old)] }]);
+    expect(world.eventsOf('delivered')).toMatchObject([{ condition: 'RecordAgeExceeded', sequenceNumbers: [numberOf(old)] }]);
   });
 
-  it('that is away is asked again for the same letter, and the shard waits', async () => {
+  it('repeats the same letter until the bucket accepts it, while the shard waits', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const asked: [string, string][] = [];
@@ -165,13 +165,13 @@ describe('an on-failure destination', () => {
     await world.follow({ ...settings, batchSize: 1, onFailure, answer: ([name]) => name === 'a1' && fail() });
     expect(asked).toHaveLength(5);
     expect(new Set(asked.map(String)).size).toBe(1);
-    expect(world.told('delivery-failed')).toHaveLength(4);
-    expect(world.told('delivered')).toHaveLength(1);
+    expect(world.eventsOf('delivery-failed')).toHaveLength(4);
+    expect(world.eventsOf('delivered')).toHaveLength(1);
     expect(world.batches).toEqual([['a1'], ['b2']]);
     expect((world.deliveries[1]?.at ?? 0) - (world.deliveries[0]?.at ?? 0)).toBe(4_000);
   });
 
-  it('that is away when the mapping stops loses nothing: the record is delivered again', async () => {
+  it('delivers a record again if the mapping stopped before the bucket accepted its letter', async () => {
     const world = mappingWorld();
     world.write('a', 'b');
     const onFailure: OnFailure = { put: () => Promise.reject(new Error('away')) };
@@ -184,7 +184,7 @@ describe('an on-failure destination', () => {
     expect(world.batches).toEqual([['a1'], ['a1'], ['b2']]);
   });
 
-  it('gets nothing from a mapping that was killed', async () => {
+  it('writes no letter after the mapping was killed', async () => {
     const world = mappingWorld();
     world.write('a');
     const { objects, bucket } = destinations();
