@@ -12,7 +12,7 @@ export interface MemoryOptions {
   readonly maxValueBytes?: number;
   /** How long an entry lives after it was written, ms; 0: until it is deleted or evicted. Default: 0. */
   readonly entryTtlMs?: number;
-  /** How long the mark of a deleted entry lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
+  /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
   /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;

@@ -26,7 +26,7 @@ export interface ValkeyOptions extends ValkeyConnectionOptions {
    * written to it for this time and for the tombstones' time. Default: 0.
    */
   readonly entryTtlMs?: number;
-  /** How long the mark of a deleted entry lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
+  /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
   /** A larger value is `rejected`, bytes. Default: 1 MiB. */
   readonly maxValueBytes?: number;

@@ -389,7 +389,7 @@ describe('time', () => {
   });
 
   it('longer than the cache allows is refused', async () => {
-    await expect(client({ tombstoneTtlMs: DAY_MS + 1 })).rejects.toThrow(/tombstoneTtlMs is 86400001: give .* to 86400000/);
+    await expect(client({ tombstoneTtlMs: DAY_MS + 1 })).rejects.toThrow(/tombstoneTtlMs is 86400001: give 86400000 or less/);
     await expect(client({ entryTtlMs: DAY_MS + 1 })).rejects.toThrow(/entryTtlMs/);
     await expect(client({ tombstoneTtlMs: 2 * DAY_MS, maxTtlMs: 2 * DAY_MS })).resolves.toBeDefined();
   });

@@ -97,12 +97,12 @@ describe('at the start', () => {
     ['has a blank within', `${KEY} ${KEY}`, /secret shop\/momento holds no API key: it is empty, or has blanks/],
     ['is empty', ' \n', /holds no API key/],
     ['is beyond ASCII', `${KEY}é`, /holds no API key/],
-    ['is broken JSON', `{"apiKey": ${KEY}}`, /begins as JSON and is none: store the key alone, or/],
+    ['is broken JSON', `{"apiKey": ${KEY}}`, /begins like JSON but is not valid JSON: store the key alone, or/],
     ['is JSON of something else', `{"key": "${KEY}"}`, /has no "apiKey"/],
     ['has an endpoint that is a URL', JSON.stringify({ apiKey: KEY, endpoint: `https://${ENDPOINT}/` }), /endpoint of Momento is no host/],
     ['is binary', undefined, /is binary: store the Momento API key as text/],
-    ['is no API key at all', 'e30.e30.c2lnbmF0dXJl', /the SDK does not take .* no version 2 key: copy the key whole/],
-    ['is not even like one', 'hunter2', /the SDK does not take/],
+    ['is no API key at all', 'e30.e30.c2lnbmF0dXJl', /the SDK rejects .* no version 2 key: copy the whole key/],
+    ['is not even like one', 'hunter2', /the SDK rejects/],
   ])('a secret that %s is a fault that says what to do', async (_, text, message) => {
     holding(text);
     expect(await startFault(SECRET)).toMatch(message);
@@ -110,7 +110,7 @@ describe('at the start', () => {
 
   it('a key that does not tell its endpoint is a fault', async () => {
     holding(KEY);
-    expect(await startFault({ kind: 'secret', secretId: 's' })).toMatch(/does not tell its endpoint: set MOMENTO_ENDPOINT/);
+    expect(await startFault({ kind: 'secret', secretId: 's' })).toMatch(/does not contain its endpoint: set MOMENTO_ENDPOINT/);
   });
 
   it('a secret that cannot be read is a fault', async () => {
