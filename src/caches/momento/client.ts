@@ -12,7 +12,7 @@ import { CacheUnavailableError, ConfigurationError } from '../../errors.ts';
 import type { MomentoAccess, MomentoKey } from './access.ts';
 import { localProvider, providerOf, readKey } from './credentials.ts';
 import { type Deadline, deadlineIn, remaining, waitForRetry } from './deadline.ts';
-import { type Failed, isFailed, isTimeout, isTransient, keyRefused, refusal } from './refusal.ts';
+import { type Failed, isFailed, isTimeout, isTransientCode, keyRefused, refusal } from './refusal.ts';
 
 export interface MomentoConnectionOptions {
   readonly cacheName: string;
@@ -131,7 +131,7 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
       await renewOnce(current);
       probed = await writeProbe();
     }
-    if (isFailed(probed) && !isTransient(probed.errorCode())) throw refusal(probed.errorCode(), cacheName, access);
+    if (isFailed(probed) && !isTransientCode(probed.errorCode())) throw refusal(probed.errorCode(), cacheName, access);
   } catch (error) {
     close();
     throw new ConfigurationError((error as Error).message);
@@ -148,7 +148,7 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
           await renewOnce(session);
           continue;
         }
-        if (!isTransient(code)) throw refusal(code, cacheName, access);
+        if (!isTransientCode(code)) throw refusal(code, cacheName, access);
         // Reports the last failure that is no timeout: the last attempt often ends with the deadline, whatever failed before.
         reason = isTimeout(code) ? (reason ?? code) : code;
         if (!(await waitForRetry(attempts - 1, FIRST_WAIT_MS, deadline)))

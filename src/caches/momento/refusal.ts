@@ -23,7 +23,7 @@ const TRANSIENT: ReadonlySet<Code> = new Set([
 ]);
 
 /** Whether the same call may succeed next time. */
-export function isTransient(code: Code): boolean {
+export function isTransientCode(code: Code): boolean {
   return TRANSIENT.has(code);
 }
 
