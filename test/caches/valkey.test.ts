@@ -134,6 +134,35 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await raw.getrange(`${namespace}:doc:detail@1:42`, 80, -1)).toBe('');
     });
 
+    it('reads and continues what an earlier version stored', async () => {
+      const { cache, namespace } = open();
+      const blank = ' '.repeat(15);
+      await raw.set(`${namespace}:doc:live`, `${version(1)}p${blank}{"a":1}`);
+      await raw.set(`${namespace}:doc:dead`, `${version(1)}d${blank}`);
+      await raw.set(`${namespace}:doc:leased`, `${version(1)}f0123456789abcde`);
+      const [members, scores, peaks] = ['members', 'scores', 'peaks'].map((part) => `${namespace}:list:{l}:${part}`) as [
+        string,
+        string,
+        string,
+      ];
+      // Birth, bottom, lost count, settled count, forgotten members, rows of scores, rows of peaks.
+      await raw.hset(members, '', '1700000000.000001 1 4 2 1 2 3', 'a', `${version(6)}p6`, 'b', `${version(5)}p5`);
+      await raw.hset(members, 'c', `${version(7)}d1700000000`, 'd', `${version(8)}f`);
+      await raw.zadd(scores, 6, 'a', 5, 'b');
+      await raw.zadd(peaks, 9, 'a', 7, 'c', 8, 'd');
+      expect(await cache.getMany(['live', 'dead', 'leased'])).toEqual([
+        { type: 'hit', value: { a: 1 }, version: version(1) },
+        { type: 'gone', version: version(1) },
+        { type: 'miss' },
+      ]);
+      expect(await cache.lease({ kind: 'document', key: 'leased' })).toMatchObject({ token: '0123456789abcde' });
+      const page = { members: [{ member: 'a', score: 6, value: 6 }, { member: 'b' }] };
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
+      expect(await cache.apply([enter('l', 'c', 6), leave('l', 'd', 9, 8), enter('l', 'e', 9, 1)])).toEqual([STALE, APPLIED, APPLIED]);
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: true });
+      expect(await raw.hget(members, '')).toBe('1700000000.000001 1 6 2 0 2 3');
+    });
+
     it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {
       const { cache, namespace } = open();
       await settleEmpty(cache, 'l');

@@ -5,7 +5,7 @@ import { STATES, TOKEN_LENGTH, type ValkeyKeys } from './layout.ts';
 import { packStrings } from './msgpack.ts';
 
 /**
- * A script call takes a quarter of the mutations sent since no call was under way, but at least 64 and at most 256. Large calls cost the
+ * A script call takes a quarter of the mutations sent before it without a pause, but at least 64 and at most 256. Large calls cost the
  * client less per mutation. Between small calls the server serves other clients, and it works on one while the client prepares the next.
  */
 const [FEWEST_MUTATIONS, MOST_MUTATIONS] = [64, 256];
@@ -57,7 +57,7 @@ export function batcher(connection: ValkeyConnection, keys: ValkeyKeys, options:
   let scheduled = false;
   /** Script calls that wait for their answer. */
   let underWay = 0;
-  /** Mutations sent since no script call was under way. */
+  /** Mutations sent since no script call was under way; reset by the first call after that. */
   let sent = 0;
 
   /** Empties the lane's texts: a large batch has many calls under way, and their packed form is enough. */
