@@ -3,7 +3,7 @@ import type { BoundedList } from '../../../src/caches/list/bounded-list.ts';
 import type { MemberMutation } from '../../../src/mutation.ts';
 import { FLOOR, type Version, versionOf } from '../../../src/version.ts';
 
-export const VERSIONS: readonly Version[] = [
+const VERSIONS: readonly Version[] = [
   FLOOR,
   ...['7', '8', '418800000000000000000001', '418800000000000000000002'].map((n) => versionOf('2026-11-22T03:01:52.091', n)),
   versionOf('2026-11-23T03:01:52.091', '1'),
