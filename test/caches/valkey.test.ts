@@ -379,7 +379,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     }
   });
 
-  it('uses TLS for a valkeys:// URL, and refuses a certificate that it cannot verify', async () => {
+  it('speaks TLS when the URL says so, and refuses a certificate that it cannot check', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-tls-'));
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];

@@ -346,7 +346,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(await gate.refusals()).toBe(0);
   });
 
-  it('logs in to ElastiCache over TLS with a new token for each connection', async () => {
+  it('logs in to ElastiCache over TLS with tokens, none of which is older than the connection that logs in with it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-iam-'));
     closing.push(() => rm(folder, { recursive: true }));
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
