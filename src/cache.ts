@@ -4,37 +4,44 @@ import type { Version } from './version.ts';
 /**
  * A cache that keeps the law: **apply a mutation unless its address holds a newer version.**
  *
- * Hence duplicates, retries, replays and disorder are harmless. An equal version is applied again, so a retry completes a write that was
- * cut short. Loss is normal: any key may be evicted, expire or be flushed at any moment, and a version lives and dies with its value;
- * then a read says `miss` or `complete: false`, and never shows a wrong list as complete.
+ * Duplicates, retries, replays and disorder are therefore harmless. An equal version is applied again, so a retry completes a write that
+ * was cut short. The cache may evict, expire or flush any key at any moment; the key's version is lost with its value. A read of a lost key
+ * answers `miss`, or `complete: false` for a list. A wrong list is never called complete.
  *
- * Every method throws `CacheUnavailableError` when the cache gives no answer. A call that threw may have taken effect; repeat it.
+ * Every method throws `CacheUnavailableError` when the cache gives no answer. The failed call may have taken effect; repeat it.
  */
 export interface CacheClient {
-  /** Atomic at each address; applied in the order given. One outcome a mutation. */
+  /** Applies the mutations in the order given, each of them atomically. Returns one outcome per mutation, in the same order. */
   apply(mutations: readonly Mutation[]): Promise<readonly Outcome[]>;
 
   get(key: string): Promise<Lookup>;
 
-  /** One answer a key, in the order of the keys. */
+  /** Returns one answer per key, in the order of the keys. */
   getMany(keys: readonly string[]): Promise<readonly Lookup[]>;
 
-  /** A page of a list's members, by score and then by the bytes of their names. */
+  /**
+   * Returns a page of a list's members, by score and then by the bytes of their names.
+   *
+   * @throws RangeError when the limit is not a positive integer, or the cursor is not one that a page gave.
+   */
   list(list: string, query: PageQuery): Promise<Page>;
 
   /**
-   * Say that the table is about to be read for this document or list. Take the lease first and read after it: the other way round, a
-   * change that lands in between is lost.
+   * Announces that the table is about to be read for this document or list. Take the lease first and read the table after it; otherwise a
+   * change between the read and the lease is lost.
    */
   lease(target: LeaseTarget): Promise<Lease>;
 
   /**
-   * Fill in what the table had (`ConsistentRead`) after the lease was taken, at the versions that the lease saw, or at `FLOOR` where there
-   * was none: the stream always wins. `lost`: nothing was written, for the lease is over (the target was written to, evicted or settled by
-   * another since). What was read is good for its reader all the same.
+   * Fills in what the table had (`ConsistentRead`) after the lease was taken. Each filled value gets the version that the lease saw, or
+   * `FLOOR` where the lease saw none, so the stream always wins.
    *
-   * - A document is settled if nothing was written to it since the lease.
-   * - A list is settled if no other settled it since; members that changed since keep what the stream said.
+   * - A document is `settled` if nothing was written to it since the lease.
+   * - A list is `settled` if no other lease on it was settled since. Members that changed since the lease keep what the stream said.
+   * - `lost`: nothing was written, because the target was written to, evicted or settled by another reader since the lease, or because the
+   *   document's value is too large for the cache. The reader may still use what it read.
+   *
+   * @throws TypeError when `found` does not fit the lease.
    */
   settle(lease: Lease, found: Found): Promise<'settled' | 'lost'>;
 
@@ -42,7 +49,7 @@ export interface CacheClient {
   close(): Promise<void>;
 }
 
-/** What a read finds. `gone`: the item is known not to be there. `miss`: the cache does not know; ask the table. */
+/** The answer to a read. `gone`: the item does not exist. `miss`: the cache does not know; ask the table. */
 export type Lookup =
   | { readonly type: 'hit'; readonly value: unknown; readonly version: Version }
   | { readonly type: 'gone'; readonly version: Version }
@@ -50,23 +57,23 @@ export type Lookup =
 
 export const MISS: Lookup = { type: 'miss' };
 
-/** How long a lease on an absent document can be settled, ms. */
+/** How long a lease on a document that the cache does not hold can be settled, ms. */
 export const LEASE_TTL_MS = 60_000;
 
 export interface PageQuery {
-  /** How many members at the most: 1 or more. */
+  /** The number of members on a full page, 1 or more. */
   readonly limit: number;
-  /** The `cursor` of the page before. */
+  /** The `cursor` of the previous page. Default: the first page. */
   readonly after?: string;
-  /** `desc` (newest first) unless told otherwise. */
+  /** `desc`: greatest score first. Default: `desc`. */
   readonly order?: 'desc' | 'asc';
 }
 
 export interface Page {
   readonly members: readonly PageMember[];
-  /** Where the next page starts; absent when the list ends here. */
+  /** Where the next page starts; absent when the list ends with this page. */
   readonly cursor?: string;
-  /** No member of this page's range can be missing. If false, ask the table. */
+  /** True if no member of this page's range can be missing. If false, ask the table. */
   readonly complete: boolean;
 }
 
@@ -81,23 +88,25 @@ export type LeaseTarget =
   | { readonly kind: 'document'; readonly key: string }
   | { readonly kind: 'list'; readonly list: string; readonly keep: number };
 
-/** What a lease saw is the backend's own business: hand it back to `settle` as it is. */
+/** A backend adds what the lease saw. Pass the lease to `settle` unchanged. */
 export interface Lease {
   readonly target: LeaseTarget;
 }
 
-/** What the table had: the document's value (absent: no such item), or the newest `keep` members of the list, and whether it had more. */
+/** What a reader found in the table. */
 export type Found = FoundDocument | FoundList;
 
 export interface FoundDocument {
   readonly kind: 'document';
+  /** The value as JSON text; absent if the table has no such item. */
   readonly json?: string;
 }
 
 export interface FoundList {
   readonly kind: 'list';
-  /** Greatest score first, `keep` at the most. */
+  /** The newest members that the table has, `keep` or fewer, greatest score first. */
   readonly newest: readonly FoundMember[];
+  /** True if the table has more members than these. */
   readonly more: boolean;
 }
 
@@ -107,30 +116,31 @@ export interface FoundMember {
   readonly json: string;
 }
 
-/** @throws TypeError when what was found is not of the lease's kind, or is no list of its newest members. */
+/** @throws TypeError when `found` is of another kind than the lease, or cannot be the newest members of the leased list. */
 export function checkFound({ target }: Lease, found: Found): void {
-  if (target.kind !== found.kind) throw new TypeError(`a lease on a ${target.kind} was settled with a ${found.kind}`);
+  if (target.kind !== found.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found.kind}`);
   if (target.kind !== 'list' || found.kind !== 'list') return;
   const { newest, more } = found;
-  if (newest.length > target.keep) throw new TypeError(`list ${target.list} keeps ${target.keep}: ${newest.length} members were found`);
-  if (more && newest.length === 0) throw new TypeError(`list ${target.list}: there are more members, but the newest are not given`);
+  if (newest.length > target.keep) throw new TypeError(`list ${target.list} keeps ${target.keep} members, not ${newest.length}`);
+  if (more && newest.length === 0) throw new TypeError(`list ${target.list} has more members, so its newest ones must be given`);
   if (newest.some(({ score }, i) => !(score <= (newest[i - 1]?.score ?? Infinity)))) {
-    throw new TypeError(`list ${target.list}: give the members that were found by descending score`);
+    throw new TypeError(`list ${target.list}: give the members by descending score`);
   }
 }
 
-/** A place in a list: after this member, whether or not it is still there. */
-export interface Place {
+/** A position in the order of a list: that of this member, even if the list no longer has it. */
+export interface ListPosition {
   readonly score: number;
   readonly member: string;
 }
 
-export function cursorOf({ score, member }: Place): string {
+/** The cursor of a page that starts after this position. */
+export function cursorOf({ score, member }: ListPosition): string {
   return Buffer.from(JSON.stringify([score, member])).toString('base64url');
 }
 
-/** @throws RangeError when the limit is not a positive integer or the cursor is not one that a page gave. */
-export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit: number; after?: Place; descending: boolean } {
+/** @throws RangeError when the limit is not a positive integer, or the cursor is not one that `cursorOf` made. */
+export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`limit is ${limit}: give a positive integer`);
   const descending = order === 'desc';
   if (after === undefined) return { limit, descending };
@@ -138,22 +148,27 @@ export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit
     const [score, member] = JSON.parse(Buffer.from(after, 'base64url').toString());
     if (typeof score === 'number' && typeof member === 'string') return { limit, after: { score, member }, descending };
   } catch {}
-  throw new RangeError(`cursor "${after}" was not given by a page: pass a page's cursor as it is`);
+  throw new RangeError(`cursor "${after}" was not given by a page: pass a page's cursor unchanged`);
 }
 
-/** What is known of a list's completeness, beside its members. */
-export interface Holding {
-  /** What lies at or below this score is not held: a full list has no room for it. */
+/** What decides, besides its members, whether a list's pages are complete. See docs/bounded-list.md. */
+export interface Coverage {
+  /** The list may lack members at or below this score. -Infinity: it lacks none for want of room. */
   readonly bottom: number;
-  /** It was filled from the table. */
+  /** True if the list was filled from the table at least once. */
   readonly settled: boolean;
-  /** It has forgotten members. */
+  /** True if the list has a forgotten member. */
   readonly forgotten: boolean;
 }
 
-/** Whether a page's range lies within what the list is sure to hold. `last` is absent when the page reached the list's end. */
-export function isComplete(holding: Holding, descending: boolean, after: Place | undefined, last: Place | undefined): boolean {
+/** R12: whether no member of a page's range can be missing. `last`: the page's last member; absent if the list ends with the page. */
+export function isComplete(
+  { bottom, settled, forgotten }: Coverage,
+  descending: boolean,
+  after: ListPosition | undefined,
+  last: ListPosition | undefined,
+): boolean {
   const lowest = descending ? last : after;
-  const within = holding.bottom === -Infinity || (lowest !== undefined && lowest.score > holding.bottom);
-  return holding.settled && !holding.forgotten && within;
+  const withinCoverage = bottom === -Infinity || (lowest !== undefined && lowest.score > bottom);
+  return settled && !forgotten && withinCoverage;
 }

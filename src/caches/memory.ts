@@ -1,24 +1,27 @@
 import { type CacheClient, checkFound, LEASE_TTL_MS, type Lease, type LeaseTarget, type Lookup, MISS } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { APPLIED, type DocumentMutation, forgetInstead, type Mutation, type Outcome, STALE } from '../mutation.ts';
+import { type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
+import { admit, overLimit } from './checks.ts';
 import { BoundedList, type ListLease } from './list/bounded-list.ts';
 
 export interface MemoryOptions {
-  /** Documents and members of lists together; beyond it what was used longest ago is evicted. */
+  /** The most documents and list members that are kept; the least recently used are evicted. Default: 100,000. */
   readonly maxEntries?: number;
-  /** A larger value is `rejected`, bytes. */
+  /** A larger value is `rejected`, bytes. Default: 1 MiB. */
   readonly maxValueBytes?: number;
-  /** Ends entries that long after they were written, ms; 0: never. */
+  /** How long an entry lives after it was written, ms; 0: until it is deleted or evicted. Default: 0. */
   readonly entryTtlMs?: number;
-  /** Must outlast the longest replay: the stream's retention is 24 h. */
+  /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
+  /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
 export interface MemoryCache extends CacheClient {
-  /** Drops one document or list, as a cache under pressure would. */
+  /** Drops one document or list, as a full cache would. */
   evict(target: LeaseTarget): void;
+  /** Drops everything. */
   flush(): void;
 }
 
@@ -26,22 +29,30 @@ interface Document {
   readonly version: Version;
   readonly state: 'live' | 'gone' | 'forgotten';
   readonly json: string;
-  /** Set by a lease, gone with the next write: while it stands nothing was written. */
+  /** Set by a lease, and removed by the next write: while it is set, nothing was written since the lease. */
   lease?: symbol;
 }
 
-type Holder = { readonly held: Document | BoundedList; readonly weight: number; readonly expiresAt: number };
-
-interface MemoryLease extends Lease {
-  readonly list?: BoundedList;
-  readonly seen?: ListLease;
-  readonly document?: symbol;
+interface Holder {
+  readonly held: Document | BoundedList;
+  /** Counts towards `maxEntries`. */
+  readonly weight: number;
+  /** ms since 1970 */
+  readonly expiresAt: number;
 }
 
-/** The reference of what a cache does, and the embedded default. Lives in this process alone. */
+interface MemoryLease extends Lease {
+  /** The leased list itself, which serves as its birth (R13). */
+  readonly list?: BoundedList;
+  readonly seen?: ListLease;
+  /** The `lease` of the leased document. */
+  readonly token?: symbol;
+}
+
+/** A cache in the memory of this process. It is the default backend, and the reference for the others. */
 export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   const { maxEntries = 100_000, maxValueBytes = 1_048_576, entryTtlMs = 0, tombstoneTtlMs = 90_000_000, now = Date.now } = options;
-  /** Used longest ago first. */
+  /** By name, least recently used first. */
   const holders = new Map<string, Holder>();
   let weight = 0;
   let closed = false;
@@ -72,12 +83,13 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   const list = (name: string) => find(`list ${name}`) as BoundedList | undefined;
   const holdDocument = (key: string, held: Document): void =>
     hold(`document ${key}`, held, held.state === 'live' ? entryTtlMs : tombstoneTtlMs);
+  /** R21 (expiry) */
   const holdList = (name: string, held: BoundedList): void => {
-    const living = entryTtlMs === 0 ? 0 : Math.max(entryTtlMs, tombstoneTtlMs);
-    hold(`list ${name}`, held, held.isEmpty ? tombstoneTtlMs : living);
+    const ttlWithMembers = entryTtlMs === 0 ? 0 : Math.max(entryTtlMs, tombstoneTtlMs);
+    hold(`list ${name}`, held, held.isEmpty ? tombstoneTtlMs : ttlWithMembers);
   };
+  const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
-  const tooLarge = (json: string): boolean => json.length > maxValueBytes || Buffer.byteLength(json) > maxValueBytes;
   const applyDocument = (mutation: DocumentMutation): boolean => {
     const { key, version } = mutation;
     const held = document(key);
@@ -93,10 +105,9 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     if (effect === 'applied') holdList(mutation.list, held);
     return effect === 'applied';
   };
-  const apply = (mutation: Mutation): Outcome => {
-    if (mutation.type !== 'put' || !tooLarge(mutation.json)) return applyOne(mutation) ? APPLIED : STALE;
-    const reason = `value of ${Buffer.byteLength(mutation.json)} bytes is over the limit of ${maxValueBytes}`;
-    return applyOne(forgetInstead(mutation)) ? { type: 'rejected', reason } : STALE;
+  const apply = (given: Mutation): Outcome => {
+    const { mutation, ifApplied } = admit(given, ({ json }) => overLimit(json, maxValueBytes));
+    return applyOne(mutation) ? ifApplied : STALE;
   };
   const get = (key: string): Lookup => {
     const held = document(key);
@@ -133,10 +144,10 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
         return { target, list: held, seen: held.lease() };
       }
       const held = document(target.key);
-      const lease = held?.lease ?? Symbol('lease');
-      if (held) held.lease = lease;
-      else hold(`document ${target.key}`, { version: FLOOR, state: 'forgotten', json: '', lease }, LEASE_TTL_MS);
-      return { target, document: lease };
+      const token = held?.lease ?? Symbol('lease');
+      if (held) held.lease = token;
+      else hold(`document ${target.key}`, { version: FLOOR, state: 'forgotten', json: '', lease: token }, LEASE_TTL_MS);
+      return { target, token };
     },
     async settle(lease: MemoryLease, found) {
       open();
@@ -151,7 +162,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       }
       if (target.kind !== 'document' || found.kind !== 'document') return 'lost';
       const held = document(target.key);
-      if (!held?.lease || held.lease !== lease.document) return 'lost';
+      if (!held?.lease || held.lease !== lease.token) return 'lost';
       const { json } = found;
       if (json !== undefined && tooLarge(json)) return 'lost';
       holdDocument(target.key, { version: held.version, state: json === undefined ? 'gone' : 'live', json: json ?? '' });

@@ -1,9 +1,10 @@
 import { type CacheClient, checkFound, type Lease, parseQuery } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
+import { checkNamespace } from './checks.ts';
 import { BoundedList } from './list/bounded-list.ts';
-import { applier } from './momento/apply.ts';
+import { applier, type MomentoKeys } from './momento/apply.ts';
 import { cells } from './momento/cell.ts';
-import { connect, type MomentoConnectionOptions } from './momento/client.ts';
+import { connectMomento, type MomentoConnectionOptions } from './momento/client.ts';
 import { deadlineIn } from './momento/deadline.ts';
 import { documentCodec, leaseDocument, lookup, settleDocument } from './momento/document.ts';
 import { type LimitOptions, limitsOf } from './momento/limits.ts';
@@ -12,9 +13,9 @@ import { memoOf } from './momento/memo.ts';
 import { store } from './momento/store.ts';
 
 export interface MomentoOptions extends MomentoConnectionOptions, LimitOptions {
-  /** Begins all keys: letters, digits, `-` and `_`. Nothing else may write keys that begin so. */
+  /** First part of all keys, which nothing else in the cache may use: letters, digits, `-` and `_`. Default: `millrace`. */
   readonly namespace?: string;
-  /** For what was written or read last, bytes: a change at an address that is remembered takes one call. */
+  /** Memory for what was written or read last, bytes. A change at an address that is remembered takes one call. Default: 16 MiB. */
   readonly memoBytes?: number;
 }
 
@@ -28,17 +29,18 @@ interface MomentoLease extends Lease {
 const MEMO_BYTES = 16 * 1_048_576;
 
 /**
- * Momento Cache. A document and a list are one value each, and a change of it is a conditional write: one call at an address that this
- * client remembers, else two. Reads are Momento's ordinary ones, which may lag behind a write by some milliseconds.
+ * Momento Cache. Each document and each list is one value, and a change of it is a conditional write: one call at an address that this
+ * client remembers, two at others. Reads may lag behind a write by some milliseconds.
  *
- * @throws ConfigurationError when the API key or the name of the cache is wrong: Momento is asked once.
+ * @throws ConfigurationError when the API key or the name of the cache is wrong; one call of Momento finds out
+ * @throws TypeError when an option is out of its range
  */
 export async function momentoCache(options: MomentoOptions): Promise<CacheClient> {
   const { namespace = 'millrace', memoBytes = MEMO_BYTES, deadlineMs = 5_000 } = options;
-  if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace "${namespace}": use letters, digits, "-" and "_"`);
-  const keys = { document: (key: string) => `${namespace}:doc:${key}`, list: (list: string) => `${namespace}:list:${list}` };
+  checkNamespace(namespace);
+  const keys: MomentoKeys = { document: (key: string) => `${namespace}:doc:${key}`, list: (list: string) => `${namespace}:list:${list}` };
   const limits = limitsOf(options);
-  const connection = await connect(options, `${namespace}:start`);
+  const connection = await connectMomento(options, `${namespace}:start`);
   const stored = store(connection, options.cacheName);
   const listCells = listCodec(limits.listBytes, limits.ttls);
   const documents = cells(stored, documentCodec, memoOf(memoBytes / 2));
@@ -47,7 +49,7 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
   const running = new Set<Promise<unknown>>();
   let closed = false;
 
-  /** Every call is over before the connection is closed. */
+  /** Runs a call, and lets `close` wait for it. */
   const run = async <Result>(call: () => Promise<Result>): Promise<Result> => {
     if (closed) throw new CacheUnavailableError('the cache client was closed');
     const promise = call();
@@ -58,28 +60,28 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
       running.delete(promise);
     }
   };
-  const inTime = () => deadlineIn(deadlineMs);
+  const deadline = () => deadlineIn(deadlineMs);
 
   return {
     apply: (mutations) => run(() => apply(mutations)),
-    get: (key) => run(async () => lookup(await stored.get(keys.document(key), inTime()))),
+    get: (key) => run(async () => lookup(await stored.get(keys.document(key), deadline()))),
     getMany: (names) =>
       run(async () => {
         if (names.length === 0) return [];
-        const found = await stored.getMany(names.map(keys.document), inTime());
+        const found = await stored.getMany(names.map(keys.document), deadline());
         return found.map(lookup);
       }),
     list: (name, query) =>
       run(async () => {
         parseQuery(query);
-        const bytes = await stored.get(keys.list(name), inTime());
+        const bytes = await stored.get(keys.list(name), deadline());
         const list = (bytes && listCells.decode(bytes)?.state.list) ?? new BoundedList();
         return list.page(query);
       }),
     lease: (target) =>
       run(async (): Promise<MomentoLease> => {
-        if (target.kind === 'list') return { target, seen: await lists.update(keys.list(target.list), inTime(), leaseList()) };
-        return { target, token: await documents.update(keys.document(target.key), inTime(), leaseDocument()) };
+        if (target.kind === 'list') return { target, seen: await lists.update(keys.list(target.list), deadline(), leaseList()) };
+        return { target, token: await documents.update(keys.document(target.key), deadline(), leaseDocument()) };
       }),
     settle: (lease: MomentoLease, found) =>
       run(async () => {
@@ -88,11 +90,11 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
         let settled = false;
         if (target.kind === 'list' && found.kind === 'list' && seen) {
           const tooLarge = (json: string) => limits.member(json) !== undefined;
-          settled = await lists.update(keys.list(target.list), inTime(), settleList(seen, found, target.keep, tooLarge));
+          settled = await lists.update(keys.list(target.list), deadline(), settleList(seen, found, target.keep, tooLarge));
         } else if (target.kind === 'document' && found.kind === 'document' && token !== undefined) {
           const key = keys.document(target.key);
           const fits = found.json === undefined || limits.document(key, found.json) === undefined;
-          settled = fits && (await documents.update(key, inTime(), settleDocument(token, found.json, limits.ttls)));
+          settled = fits && (await documents.update(key, deadline(), settleDocument(token, found.json, limits.ttls)));
         }
         return settled ? 'settled' : 'lost';
       }),

@@ -12,7 +12,7 @@ import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '.
 
 const maxValueBytes = 4_096;
 
-/** Every backend that can be configured: one line each. */
+/** One line per backend that can be configured. */
 const backends = {
   memory: () => cacheContract(memory, { describe, it }, { histories: 1_000 }),
   valkey: () => {
@@ -54,7 +54,7 @@ function valkey(name: string, start: () => Promise<Server>, connect: (url: strin
       maxValueBytes,
       shared: true,
       async evict(target, _, namespace) {
-        // One by one, for a cluster; in one call of the event loop, so that nothing comes between.
+        // One command per key, because keys of a cluster are in different slots; in one turn of the event loop, so that they stay together.
         await Promise.all(keysOf(target, namespace).map((key) => raw.del(key)));
       },
       async evictPart(list, part, _, namespace) {
@@ -71,7 +71,7 @@ function momento(): void {
     const cacheName = 'contract';
     let server: MomentoServer;
     beforeAll(async () => {
-      // A plain write on a key that is written with conditions fails.
+      // Rejects a plain write of a key that is written with conditions.
       server = await startMomentoServer({ caches: [cacheName], casMixing: 'reject' });
     });
     afterAll(async () => {
@@ -89,14 +89,14 @@ function momento(): void {
       evict(target, _, namespace) {
         server.evict(cacheName, target.kind === 'list' ? listKey(target.list, namespace) : `${namespace}:doc:${target.key}`);
       },
-      // A list is one item.
+      // A list has one key, so a part of it is the whole list.
       evictPart: (list, _part, _client, namespace) => server.evict(cacheName, listKey(list, namespace)),
     };
     cacheContract(subject, { describe, it }, { histories: 200 });
   });
 }
 
-/** The keys as the README tells them. */
+/** The keys as the README documents them. */
 function keysOf(target: LeaseTarget, namespace: string): string[] {
   if (target.kind === 'document') return [`${namespace}:doc:${target.key}`];
   const tag = target.list.replaceAll('%', '%25').replaceAll('}', '%7D');

@@ -10,7 +10,7 @@ const member = (type: 'put' | 'delete', name: string, n: number): Mutation => {
   return type === 'put' ? { ...at, type, json: '1' } : { ...at, type };
 };
 
-it('evicts what was used longest ago when it is full', async () => {
+it('evicts the least recently used entry when the cache is full', async () => {
   const cache = memoryCache({ maxEntries: 3 });
   await cache.apply(['a', 'b', 'c'].map(put));
   await cache.get('a');
@@ -18,7 +18,7 @@ it('evicts what was used longest ago when it is full', async () => {
   expect((await cache.getMany(['a', 'b', 'c', 'd'])).map(({ type }) => type)).toEqual(['hit', 'miss', 'hit', 'hit']);
 });
 
-it('counts the members of a list as entries', async () => {
+it('counts each list member as an entry', async () => {
   const cache = memoryCache({ maxEntries: 4 });
   await cache.apply([put('a'), member('put', 'x', 1), member('put', 'y', 2)]);
   expect((await cache.get('a')).type).toBe('hit');
@@ -26,7 +26,7 @@ it('counts the members of a list as entries', async () => {
   expect((await cache.get('a')).type).toBe('miss');
 });
 
-it('ends tombstones after their time, so that neither documents nor lists grow with their past', async () => {
+it('expires tombstones, so that past changes do not fill the cache', async () => {
   let now = 0;
   const cache = memoryCache({ maxEntries: 8, tombstoneTtlMs: 1_000, now: () => now });
   const document: Mutation = { kind: 'document', type: 'delete', key: 'a', version: version(5) };
@@ -36,12 +36,12 @@ it('ends tombstones after their time, so that neither documents nor lists grow w
     now += 600;
     await cache.apply([member('delete', `gone${i}`, 2 + i)]);
   }
-  // Had it kept its markers, the list would have been evicted.
+  // With all 50 markers, the list would have been evicted.
   expect((await cache.list('l', { limit: 9 })).members.map(({ member: name }) => name)).toEqual(['stays']);
   expect((await cache.get('a')).type).toBe('miss');
 });
 
-it('ends entries after their time, when they have one', async () => {
+it('expires entries after the entry TTL', async () => {
   let now = 0;
   const cache = memoryCache({ entryTtlMs: 1_000, now: () => now });
   await cache.apply([put('a')]);

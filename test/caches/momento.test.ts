@@ -68,7 +68,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((cache) => cache.close()));
 });
 
-/** All clients of one test share a namespace. */
+/** Opens a client; all clients of one test share a namespace. */
 async function client(options: Partial<MomentoOptions> = {}): Promise<CacheClient> {
   const access = { kind: 'local', host: server.host, port: server.port } as const;
   const cache = await momentoCache({ access, cacheName: CACHE, namespace: `test${namespaces}`, ...options });
@@ -81,15 +81,15 @@ const listKey = (list: string) => `test${namespaces}:list:${list}`;
 const types = async (cache: CacheClient, ...mutations: Mutation[]) => (await cache.apply(mutations)).map(({ type }) => type);
 const names = async (cache: CacheClient, list = 'l') => (await cache.list(list, { limit: 5_000 })).members.map((it) => it.member);
 
-/** Calls of the server during this. */
+/** The number of calls that the server gets during the action. */
 async function callsOf(action: () => Promise<unknown>): Promise<number> {
   server.resetCounters();
   await action();
   return server.calls();
 }
 
-describe('calls of Momento', () => {
-  it('are 2 for the first change of a document that this client makes, and 1 for every further one', async () => {
+describe('the number of calls', () => {
+  it('takes 2 calls for a client’s first change of a document, and 1 for each further one', async () => {
     const [cache, other] = [await client(), await client()];
     await other.apply([put('other', 1)]);
     const calls = [];
@@ -99,12 +99,12 @@ describe('calls of Momento', () => {
     expect(calls).toEqual([2, 1, 1, 1, 1]);
     expect(await callsOf(async () => expect(await types(cache, put('a', 3))).toEqual(['stale']))).toBe(1);
     expect(await callsOf(() => cache.apply([put('a', 5)]))).toBe(1);
-    // What another client wrote.
+    // A document that another client wrote.
     expect(await callsOf(() => cache.apply([put('other', 2)]))).toBe(2);
     expect(await callsOf(() => cache.apply([put('other', 3)]))).toBe(1);
   });
 
-  it('are 2 for the first change of a list, and 1 for every further one: of new members, of old ones, of any number of them', async () => {
+  it('takes 2 calls for the first change of a list, and 1 for each further one, however many members change', async () => {
     const cache = await client();
     const calls = [];
     for (const mutation of [member('x', 1), member('y', 2), member('x', 3), member('x', 3), gone('x', 4, 3), member('z', 5)]) {
@@ -117,7 +117,7 @@ describe('calls of Momento', () => {
     expect(await names(cache)).toHaveLength(102);
   });
 
-  it('are one an address of a record whatever other addresses it has', async () => {
+  it('takes 1 call for each address of a record', async () => {
     const cache = await client();
     const record = (n: number) => [put('detail', n), put('admin', n), member('o', n), member('o', n, { list: 'by ann' })];
     await cache.apply(record(1));
@@ -125,7 +125,7 @@ describe('calls of Momento', () => {
     expect(await callsOf(() => cache.apply(record(3)))).toBe(4);
   });
 
-  it('are few for many records that change one list at a time', async () => {
+  it('takes at most 3 calls for 100 records that change one list at the same time', async () => {
     const cache = await client();
     await cache.apply([member('first', 1)]);
     const records = Array.from({ length: 100 }, (_, n) => cache.apply([member(`m${n}`, 2 + n)]));
@@ -133,7 +133,7 @@ describe('calls of Momento', () => {
     expect(await names(cache)).toHaveLength(101);
   });
 
-  it('are one for a document, for many documents, or for a page', async () => {
+  it('takes 1 call to read a document, many documents or a page', async () => {
     const cache = await client();
     await cache.apply([put('a', 1), put('b', 1), member('x', 1)]);
     expect(await callsOf(() => cache.get('a'))).toBe(1);
@@ -142,7 +142,7 @@ describe('calls of Momento', () => {
     expect(await callsOf(() => cache.list('l', { limit: 1 }))).toBe(1);
   });
 
-  it('are no set, delete or change of a TTL', async () => {
+  it('writes only with conditions, as Momento requires', async () => {
     const cache = await client();
     server.resetCounters();
     await cache.apply([put('a', 1), member('x', 1), remove('a', 2), gone('x', 2, 1)]);
@@ -151,7 +151,7 @@ describe('calls of Momento', () => {
     expect(Object.keys(server.counters()).sort()).toEqual(['GetWithHash', 'SetIfHash']);
   });
 
-  it('need no memory: what was remembered longest ago is forgotten, and read again', async () => {
+  it('reads an address again after the memo has dropped it', async () => {
     const cache = await client({ memoBytes: 2_000 });
     for (const key of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'i', 'j', 'h']) await cache.apply([put(key, 1)]);
     expect(await callsOf(() => cache.apply([put('h', 2)]))).toBe(1);
@@ -159,12 +159,12 @@ describe('calls of Momento', () => {
   });
 });
 
-describe('a reply that is lost', () => {
+describe('lost replies', () => {
   /** Loses the first reply to each kind of write. */
   const loseWrites = () =>
     server.onCall(({ rpc, attempt }) => (['SetIf', 'SetIfHash'].includes(rpc) && attempt === 1 ? lostReply() : undefined));
 
-  it('does not hide that a mutation was applied', async () => {
+  it('reports a mutation as applied when the reply to its write was lost', async () => {
     const cache = await client();
     await cache.apply([put('a', 1), member('x', 1)]);
     server.resetCounters();
@@ -175,7 +175,7 @@ describe('a reply that is lost', () => {
     expect(await names(cache)).toEqual(['y', 'x']);
   });
 
-  it('does not hide that a lease was taken or settled', async () => {
+  it('takes and settles leases when the replies to their writes were lost', async () => {
     const cache = await client();
     await cache.apply([put('a', 1)]);
     for (const [target, found] of [
@@ -193,7 +193,7 @@ describe('a reply that is lost', () => {
     expect(await cache.list('l', { limit: 9 })).toMatchObject({ complete: true, members: [{ member: 'x' }, { member: 'y' }] });
   });
 
-  it('is not taken for the own write when another came since', async () => {
+  it('reports a mutation as stale when a newer one followed the write whose reply was lost', async () => {
     const [cache, other] = [await client(), await client()];
     await cache.apply([put('a', 1)]);
     let meddled = false;
@@ -211,8 +211,8 @@ describe('a reply that is lost', () => {
   });
 });
 
-describe('trouble', () => {
-  it('of being throttled is waited out', async () => {
+describe('failing calls', () => {
+  it('repeats throttled calls until they succeed', async () => {
     const cache = await client();
     server.resetCounters();
     server.onCall(({ attempt }) => (attempt <= 3 ? throttled() : undefined));
@@ -222,7 +222,7 @@ describe('trouble', () => {
     expect(await names(cache)).toEqual(['x']);
   });
 
-  it('of being throttled for longer than the deadline says what to do', async () => {
+  it('throws an error that says what to do when it is throttled until the deadline', async () => {
     const cache = await client({ deadlineMs: 300 });
     server.resetCounters();
     server.onCall(() => throttled());
@@ -238,21 +238,21 @@ describe('trouble', () => {
       expect(error).toBeInstanceOf(CacheUnavailableError);
       expect((error as Error).message).toMatch(/limit of the account is exceeded: ask Momento to raise it.*tried \d+ times/);
     }
-    // With growing pauses.
+    // The pauses between attempts grow.
     expect(server.calls()).toBeLessThan(60);
   });
 
-  it('of a call without an answer ends in time, and the call is repeated', async () => {
+  it('repeats a call that got no answer within the command timeout', async () => {
     const cache = await client({ commandTimeoutMs: 200, deadlineMs: 3_000 });
     server.resetCounters();
     server.onCall(({ attempt }) => (attempt === 1 ? hanging() : undefined));
     expect(await types(cache, put('a', 1), member('x', 1))).toEqual(['applied', 'applied']);
     expect(await cache.get('a')).toMatchObject({ type: 'hit' });
-    // The SDK has no timeout of its own for this one.
+    // The SDK has no timeout for `getBatch`.
     expect(await cache.getMany(['a', 'b'])).toMatchObject([{ type: 'hit' }, { type: 'miss' }]);
   });
 
-  it('of a service that never answers ends at the deadline', async () => {
+  it('throws at the deadline when Momento never answers', async () => {
     const cache = await client({ commandTimeoutMs: 200, deadlineMs: 500 });
     server.onCall(() => hanging());
     for (const call of [() => cache.apply([put('a', 1)]), () => cache.getMany(['a']), () => cache.get('a')]) {
@@ -262,7 +262,7 @@ describe('trouble', () => {
     }
   });
 
-  it('of one address is told when the others of the call have ended', async () => {
+  it('throws the error of one address only after the writes of the others have ended', async () => {
     const cache = await client();
     server.onCall(({ key, rpc }) => {
       if (key === documentKey('a')) return { error: { code: status.PERMISSION_DENIED } };
@@ -273,7 +273,7 @@ describe('trouble', () => {
     expect(await cache.getMany(['a', 'b'])).toMatchObject([{ type: 'miss' }, { type: 'hit' }]);
   });
 
-  it('of a write that lands after its writer gave up leaves the newer version', async () => {
+  it('keeps the newer version when a timed-out write arrives late', async () => {
     const [cache, other] = [await client({ commandTimeoutMs: 100, deadlineMs: 150 }), await client()];
     await cache.apply([put('a', 1)]);
     server.resetCounters();
@@ -286,10 +286,10 @@ describe('trouble', () => {
   });
 });
 
-describe('what does not fit', () => {
+describe('values that are too large', () => {
   const text = (bytes: number) => 'x'.repeat(bytes - 2);
 
-  it('into an item is rejected as a document, and nothing of it is sent', async () => {
+  it('rejects a document over the item limit without sending its value', async () => {
     const cache = await client();
     await cache.apply([put('a', 1)]);
     server.resetCounters();
@@ -301,7 +301,7 @@ describe('what does not fit', () => {
     expect(await cache.get('a')).toMatchObject({ type: 'hit' });
   });
 
-  it('into an element of a collection is rejected as a member', async () => {
+  it('rejects a list member over 128 KiB', async () => {
     const cache = await client();
     await cache.settle(await cache.lease(l), listed());
     expect(await types(cache, member('x', 1, { value: text(131_072) }), member('y', 2, { value: text(131_073) }))).toEqual([
@@ -311,10 +311,10 @@ describe('what does not fit', () => {
     expect(await cache.list('l', { limit: 9 })).toMatchObject({ members: [{ member: 'x' }], complete: false });
   });
 
-  it('as a whole list into an item keeps fewer members, and knows it', async () => {
+  it('keeps fewer members of a list over the item limit, and does not call it complete', async () => {
     const cache = await client({ maxItemBytes: 65_536 });
     await cache.settle(await cache.lease(l), listed());
-    // Random text, which does not get smaller.
+    // Random text does not compress.
     const value = () => Array.from({ length: 1_000 }, () => String.fromCharCode(33 + Math.random() * 90)).join('');
     const held = new Map<string, unknown>();
     for (let n = 1; n <= 120; n += 1) {
@@ -328,12 +328,12 @@ describe('what does not fit', () => {
     for (const { member, value } of members) expect(value).toBe(held.get(member));
     expect(complete).toBe(false);
     expect((await cache.list('l', { limit: members.length - 1 })).complete).toBe(true);
-    // What lies below what was let go has no room, and a straggler of what was let go neither.
+    // Neither a put below the dropped members nor a late put of a dropped member is let in.
     await cache.apply([member('low', 130, { score: 1 }), member('m2', 2)]);
     expect(await names(cache)).toEqual(members.map((it) => it.member));
   });
 
-  it('even when its markers alone are too many fits, and knows that it let go of some', async () => {
+  it('drops markers of a list whose markers alone are over the item limit, and counts them as lost', async () => {
     const cache = await client({ maxItemBytes: 8_192 });
     const lease = await cache.lease(l);
     const long = (n: number) => Array.from({ length: 3_000 }, (_, i) => String.fromCharCode(33 + ((n * 7 + i * i * 31) % 90))).join('') + n;
@@ -344,7 +344,7 @@ describe('what does not fit', () => {
     }));
     expect(await types(cache, ...(random as Mutation[]))).toEqual(['applied', 'applied', 'applied']);
     expect(await cache.list('l', { limit: 9 })).toEqual({ members: [], complete: false });
-    // What was forgotten is not known any more, so an older read must not lower the bottom; a later one may.
+    // Dropped markers count as lost, so a settle of the older lease must not lower the bottom. A later one may.
     expect(await cache.settle(lease, listed('x'))).toBe('settled');
     expect(await cache.list('l', { limit: 9 })).toEqual({ members: [], complete: false });
     expect(await cache.settle(await cache.lease(l), listed('x'))).toBe('settled');
@@ -352,8 +352,8 @@ describe('what does not fit', () => {
   });
 });
 
-describe('time', () => {
-  it('ends entries and tombstones when their TTL is over, and no later than the cache allows', async () => {
+describe('expiry', () => {
+  it('expires entries and tombstones by their TTLs, and by the longest TTL that the cache allows', async () => {
     const cache = await client({ entryTtlMs: 10_000, tombstoneTtlMs: 20_000 });
     const lasting = await client();
     await cache.apply([put('a', 1), remove('b', 1)]);
@@ -371,7 +371,7 @@ describe('time', () => {
     expect(await names(cache)).toEqual([]);
   });
 
-  it('of a document is not prolonged by a lease', async () => {
+  it('does not prolong the life of a document by a lease', async () => {
     const cache = await client({ entryTtlMs: 2_000 });
     await cache.apply([put('a', 1)]);
     await new Promise((done) => setTimeout(done, 1_100));
@@ -380,7 +380,7 @@ describe('time', () => {
     expect(await cache.get('a')).toEqual({ type: 'miss' });
   });
 
-  it('ends a lease on nothing after a minute', async () => {
+  it('expires a lease on an absent document after one minute', async () => {
     const cache = await client();
     const lease = await cache.lease(a);
     server.advance(60_001);
@@ -388,14 +388,14 @@ describe('time', () => {
     expect(await cache.settle(lease, read)).toBe('lost');
   });
 
-  it('longer than the cache allows is refused', async () => {
-    await expect(client({ tombstoneTtlMs: DAY_MS + 1 })).rejects.toThrow(/tombstoneTtlMs is 86400001: give .* to 86400000/);
+  it('throws for a TTL that is longer than the cache allows', async () => {
+    await expect(client({ tombstoneTtlMs: DAY_MS + 1 })).rejects.toThrow(/tombstoneTtlMs is 86400001: give 86400000 or less/);
     await expect(client({ entryTtlMs: DAY_MS + 1 })).rejects.toThrow(/entryTtlMs/);
     await expect(client({ tombstoneTtlMs: 2 * DAY_MS, maxTtlMs: 2 * DAY_MS })).resolves.toBeDefined();
   });
 });
 
-describe('what something else wrote at its keys', () => {
+describe('bytes that another program wrote', () => {
   let raw: MomentoClient;
   beforeAll(async () => {
     const configuration = Configurations.Lambda.latest();
@@ -403,7 +403,7 @@ describe('what something else wrote at its keys', () => {
   });
   afterAll(() => raw.close());
 
-  it('is a miss, and is written over', async () => {
+  it('treats bytes of another program as a miss, and overwrites them', async () => {
     const cache = await client();
     const header = `M1p${version(1)}${' '.repeat(16)}${'x'.repeat(16)}1800000000000`;
     for (const text of [`${header}{`, '', 'text', '{"a":1}', 'M1l', `M1l${'x'.repeat(40)}`, `M1p${'9'.repeat(200)}`]) {
@@ -418,7 +418,7 @@ describe('what something else wrote at its keys', () => {
     }
   });
 
-  it('is named as the reason when it is no single value', async () => {
+  it('names CACHE_NAMESPACE when another program uses a key for another type', async () => {
     const cache = await client();
     await raw.dictionarySetField(CACHE, documentKey('a'), 'f', 'v');
     for (const call of [() => cache.get('a'), () => cache.apply([put('a', 1)])]) {
@@ -428,7 +428,7 @@ describe('what something else wrote at its keys', () => {
 });
 
 describe('closing', () => {
-  it('waits for the calls that are under way, and then refuses', async () => {
+  it('waits for running calls when it is closed, and refuses later ones', async () => {
     const [cache, other] = [await client(), await client()];
     server.onCall(({ rpc }) => (rpc.startsWith('Set') ? late(150) : undefined));
     const applied = types(cache, put('a', 1), member('x', 1));
@@ -445,13 +445,13 @@ describe('closing', () => {
   });
 });
 
-it('shows nothing of what it holds', async () => {
+it('shows neither values nor credentials when it is printed', async () => {
   const cache = await client();
   await cache.apply([put('a', 1, 'a secret')]);
   expect(inspect(cache, { depth: 9, showHidden: true }) + JSON.stringify(cache)).not.toMatch(/secret|provider|client/i);
 });
 
-it('works in a bundle as a module, given a require, and lets its process end', async () => {
+it('works in a bundled ES module that has a require, and lets the process end', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-momento-'));
   const outfile = join(folder, 'bundle.mjs');
   const stdin = `
@@ -468,7 +468,7 @@ it('works in a bundle as a module, given a require, and lets its process end', a
       minify: true,
       platform: 'node',
       format: 'esm',
-      // Packages of CommonJS within call it.
+      // CommonJS packages in the bundle call require.
       banner: { js: "import { createRequire as requireOf } from 'node:module';const require = requireOf(import.meta.url);" },
       write: false,
     });

@@ -92,7 +92,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(calls).toBeLessThan(30);
     });
 
-    it('splits many mutations into commands of 256 at the most, so that none keeps the server for long', async () => {
+    it('splits many mutations into commands of at most 256, so that none blocks the server for long', async () => {
       const { cache } = open();
       await cache.apply([put('warm', 1)]);
       await raw.config('RESETSTAT');
@@ -100,7 +100,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(await raw.info('commandstats'))?.[1])).toBeGreaterThanOrEqual(8_000 / 256);
     });
 
-    it('splits large values into several commands, so that none keeps the server for long', async () => {
+    it('splits large values into several commands, so that none blocks the server for long', async () => {
       const { cache } = open();
       await cache.apply([put('warm', 1)]);
       await raw.config('RESETSTAT');
@@ -108,7 +108,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await raw.info('commandstats')).toMatch(/cmdstat_evalsha:calls=4,/);
     });
 
-    it('sends again what a lost connection took with it, and the caller does not notice', async () => {
+    it('sends a command again when its connection was lost', async () => {
       const { cache } = open();
       await cache.apply([put('a', 1)]);
       for (let n = 2; n < 7; n += 1) {
@@ -117,7 +117,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       }
     });
 
-    it('goes on when the server has lost its scripts', async () => {
+    it('sends a script again when the server has lost it', async () => {
       const { cache } = open();
       await cache.apply([put('a', 1)]);
       await raw.script('FLUSH');
@@ -126,7 +126,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect((await cache.list('none', { limit: 1 })).complete).toBe(false);
     });
 
-    it('keeps a value where one plain command of any client reads it', async () => {
+    it('stores a document so that the plain command GETRANGE reads its value', async () => {
       const { cache, namespace } = open();
       await cache.apply([put('detail@1:42', 1, { pizza: 'margherita' })]);
       expect(await raw.getrange(`${namespace}:doc:detail@1:42`, 80, -1)).toBe('{"pizza":"margherita"}');
@@ -134,7 +134,36 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await raw.getrange(`${namespace}:doc:detail@1:42`, 80, -1)).toBe('');
     });
 
-    it.each(['members', 'scores', 'peaks'])('loses a list as a whole when its %s are evicted alone', async (part) => {
+    it('reads and continues what an earlier version stored', async () => {
+      const { cache, namespace } = open();
+      const blank = ' '.repeat(15);
+      await raw.set(`${namespace}:doc:live`, `${version(1)}p${blank}{"a":1}`);
+      await raw.set(`${namespace}:doc:dead`, `${version(1)}d${blank}`);
+      await raw.set(`${namespace}:doc:leased`, `${version(1)}f0123456789abcde`);
+      const [members, scores, peaks] = ['members', 'scores', 'peaks'].map((part) => `${namespace}:list:{l}:${part}`) as [
+        string,
+        string,
+        string,
+      ];
+      // Birth, bottom, lost count, settled count, forgotten members, rows of scores, rows of peaks.
+      await raw.hset(members, '', '1700000000.000001 1 4 2 1 2 3', 'a', `${version(6)}p6`, 'b', `${version(5)}p5`);
+      await raw.hset(members, 'c', `${version(7)}d1700000000`, 'd', `${version(8)}f`);
+      await raw.zadd(scores, 6, 'a', 5, 'b');
+      await raw.zadd(peaks, 9, 'a', 7, 'c', 8, 'd');
+      expect(await cache.getMany(['live', 'dead', 'leased'])).toEqual([
+        { type: 'hit', value: { a: 1 }, version: version(1) },
+        { type: 'gone', version: version(1) },
+        { type: 'miss' },
+      ]);
+      expect(await cache.lease({ kind: 'document', key: 'leased' })).toMatchObject({ token: '0123456789abcde' });
+      const page = { members: [{ member: 'a', score: 6, value: 6 }, { member: 'b' }] };
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
+      expect(await cache.apply([enter('l', 'c', 6), leave('l', 'd', 9, 8), enter('l', 'e', 9, 1)])).toEqual([STALE, APPLIED, APPLIED]);
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: true });
+      expect(await raw.hget(members, '')).toBe('1700000000.000001 1 6 2 0 2 3');
+    });
+
+    it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {
       const { cache, namespace } = open();
       await settleEmpty(cache, 'l');
       await cache.apply([enter('l', 'a', 1), enter('l', 'b', 2), enter('l', 'c', 3), leave('l', 'c', 4, 3)]);
@@ -156,7 +185,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.list('long', { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'm0' }] });
     });
 
-    it('refuses a lease on a list of which a part was evicted since', async () => {
+    it('refuses to settle a list of which one key was evicted since the lease', async () => {
       const { cache, namespace } = open();
       await cache.apply([enter('l', 'a', 1)]);
       const lease = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
@@ -165,7 +194,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.settle(lease, { kind: 'list', newest: [], more: false })).toBe('lost');
     });
 
-    it('ends tombstones and forgotten documents by their TTL, and entries only where told to', async () => {
+    it('expires tombstones and forgotten documents, and entries only if they have a TTL', async () => {
       const { cache, namespace } = open({ tombstoneTtlMs: 60_000 });
       await cache.apply([put('live', 1), remove('dead', 1), { kind: 'document', type: 'forget', key: 'lost', version: version(1) }]);
       const ttl = (key: string) => raw.pttl(`${namespace}:doc:${key}`);
@@ -181,7 +210,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       }
     });
 
-    it('ends a list without live members by the TTL of tombstones, and keeps one that has some again', async () => {
+    it('expires a list without live members by the tombstone TTL, and keeps one that has live members again', async () => {
       const { cache, namespace } = open({ tombstoneTtlMs: 60_000 });
       const ttls = () => Promise.all(['members', 'scores', 'peaks'].map((part) => raw.pttl(`${namespace}:list:{l}:${part}`)));
       await cache.apply([enter('l', 'a', 1)]);
@@ -195,7 +224,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await ttls()).toEqual([-1, -1, -1]);
     });
 
-    it('sweeps markers that are older than the TTL of tombstones, so that a list does not grow with its past', async () => {
+    it('sweeps gone markers older than the tombstone TTL, so that past changes do not fill the list', async () => {
       const { cache, namespace } = open({ tombstoneTtlMs: 1_000 });
       await cache.apply([enter('l', 'stays', 1)]);
       const churn = async (name: string) => {
@@ -209,7 +238,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect((await cache.list('l', { limit: 9 })).members).toHaveLength(1);
     });
 
-    it('keeps the bottom when a stale change left a mark and the sweep dropped another since the lease', async () => {
+    it('keeps the bottom when a stale mutation added a peak and a sweep dropped a marker since the lease', async () => {
       const { cache } = open({ tombstoneTtlMs: 1_000 });
       const list = 'l';
       await cache.apply([enter(list, 'a', 3, 3, 1), enter(list, 'b', 4, 4, 1), leave(list, 'x', 9, 9)]);
@@ -221,14 +250,14 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.list(list, { limit: 2 })).toMatchObject({ complete: false, members: [{ member: 'b' }] });
     });
 
-    it('does not grow with members that were forgotten, once its bottom has passed them', async () => {
+    it('drops forgotten markers once the bottom has reached their peaks', async () => {
       const { cache, namespace } = open();
       const rows = () => Promise.all([raw.hlen(`${namespace}:list:{l}:members`), raw.zcard(`${namespace}:list:{l}:peaks`)]);
       await settleEmpty(cache, 'l', 2);
       const forget = (n: number): Mutation => ({ ...leave('l', `m${n}`, n, n), type: 'forget', keep: 2 }) as Mutation;
       const numbers = Array.from({ length: 500 }, (_, i) => i + 1);
       await cache.apply(numbers.map((n) => (n % 10 === 0 ? forget(n) : enter('l', `m${n}`, n, n, 2))));
-      // Two live ones, the last one forgotten, and what is known of the list itself.
+      // Two live members, one forgotten, and the header.
       expect(await rows()).toEqual([4, 1]);
       await cache.apply([501, 502, 503].map((n) => enter('l', `m${n}`, n, n, 2)));
       await cache.apply(numbers.map((n) => forget(n)));
@@ -238,7 +267,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.list('l', { limit: 2 })).toMatchObject({ complete: true, members: [{ member: 'm503' }, { member: 'm502' }] });
     });
 
-    it('sweeps no forgotten member, whatever its age, for without it the list would call itself complete', async () => {
+    it('sweeps no forgotten marker, whatever its age, because without it pages would be complete', async () => {
       const { cache, namespace } = open({ tombstoneTtlMs: 1_000 });
       await settleEmpty(cache, 'l');
       await cache.apply([enter('l', 'stays', 1), { ...leave('l', 'x', 2, 2), type: 'forget' } as Mutation]);
@@ -248,7 +277,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect((await cache.list('l', { limit: 1 })).complete).toBe(false);
     });
 
-    it('says that it is unavailable within its deadline when the server hangs, and works when it is back', async () => {
+    it('throws CacheUnavailableError within the deadline when the server hangs, and works again later', async () => {
       const { cache } = open({ deadlineMs: 400, commandTimeoutMs: 200 });
       await cache.apply([put('a', 1)]);
       process.kill(server.pid as number, 'SIGSTOP');
@@ -265,14 +294,14 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       await expect.poll(() => cache.apply([put('a', 3)]).catch(() => undefined)).toEqual([APPLIED]);
     });
 
-    it('comes back by itself after the server was restarted', async () => {
+    it('reconnects after the server was restarted', async () => {
       const { cache } = open();
       await cache.apply([put('a', 1)]);
       await server.restart();
       await expect.poll(() => cache.apply([put('a', 2)]).catch(() => undefined), { timeout: 10_000 }).toEqual([APPLIED]);
     });
 
-    it('sends what was asked for before it was closed', async () => {
+    it('sends the mutations of earlier calls when it is closed', async () => {
       const { cache } = open();
       await cache.apply([put('a', 1)]);
       const last = cache.apply([put('a', 2)]);
@@ -280,7 +309,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await last).toEqual([APPLIED]);
     });
 
-    it('keeps the order of mutations of one list that keep different numbers', async () => {
+    it('applies mutations of one list in order when their `keep` differs', async () => {
       const { cache } = open();
       const three = [1, 2, 3].map((n) => enter('l', `m${n}`, n, n, 3));
       await cache.apply([...three, enter('l', 'm4', 4, 4, 1), enter('l', 'm5', 5, 5, 3)]);
@@ -288,20 +317,20 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     });
 
     it.each([{ tombstoneTtlMs: 1.5 }, { tombstoneTtlMs: 0 }, { entryTtlMs: -1 }, { maxValueBytes: Number.NaN }])(
-      'refuses %j',
+      'throws a TypeError for %j',
       (options) => {
         expect(() => valkeyCache({ url: server.url, ...options })).toThrow(/whole number/);
       },
     );
 
-    it('says that it is unavailable after it was closed', async () => {
+    it('throws CacheUnavailableError after it was closed', async () => {
       const { cache } = open();
       await cache.close();
       await expect(cache.get('a')).rejects.toThrow(CacheUnavailableError);
     });
   });
 
-  it('gives up a connection that swallows what is sent, and opens another', async () => {
+  it('replaces a connection that no longer answers', async () => {
     const server = await startValkey();
     let swallow = false;
     const sockets = new Set<Socket>();
@@ -328,13 +357,13 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     }
   });
 
-  it('says that it is unavailable when nobody listens', async () => {
+  it('throws CacheUnavailableError when no server listens', async () => {
     const cache = valkeyCache({ url: 'valkey://127.0.0.1:1', deadlineMs: 500 });
     await expect(cache.get('a')).rejects.toThrow(/^cache at 127\.0\.0\.1:1: .*ECONNREFUSED/);
     await cache.close();
   });
 
-  it('takes the password from the URL, and never shows it', async () => {
+  it('logs in with the password of the URL, and never shows it', async () => {
     const server = await startValkey({ config: { requirepass: 'p@ss/word' } });
     const right = valkeyCache({ url: server.url });
     const wrong = valkeyCache({ url: server.url.replace('p%40ss', 'hunter2'), deadlineMs: 500 });
@@ -388,7 +417,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     }
   });
 
-  it('gives no wrong answer while a small server evicts whatever it likes', async () => {
+  it('gives no wrong answer while a small server evicts keys at random', async () => {
     const server = await startValkey({ config: { maxmemory: '4mb', 'maxmemory-policy': 'allkeys-random' } });
     const cache = valkeyCache({ url: server.url });
     try {
@@ -435,7 +464,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const masters = await Promise.all([0, 6_000, 12_000].map((it) => cluster.ownerOf(it)));
       return masters.find((port) => port !== owner) as number;
     };
-    /** As the stream does: again, until it is taken. */
+    /** Repeats the call until it succeeds, as the stream does. */
     const insist = async (mutations: readonly Mutation[]) => {
       for (let attempt = 0; attempt < 20; attempt += 1) {
         try {
@@ -448,7 +477,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       throw new Error('the cluster did not come back');
     };
 
-    it('follows a document to the node that a slot has moved to', async () => {
+    it('follows a document to the node that its slot has moved to', async () => {
       await cache.apply([put('moved', 1)]);
       const slot = await slotOf('c:doc:moved');
       await cluster.moveSlot(slot, await elsewhere(slot));
@@ -456,7 +485,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.get('moved')).toMatchObject({ type: 'hit', value: 2 });
     });
 
-    it('follows documents and lists that are on the move', async () => {
+    it('follows documents and lists while their slots are moved', async () => {
       const list = 'on the move';
       await settleEmpty(cache, list);
       await cache.apply([enter(list, 'a', 1), enter(list, 'b', 2), leave(list, 'c', 3, 3)]);
@@ -464,7 +493,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const writes: Promise<unknown>[] = [];
       await cluster.moveSlot(slot, await elsewhere(slot), {
         async pauseMidway() {
-          // Half of the list's keys lie on either node: the cluster says TRYAGAIN until the move is over.
+          // Each node has some of the list's keys, so the cluster answers TRYAGAIN until the move is over.
           writes.push(insist([enter(list, 'd', 4), leave(list, 'a', 5, 1)]));
           await sleep(300);
         },
@@ -483,7 +512,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await cache.get('on the move')).toMatchObject({ value: 2 });
     });
 
-    it('goes on with the replica when a master dies under load', async () => {
+    it('continues with the replica when a master dies under load', async () => {
       const keys = Array.from({ length: 60 }, (_, i) => `failover ${i}`);
       const dying = await cluster.ownerOf(0);
       let n = 0;
@@ -507,7 +536,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
   });
 });
 
-/** What the table of the eviction test has: the two newest of this list, and older ones. */
+/** Settles with what the table of the eviction test has: the two newest members, and older ones. */
 async function settleNewest(cache: CacheClient, list: string, round: number): Promise<void> {
   const lease = await cache.lease({ kind: 'list', list, keep: 2 });
   const newest = [`b${round}`, `a${round}`].map((member) => ({ member, score: round, json: String(round) }));

@@ -1,15 +1,11 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { transformSync } from 'esbuild';
-import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import * as few from '../../src/caches/few-commands.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import type { StreamEvent, StreamRecord } from '../../src/dynamodb/record.ts';
 import type { StreamAnswer } from '../../src/handlers/stream-handler.ts';
@@ -20,93 +16,7 @@ import { HOW_TO_GET_MOTO, type MotoServer, motoAvailable, startMoto } from '../s
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '../servers/valkey.ts';
 
-const require = createRequire(import.meta.url);
-const clientRequire = createRequire(require.resolve('iovalkey'));
-
-/** What a file of CommonJS in TypeScript exports. */
-function exportsOf(path: string): unknown {
-  const { code } = transformSync(readFileSync(join(import.meta.dirname, path), 'utf8'), { loader: 'ts' });
-  const module = { exports: {} };
-  new Function('module', code)(module);
-  return module.exports;
-}
-
-describe('what stands in for packages in the bundle', () => {
-  it('knows of each command what the client’s own table knows', () => {
-    const real = clientRequire('@iovalkey/commands') as typeof few;
-    const flags = ['readonly', 'fast', 'loading', 'stale', 'noscript', 'pubsub', 'no_auth', 'allow_busy', 'skip_monitor', 'movablekeys'];
-    const argsOf = [[], ['k'], ['k', 'l', 'm'], ['digest', '2', 'k', 'l', 'value'], ['digest', 0, 'value'], ['SLOTS']];
-    for (const name of few.list) {
-      expect(real.exists(name)).toBe(true);
-      expect([name, flags.filter((flag) => few.hasFlag(name, flag))]).toEqual([name, flags.filter((flag) => real.hasFlag(name, flag))]);
-      for (const args of argsOf.slice(name.startsWith('eval') ? 3 : 1, name.startsWith('eval') ? 5 : undefined)) {
-        expect([name, args, few.getKeyIndexes(name, args)]).toEqual([name, args, real.getKeyIndexes(name, args)]);
-      }
-    }
-    expect([few.exists('set'), few.exists('constructor')]).toEqual([false, false]);
-    expect(() => few.hasFlag('set', 'readonly')).toThrow('the command set is not one that this bundle knows');
-  });
-
-  it('has every command that the client sends of its own, except for what is never asked of it', () => {
-    const { list } = clientRequire('@iovalkey/commands') as typeof few;
-    const built = dirname(require.resolve('iovalkey'));
-    const sent = readdirSync(built, { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.js') && !file.includes('Sentinel'))
-      .flatMap((file) => [
-        ...readFileSync(join(built, file), 'utf8').matchAll(/\b(?:redis|self|this|node|\w*[cC]onnection)\.(\w+)\(|"(read\w+)"/g),
-      ])
-      .map(([, called, named]) => called ?? (named as string));
-    // The one `set` is a comment's.
-    const neverAsked = ['subscribe', 'psubscribe', 'ssubscribe', 'monitor', 'exec', 'set'];
-    const missed = new Set(sent.filter((name) => list.includes(name) && !few.exists(name)));
-    expect([...missed].filter((name) => !neverAsked.includes(name))).toEqual([]);
-    expect(sent).toEqual(expect.arrayContaining(['info', 'select', 'asking', 'cluster', 'readonly', 'readwrite']));
-  });
-
-  it('fills in options as lodash does', () => {
-    const real = clientRequire('lodash.defaults') as (...objects: object[]) => object;
-    const own = exportsOf('../src/caches/few-defaults.cts') as typeof real;
-    const options = fc.dictionary(fc.constantFrom('host', 'port', 'db', 'tls'), fc.constantFrom(undefined, null, 0, '', false, 'x'));
-    fc.assert(
-      fc.property(options, fc.array(fc.option(options, { nil: undefined })), (target, sources) => {
-        const [one, other] = [{ ...target }, { ...target }];
-        expect(own(one, ...(sources as object[]))).toBe(one);
-        expect(one).toEqual(real(other, ...(sources as object[])));
-      }),
-    );
-  });
-
-  it('queues as denque does', () => {
-    interface Queue {
-      readonly length: number;
-      push(item: number): unknown;
-      shift(): number | undefined;
-      unshift(item: number): unknown;
-      peekAt(index: number): number | undefined;
-      remove(index: number, count: number): unknown;
-    }
-    const [Own, Real] = [exportsOf('../src/caches/few-queue.cts'), clientRequire('denque')] as (new () => Queue)[];
-    const step = fc.record({ type: fc.constantFrom('push', 'push', 'push', 'shift', 'unshift', 'remove'), n: fc.nat(9) });
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-        const queues = [new (Own as new () => Queue)(), new (Real as new () => Queue)()];
-        const seen = queues.map((queue) =>
-          steps.map(({ type, n }) => {
-            if (type === 'push') queue.push(n);
-            else if (type === 'unshift') queue.unshift(n);
-            // The client removes items that are there, one at a time.
-            else if (type === 'remove') n < queue.length && queue.remove(n, 1);
-            const taken = type === 'shift' ? queue.shift() : undefined;
-            return [taken, queue.length, Array.from({ length: queue.length }, (_, i) => queue.peekAt(i))];
-          }),
-        );
-        expect(seen[0]).toEqual(seen[1]);
-      }),
-    );
-  });
-});
-
-/** Answers a line of JSON with one. */
+/** For each line of JSON on stdin, writes the handler's answer as a line of JSON. */
 const RUNTIME = `
 import { createInterface } from 'node:readline';
 const { handler } = await import('./stream.mjs');
@@ -143,7 +53,7 @@ describe.skipIf(absent)('the bundled handler', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** Starts the bundle as Lambda does. What it is given must be answered in turn. */
+  /** Starts the bundle as Lambda does. It takes one event at a time. */
   function start(env: Readonly<Record<string, string>>) {
     const { accessKeyId, secretAccessKey } = moto.settings.credentials;
     const running = spawn(process.execPath, [join(folder, 'runtime.mjs')], {
@@ -185,7 +95,7 @@ describe.skipIf(absent)('the bundled handler', () => {
   it.each([
     ['a server', false],
     ['a cluster', true],
-  ])('applies, parks and measures, with %s, and goes on after its restart or failover', async (_, cluster) => {
+  ])('applies, sets aside and measures with %s, also after a restart or failover', async (_, cluster) => {
     const server = cluster ? await startCluster({ replicas: 1 }) : await startValkey();
     const cache = valkeyCache({ url: server.url, cluster, namespace: 'bundled' });
     try {
@@ -232,7 +142,7 @@ describe.skipIf(absent)('the bundled handler', () => {
     }
   });
 
-  it('heeds the limits that its environment sets', async () => {
+  it('reads its limits from the environment', async () => {
     const place = join(folder, 'letters');
     const { handle, lines, errors } = start({
       CACHE_BACKEND: 'memory',
@@ -253,7 +163,7 @@ describe.skipIf(absent)('the bundled handler', () => {
     expect(`${lines.join()}${errors()}`).toContain('records wait for long');
   });
 
-  it('loads the SDK for a letter, and not before', async () => {
+  it('loads the S3 client only when it writes a dead letter', async () => {
     const server = await startValkey();
     try {
       const chunks = readdirSync(folder).filter((name) => name.endsWith('.mjs'));

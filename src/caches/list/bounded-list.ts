@@ -1,11 +1,21 @@
-import { cursorOf, type FoundList, isComplete, type Page, type PageQuery, type Place, parseQuery } from '../../cache.ts';
+import {
+  type Coverage,
+  cursorOf,
+  type FoundList,
+  isComplete,
+  type ListPosition,
+  type Page,
+  type PageQuery,
+  parseQuery,
+} from '../../cache.ts';
 import type { MemberMutation } from '../../mutation.ts';
 import { FLOOR, type Version } from '../../version.ts';
 import { Ranking } from './ranking.ts';
 
+/** What the list knows of one member. A gone or forgotten one is a marker. */
 type Member = {
   readonly version: Version;
-  /** The highest score at which an older version of this member could come back: its marker is needed until the bottom has passed it. */
+  /** The highest score at which an older version of the member could come back (R2). */
   readonly peak: number;
 } & (
   | { readonly state: 'live'; readonly score: number; readonly json: string }
@@ -13,24 +23,25 @@ type Member = {
   | { readonly state: 'forgotten' }
 );
 
-/** All that a list holds, as plain data: so it can be kept elsewhere. */
+/** A list as plain data, from which `BoundedList.of` makes the same list again. */
 export interface ListContent {
   readonly bottom: number;
   readonly lost: number;
   readonly settled: number;
-  /** Live ones by ascending score; gone ones in the order in which they became so. */
+  /** First the live members by ascending score, then the gone ones in the order in which they became gone, then the forgotten ones. */
   readonly members: readonly ListRow[];
 }
 
 export type ListRow = Member & {
   readonly name: string;
-  /** Of a gone one: when it became so, ms. */
+  /** When a gone member became gone, ms since 1970. */
   readonly since?: number;
 };
 
-/** What a mutation does to a list. `noted`: stale, and the list knows a place more at which its member could come back. */
-export type Effect = 'applied' | 'stale' | 'noted';
+/** What a mutation does to a list. `peak-raised`: stale, but the member's peak rose, so the list must still be saved (R3). */
+export type Effect = 'applied' | 'stale' | 'peak-raised';
 
+/** What a lease notes of a list, except for its birth (R13). */
 export interface ListLease {
   readonly seen: ReadonlyMap<string, Version>;
   readonly bottom: number;
@@ -39,25 +50,26 @@ export interface ListLease {
 }
 
 /**
- * A list of at most `keep` live members that knows what it holds. A full list has a bottom: what lies at or below that score is not held,
- * so the bottom is the tombstone of everything below it.
+ * A list of at most `keep` live members that knows which of its pages are complete. Its rules R1, R2, … are in docs/bounded-list.md.
+ *
+ * Each method is one atomic step. The backend that stores the list gives it a birth, and loses or expires it as a whole (R13, R20, R21).
  */
 export class BoundedList {
   readonly #members = new Map<string, Member>();
+  /** Live members by score. */
   readonly #live = new Ranking();
-  /** Gone and forgotten members, by peak. */
-  readonly #marks = new Ranking();
-  /** When each gone member became so, ms: oldest first. */
-  readonly #since = new Map<string, number>();
+  /** Gone and forgotten members by peak. */
+  readonly #markers = new Ranking();
+  /** When each gone member became gone, ms since 1970; oldest first. */
+  readonly #goneSince = new Map<string, number>();
   #forgotten = 0;
   #bottom = -Infinity;
-  /** How often a version or a value was thrown away. */
   #lost = 0;
   #settled = 0;
 
   static of({ bottom, lost, settled, members }: ListContent): BoundedList {
     const list = new BoundedList();
-    for (const { name, since = 0, ...member } of members) list.#hold(name, member, since);
+    for (const { name, since = 0, ...member } of members) list.#set(name, member, since);
     [list.#bottom, list.#lost, list.#settled] = [bottom, lost, settled];
     return list;
   }
@@ -65,21 +77,22 @@ export class BoundedList {
   get content(): ListContent {
     const row = (name: string) => ({ name, ...(this.#members.get(name) as Member) });
     const live = this.#live.page(this.#live.size, undefined, false).map(({ member }) => row(member));
-    const gone = [...this.#since].map(([name, since]) => ({ ...row(name), since }));
+    const gone = [...this.#goneSince].map(([name, since]) => ({ ...row(name), since }));
     const forgotten = [...this.#members].flatMap(([name, member]) => (member.state === 'forgotten' ? { name, ...member } : []));
     return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, members: [...live, ...gone, ...forgotten] };
   }
 
+  /** True if the list has no live members. */
   get isEmpty(): boolean {
     return this.#live.size === 0;
   }
 
-  /** Members of any state. */
+  /** The number of members in any state. */
   get size(): number {
     return this.#members.size;
   }
 
-  /** `now` and `markerTtl` in ms: a marker older than that is no longer needed. */
+  /** `now` in ms since 1970. Gone markers older than `markerTtl`, ms, are dropped (R10). */
   apply(mutation: MemberMutation, now: number, markerTtl: number): Effect {
     const effect = this.#apply(mutation, now);
     if (effect === 'applied') {
@@ -91,14 +104,14 @@ export class BoundedList {
 
   page(query: PageQuery): Page {
     const { limit, after, descending } = parseQuery(query);
-    const places = this.#live.page(limit, after, descending);
-    const members = places.map(({ member, score }) => {
+    const positions = this.#live.page(limit, after, descending);
+    const members = positions.map(({ member, score }) => {
       const { version, json } = this.#members.get(member) as Member & { state: 'live' };
       return { member, score, value: JSON.parse(json), version };
     });
-    const last = places.length === limit ? places.at(-1) : undefined;
-    const holding = { bottom: this.#bottom, settled: this.#settled > 0, forgotten: this.#forgotten > 0 };
-    return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(holding, descending, after, last) };
+    const last = positions.length === limit ? positions.at(-1) : undefined;
+    const coverage: Coverage = { bottom: this.#bottom, settled: this.#settled > 0, forgotten: this.#forgotten > 0 };
+    return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(coverage, descending, after, last) };
   }
 
   lease(): ListLease {
@@ -106,39 +119,50 @@ export class BoundedList {
     return { seen, bottom: this.#bottom, lost: this.#lost, settled: this.#settled };
   }
 
-  /** `tooLarge` tells of a value that it cannot be held. */
+  /**
+   * Returns false if the lease is lost; the list is then unchanged. The caller has checked the list's birth (R13).
+   *
+   * @param tooLarge whether the cache rejects a value
+   */
   settle(lease: ListLease, { newest, more }: FoundList, keep: number, now: number, tooLarge: (json: string) => boolean): boolean {
-    // Another has filled it since, and may have lowered the bottom.
+    // R14 (one settles)
     if (lease.settled !== this.#settled) return false;
-    const lowest = more ? (newest.at(-1) as Place).score : -Infinity;
-    // The bottom may sink to what was read only if nothing was thrown away since: else something older than the stream could slip in.
-    const maySink = this.#bottom === lease.bottom && this.#lost === lease.lost;
-    this.#bottom = maySink ? lowest : Math.max(this.#bottom, lowest);
+    // R15 (nothing lost)
+    const lowest = more ? (newest.at(-1) as ListPosition).score : -Infinity;
+    const nothingLost = this.#bottom === lease.bottom && this.#lost === lease.lost;
+    this.#bottom = nothingLost ? lowest : Math.max(this.#bottom, lowest);
+    // R16 (found above)
     const above = newest.filter(({ score }) => score > this.#bottom);
     const found = new Set(above.map(({ member }) => member));
+    // R17 (absent)
     for (const [member, version] of lease.seen) {
       const held = this.#members.get(member);
-      if (held?.version === version && !found.has(member)) this.#hold(member, { state: 'gone', version, peak: held.peak }, now);
+      if (held?.version === version && !found.has(member)) this.#set(member, { state: 'gone', version, peak: held.peak }, now);
     }
+    // R18 (seen)
     for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? FLOOR;
-      const at = { kind: 'member', list: '', member, score, keep, version } as const;
-      this.#apply(tooLarge(json) ? { ...at, type: 'forget' } : { ...at, type: 'put', json }, now);
+      const common = { kind: 'member', list: '', member, score, keep, version } as const;
+      this.#apply(tooLarge(json) ? { ...common, type: 'forget' } : { ...common, type: 'put', json }, now);
     }
+    // R19 (trim last)
     this.#settled += 1;
     this.#trim(keep, now);
     return true;
   }
 
   /**
-   * Lets go of what is lowest, as a list that keeps fewer would: of this share (above 0, up to 1) of its members of any state, by raising the
-   * bottom over them. `now` in ms. False when there was nothing to let go.
+   * R11: drops the lowest members and markers, by raising the bottom over them.
+   *
+   * @param share of all members and markers to drop, above 0 and up to 1
+   * @param now ms since 1970
+   * @returns false if the list was empty already
    */
   shed(share: number, now: number): boolean {
-    const scores = [...this.#live.scores, ...this.#marks.scores].sort((a, b) => a - b);
-    const highest = scores[Math.ceil(scores.length * share) - 1];
-    if (highest === undefined) return false;
-    this.#bottom = Math.max(this.#bottom, highest);
+    const scores = [...this.#live.scores, ...this.#markers.scores].sort((a, b) => a - b);
+    const highestDropped = scores[Math.ceil(scores.length * share) - 1];
+    if (highestDropped === undefined) return false;
+    this.#bottom = Math.max(this.#bottom, highestDropped);
     this.#trim(this.#live.scores.filter((score) => score > this.#bottom).length, now);
     return true;
   }
@@ -146,60 +170,70 @@ export class BoundedList {
   #apply(mutation: MemberMutation, now: number): Effect {
     const { member, version, score } = mutation;
     const held = this.#members.get(member);
+    // R2 (peak)
     const from = mutation.type === 'put' ? (mutation.from ?? score) : score;
     const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    // R1 (law)
     if (held && held.version > version) {
       if (peak === held.peak) return 'stale';
-      // Replayed after the list was lost. What is replayed once may come again, late.
-      this.#hold(member, { ...held, peak }, now);
-      return 'noted';
+      // R3: an older record, replayed after the list was evicted. It may be replayed again, so remember its score as the peak.
+      this.#set(member, { ...held, peak }, now);
+      return 'peak-raised';
     }
-    if (mutation.type === 'forget') this.#hold(member, { state: 'forgotten', version, peak }, now);
-    else if (mutation.type === 'put' && score > this.#bottom)
-      this.#hold(member, { state: 'live', version, peak, score, json: mutation.json }, now);
-    else {
-      this.#hold(member, { state: 'gone', version, peak }, now);
-      // It is in the table, and nobody here knows.
+    if (mutation.type === 'forget') {
+      // R6 (forget)
+      this.#set(member, { state: 'forgotten', version, peak }, now);
+    } else if (mutation.type === 'put' && score > this.#bottom) {
+      this.#set(member, { state: 'live', version, peak, score, json: mutation.json }, now);
+    } else {
+      // R4 (bottom)
+      this.#set(member, { state: 'gone', version, peak }, now);
+      // R5: the table has this member, the list does not. Counting it as lost keeps the next settle from lowering the bottom past it.
       if (mutation.type === 'put') this.#lost += 1;
     }
     return 'applied';
   }
 
   #trim(keep: number, now: number): void {
+    // R7 (keep)
     while (this.#live.size > keep) {
-      const { member, score } = this.#live.lowest as Place;
+      const { member, score } = this.#live.lowest as ListPosition;
       const { version, peak } = this.#members.get(member) as Member;
       this.#bottom = Math.max(this.#bottom, score);
-      this.#hold(member, { state: 'gone', version, peak }, now);
+      this.#set(member, { state: 'gone', version, peak }, now);
     }
-    for (let lowest = this.#marks.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#marks.lowest) this.#drop(lowest.member);
+    // R8 (tombstone)
+    for (let lowest = this.#markers.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#markers.lowest)
+      this.#drop(lowest.member);
   }
 
-  /** Gone ones end by their age too. Forgotten ones do not: without them the list would call itself complete. */
+  /** R10 (age) */
   #expire(before: number): void {
-    for (const [name, at] of this.#since) {
-      if (at >= before) return;
+    for (const [name, since] of this.#goneSince) {
+      if (since >= before) return;
       this.#drop(name);
     }
   }
 
+  /** R9 (count purged) */
   #drop(name: string): void {
-    this.#hold(name, undefined, 0);
+    this.#set(name, undefined, 0);
     this.#lost += 1;
   }
 
-  #hold(name: string, member: Member | undefined, now: number): void {
-    const was = this.#members.get(name);
-    if (was?.state === 'live') this.#live.remove({ score: was.score, member: name });
-    if (was && was.state !== 'live') this.#marks.remove({ score: was.peak, member: name });
-    if (was?.state === 'forgotten') this.#forgotten -= 1;
+  /** Replaces what the list knows of a member; `undefined`: nothing any more. */
+  #set(name: string, member: Member | undefined, now: number): void {
+    const before = this.#members.get(name);
+    if (before?.state === 'live') this.#live.remove({ score: before.score, member: name });
+    if (before && before.state !== 'live') this.#markers.remove({ score: before.peak, member: name });
+    if (before?.state === 'forgotten') this.#forgotten -= 1;
     this.#members.delete(name);
-    this.#since.delete(name);
+    this.#goneSince.delete(name);
     if (!member) return;
     this.#members.set(name, member);
     if (member.state === 'live') this.#live.add({ score: member.score, member: name });
-    else this.#marks.add({ score: member.peak, member: name });
-    if (member.state === 'gone') this.#since.set(name, now);
+    else this.#markers.add({ score: member.peak, member: name });
+    if (member.state === 'gone') this.#goneSince.set(name, now);
     if (member.state === 'forgotten') this.#forgotten += 1;
   }
 }

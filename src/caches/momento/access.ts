@@ -1,11 +1,11 @@
-/** Where the API key is, or a server that asks for none. */
+/** Where the API key comes from, or a server that needs none. */
 export type MomentoAccess = MomentoSecret | ({ readonly kind: 'key' } & MomentoKey) | MomentoLocal;
 
-export interface MomentoSecret {
+interface MomentoSecret {
   readonly kind: 'secret';
-  /** In Secrets Manager: name or ARN. It holds the key alone, or `{"apiKey": "…", "endpoint": "…"}`. */
+  /** Name or ARN in Secrets Manager. The secret is the key alone, or `{"apiKey": "…", "endpoint": "…"}`. */
   readonly secretId: string;
-  /** For a secret without one. */
+  /** Used if the secret does not contain an endpoint. */
   readonly endpoint?: string;
 }
 
@@ -17,18 +17,18 @@ export interface MomentoLocal {
 
 export interface MomentoKey {
   readonly apiKey: string;
-  /** As `cell-4-us-west-2-1.prod.a.momentohq.com`. A key of the first version holds its own. */
+  /** For example `cell-4-us-west-2-1.prod.a.momentohq.com`. A version 1 key contains its endpoint. */
   readonly endpoint?: string;
 }
 
-/** A header can hold no more, and the SDK never answers a call with a key that holds other characters. */
+/** Visible ASCII, as in an HTTP header. With other characters in the key, a call of the SDK never ends. */
 const KEY = /^[\x21-\x7e]+$/;
 const HOST = /^[\w.-]+(:\d+)?$/;
 const LOCAL = /^([\w.-]+):(\d{1,5})$/;
 
 type Given = Readonly<Record<string, string | undefined>>;
 
-/** Reads the variables MOMENTO_…; adds to `faults` what is wrong, and shows no key. */
+/** Reads the variables MOMENTO_… and appends what is wrong with them to `faults`. No fault shows the key. */
 export function parseAccess(given: Given, faults: string[]): MomentoAccess | undefined {
   const { MOMENTO_SECRET_ID: secretId, MOMENTO_API_KEY: apiKey, MOMENTO_ENDPOINT, MOMENTO_LOCAL: local } = given;
   const chosen = ['MOMENTO_SECRET_ID', 'MOMENTO_API_KEY', 'MOMENTO_LOCAL'].filter((name) => given[name] !== undefined);
@@ -52,7 +52,7 @@ export function parseAccess(given: Given, faults: string[]): MomentoAccess | und
   return { kind: 'local', host, port: Number(port) };
 }
 
-/** `where` the key comes from. */
+/** @param where the key comes from, for example `MOMENTO_API_KEY` */
 export function keyFaults({ apiKey, endpoint }: MomentoKey, where: string): string[] {
   const faults = KEY.test(apiKey) ? [] : [`${where} holds no API key: it is empty, or has blanks or characters beyond ASCII`];
   return endpoint === undefined ? faults : [...faults, ...endpointFaults(endpoint)];

@@ -1,57 +1,54 @@
-import { APPLIED, forgetInstead, type MemberMutation, type Mutation, type Outcome, STALE } from '../../mutation.ts';
+import { type MemberMutation, type Mutation, type Outcome, STALE } from '../../mutation.ts';
+import { admit } from '../checks.ts';
 import type { Cells } from './cell.ts';
 import { deadlineIn } from './deadline.ts';
 import { applyDocument, type DocumentCell } from './document.ts';
 import type { Limits } from './limits.ts';
 import { applyMembers, type ListCell } from './list.ts';
 
-export interface Keys {
+export interface MomentoKeys {
   document(key: string): string;
   list(list: string): string;
 }
 
+/** The mutations of one list, and where their outcomes go. */
 interface Group {
   readonly mutations: MemberMutation[];
-  readonly slots: ((applied: boolean) => void)[];
+  readonly setters: ((applied: boolean) => void)[];
 }
 
-/** Applies mutations, all those of one list as one change of it. */
-export function applier(documents: Cells<DocumentCell>, lists: Cells<ListCell>, keys: Keys, limits: Limits, deadlineMs: number) {
-  const reasonAgainst = (mutation: Mutation): string | undefined => {
-    if (mutation.type !== 'put') return undefined;
-    return mutation.kind === 'document' ? limits.document(keys.document(mutation.key), mutation.json) : limits.member(mutation.json);
-  };
-
+/** Returns the `apply` of the cache. It applies all mutations of one list as one edit of the list's cell. */
+export function applier(documents: Cells<DocumentCell>, lists: Cells<ListCell>, keys: MomentoKeys, limits: Limits, deadlineMs: number) {
   return async (given: readonly Mutation[]): Promise<readonly Outcome[]> => {
     const deadline = deadlineIn(deadlineMs);
     const outcomes = new Array<Outcome>(given.length);
     const writes: Promise<void>[] = [];
     const groups = new Map<string, Group>();
     for (const [i, wanted] of given.entries()) {
-      const reason = reasonAgainst(wanted);
-      const mutation = wanted.type === 'put' && reason !== undefined ? forgetInstead(wanted) : wanted;
-      const ifApplied: Outcome = reason === undefined ? APPLIED : { type: 'rejected', reason };
-      const slot = (applied: boolean): void => {
+      const { mutation, ifApplied } = admit(wanted, (put) =>
+        put.kind === 'document' ? limits.document(keys.document(put.key), put.json) : limits.member(put.json),
+      );
+      const setOutcome = (applied: boolean): void => {
         outcomes[i] = applied ? ifApplied : STALE;
       };
       if (mutation.kind === 'document') {
-        writes.push(documents.update(keys.document(mutation.key), deadline, applyDocument(mutation, limits.ttls)).then(slot));
+        writes.push(documents.update(keys.document(mutation.key), deadline, applyDocument(mutation, limits.ttls)).then(setOutcome));
       } else {
-        const group = groups.get(mutation.list) ?? { mutations: [], slots: [] };
+        const group = groups.get(mutation.list) ?? { mutations: [], setters: [] };
         groups.set(mutation.list, group);
         group.mutations.push(mutation);
-        group.slots.push(slot);
+        group.setters.push(setOutcome);
       }
     }
-    for (const [list, { mutations, slots }] of groups) {
+    for (const [list, { mutations, setters }] of groups) {
       const write = lists.update(keys.list(list), deadline, applyMembers(mutations, limits.ttls));
       writes.push(
         write.then((applied) => {
-          for (const [i, slot] of slots.entries()) slot(applied[i] === true);
+          for (const [i, setOutcome] of setters.entries()) setOutcome(applied[i] === true);
         }),
       );
     }
-    // All of them end before one that failed is told: a caller that repeats the call meets none of its own.
+    // Waits for all writes before it throws, so that a repeated call does not overlap with writes of this one.
     for (const write of await Promise.allSettled(writes)) if (write.status === 'rejected') throw write.reason;
     return outcomes;
   };

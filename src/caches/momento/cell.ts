@@ -1,100 +1,106 @@
 import { randomUUID } from 'node:crypto';
 import { CacheUnavailableError } from '../../errors.ts';
-import { type Deadline, pause } from './deadline.ts';
+import { type Deadline, waitForRetry } from './deadline.ts';
 import type { Memo } from './memo.ts';
 import type { Store } from './store.ts';
 
-/** How the state of a cell is kept as bytes. */
+/** Converts the state of a cell to bytes and back. */
 export interface Codec<State> {
-  /** Each writing has a nonce, by which its writer knows it again, and no two cells are ever alike. */
+  /**
+   * @param nonce differs for each write, so that a writer recognizes its own write, and cells of equal state have different hashes
+   */
   encode(state: State, nonce: string): Encoded;
-  /** Undefined for bytes that it has not written. */
+  /** Returns undefined for bytes that `encode` did not make. */
   decode(bytes: Uint8Array): Decoded<State> | undefined;
-  /** How long the state is to live from now, ms. */
+  /** How long the state lives from now, ms. */
   ttlMs(state: State): number;
 }
 
-export interface Encoded {
+interface Encoded {
   readonly bytes: Uint8Array;
-  /** About how many bytes the state takes in memory. */
+  /** Roughly the bytes that the state takes in memory. */
   readonly weight: number;
 }
 
-export interface Decoded<State> {
+interface Decoded<State> {
   readonly state: State;
   readonly nonce: string;
   readonly weight: number;
 }
 
-/** What a cell held at some time. `hash`: absent where nothing was there. */
-export interface Known<State> {
+/** What a cell held when it was last read or written. */
+export interface Snapshot<State> {
+  /** Absent: the cell was empty, or held bytes that Millrace did not write. */
   readonly state?: State;
+  /** Absent: the cell was empty, or Momento did not return the hash of a write. */
   readonly hash?: Uint8Array;
   readonly weight: number;
 }
 
 /**
- * What to make of a cell's state; without `next` it stays as it is. Runs again when another writer was faster. It may change the state in
- * place, if it then returns it as `next`.
+ * Computes a result and the next state of a cell; without `next` the state stays as it is. Runs again if another writer was faster. It may
+ * change the state in place if it returns it as `next`.
  */
-export type Change<State, Result> = (state: State | undefined) => { readonly result: Result; readonly next?: State };
+export type Edit<State, Result> = (state: State | undefined) => { readonly result: Result; readonly next?: State };
 
 export interface Cells<State> {
-  /** @throws CacheUnavailableError when it cannot tell whether the change was written. */
-  update<Result>(key: string, deadline: Deadline, change: Change<State, Result>): Promise<Result>;
+  /** @throws CacheUnavailableError when it cannot tell whether the edit was written */
+  update<Result>(key: string, deadline: Deadline, edit: Edit<State, Result>): Promise<Result>;
 }
 
 interface Call<State> {
-  readonly change: Change<State, unknown>;
+  readonly edit: Edit<State, unknown>;
   readonly deadline: Deadline;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
 
 export const NONCE_LENGTH = 16;
-const FIRST_PAUSE_MS = 5;
+const FIRST_WAIT_MS = 5;
 
 export function newNonce(): string {
   return randomUUID().replaceAll('-', '').slice(0, NONCE_LENGTH);
 }
 
 /**
- * Values that change by compare-and-set: read, change, write if nobody else has written. What was written last is remembered with its
- * hash, so the usual change is one call. Changes of one cell that come together, or while one is under way, are written as one.
+ * Values that change by compare-and-set: read the cell, edit its state, and write the result if the cell still has the hash that was read.
  *
- * A memory may be out of date: a write that relies on it is refused, and nothing is concluded from it without a write.
+ * - The memo keeps the last snapshot of a cell, so the usual edit takes one call. A snapshot may be out of date; then the write that is
+ *   based on it is refused. An edit that writes nothing is decided by a fresh read.
+ * - Edits of one cell that come in one turn of the event loop, or while a write of the cell is under way, are written together.
  */
-export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Known<State>>): Cells<State> {
+export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Snapshot<State>>): Cells<State> {
+  /** By key: the calls that wait for the cell's next write. */
   const lanes = new Map<string, Call<State>[]>();
 
-  const read = async (key: string, deadline: Deadline): Promise<Known<State> & { readonly nonce?: string }> => {
+  const read = async (key: string, deadline: Deadline): Promise<Snapshot<State> & { readonly nonce?: string }> => {
     const stored = await store.read(key, deadline);
     if (!stored) return { weight: 0 };
-    // What something else wrote is no knowledge to keep: it is written over, and only it.
+    // Bytes that Millrace did not write: treat as empty, but compare-and-set against their hash so that nothing newer is overwritten.
     return { hash: stored.hash, weight: 0, ...codec.decode(stored.bytes) };
   };
-  const remember = (key: string, known: Known<State>): void => {
-    if (known.hash) memo.hold(key, known, known.weight + key.length);
+  const remember = (key: string, snapshot: Snapshot<State>): void => {
+    if (snapshot.hash) memo.put(key, snapshot, snapshot.weight + key.length);
   };
 
-  const change = async (key: string, changes: readonly Change<State, unknown>[], deadline: Deadline): Promise<readonly unknown[]> => {
-    /** Results by the nonce of the writing: one whose reply was lost is found by it. */
+  const write = async (key: string, edits: readonly Edit<State, unknown>[], deadline: Deadline): Promise<readonly unknown[]> => {
+    /** The results of each attempt by its nonce. If the reply to a write was lost, the next read finds its nonce in the cell. */
     const sent = new Map<string, readonly unknown[]>();
-    let known = memo.take(key);
+    let remembered = memo.take(key);
     for (let attempt = 0; ; attempt += 1) {
-      const fresh = known ? undefined : await read(key, deadline);
+      const fresh = remembered ? undefined : await read(key, deadline);
       const written = fresh?.nonce === undefined ? undefined : sent.get(fresh.nonce);
       if (fresh && written) {
         remember(key, fresh);
         return written;
       }
-      const base: Known<State> = known ?? fresh ?? { weight: 0 };
-      const { results, next } = fold(changes, base.state);
+      const base: Snapshot<State> = remembered ?? fresh ?? { weight: 0 };
+      const { results, next } = applyAll(edits, base.state);
       if (next === undefined && fresh) {
         remember(key, fresh);
         return results;
       }
-      known = undefined;
+      remembered = undefined;
       if (next === undefined) continue;
       const nonce = newNonce();
       const { bytes, weight } = codec.encode(next, nonce);
@@ -105,36 +111,36 @@ export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Known
         remember(key, { state: next, weight, ...(outcome.hash && { hash: outcome.hash }) });
         return results;
       }
-      if (fresh && !(await pause(attempt, FIRST_PAUSE_MS, deadline))) {
-        throw new CacheUnavailableError(`others were faster in each of ${attempt + 1} tries to write one key: try again`);
+      if (fresh && !(await waitForRetry(attempt, FIRST_WAIT_MS, deadline))) {
+        throw new CacheUnavailableError(`other writers of one key were faster in each of ${attempt + 1} attempts: try again`);
       }
     }
   };
 
   const run = async (key: string, lane: Call<State>[]): Promise<void> => {
-    // Changes of one turn of the event loop come together.
+    // Wait for the other edits of this turn of the event loop.
     await new Promise<void>((resolve) => process.nextTick(resolve));
     while (lane.length > 0) {
-      const group = lane.splice(0);
-      const deadline = { at: Math.min(...group.map(({ deadline: { at } }) => at)) };
+      const calls = lane.splice(0);
+      const deadline = { at: Math.min(...calls.map(({ deadline: { at } }) => at)) };
       try {
-        const results = await change(
+        const results = await write(
           key,
-          group.map((call) => call.change),
+          calls.map(({ edit }) => edit),
           deadline,
         );
-        for (const [i, { resolve }] of group.entries()) resolve(results[i]);
+        for (const [i, { resolve }] of calls.entries()) resolve(results[i]);
       } catch (error) {
-        for (const { reject } of group) reject(error);
+        for (const { reject } of calls) reject(error);
       }
     }
     lanes.delete(key);
   };
 
   return {
-    update(key, deadline, change) {
+    update(key, deadline, edit) {
       return new Promise((resolve, reject) => {
-        const call = { change, deadline, resolve: resolve as (result: unknown) => void, reject };
+        const call = { edit, deadline, resolve: resolve as (result: unknown) => void, reject };
         const lane = lanes.get(key);
         if (lane) lane.push(call);
         else {
@@ -147,13 +153,14 @@ export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Known
   };
 }
 
-function fold<State>(changes: readonly Change<State, unknown>[], state: State | undefined) {
+/** Each edit works on what the one before it left. `next` is absent if no edit changed the state. */
+function applyAll<State>(edits: readonly Edit<State, unknown>[], state: State | undefined) {
   const results: unknown[] = [];
   let next: State | undefined;
-  for (const change of changes) {
-    const changed = change(next ?? state);
-    results.push(changed.result);
-    next = changed.next ?? next;
+  for (const edit of edits) {
+    const edited = edit(next ?? state);
+    results.push(edited.result);
+    next = edited.next ?? next;
   }
   return { results, next };
 }

@@ -11,57 +11,61 @@ import {
 import { CacheUnavailableError, ConfigurationError } from '../../errors.ts';
 import type { MomentoAccess, MomentoKey } from './access.ts';
 import { localProvider, providerOf, readKey } from './credentials.ts';
-import { type Deadline, deadlineIn, pause, remaining } from './deadline.ts';
-import { type Failed, isFailed, isPassing, isTimeout, keyRefused, refusal } from './refusal.ts';
+import { type Deadline, deadlineIn, remaining, waitForRetry } from './deadline.ts';
+import { type Failed, isFailed, isTimeout, isTransientCode, keyRefused, refusal } from './refusal.ts';
 
 export interface MomentoConnectionOptions {
   readonly cacheName: string;
   readonly access: MomentoAccess;
-  /** Makes the SDK's provider of a key, for endpoints that are not Momento's public ones: a private link, a server for tests. */
+  /**
+   * Makes the SDK's credential provider for an endpoint that is not public, such as a private link. Default: that of the public endpoint.
+   */
   readonly provider?: (key: MomentoKey) => CredentialProvider;
-  /** For one call of the service, ms. */
+  /** Timeout of one call of Momento, ms. Default: 2,000. */
   readonly commandTimeoutMs?: number;
-  /** For one call of the cache with all its tries, ms. Keep it below the function's timeout. */
+  /** Timeout of one call of the cache with all its retries, ms. Keep it below the function's timeout. Default: 5,000. */
   readonly deadlineMs?: number;
 }
 
 type Send<Answer> = (client: CacheClient, signal: AbortSignal) => Promise<Answer>;
 
-export interface Connection {
+export interface MomentoConnection {
   /**
-   * Sends a call, and the same again while it fails in a way that may pass. So it must be one that may be applied twice.
+   * Sends a call, and repeats it after a transient failure until the deadline. So the call must be one that may be executed twice.
    *
-   * @throws CacheUnavailableError when there is no answer within the deadline, or the service refuses.
+   * @throws CacheUnavailableError when there is no answer within the deadline, or Momento refuses the call
    */
   call<Answer extends object>(deadline: Deadline, send: Send<Answer>): Promise<Exclude<Answer, Failed>>;
-  /** A hash of bytes that no cell holds; absent when Momento did not answer at the start. */
+  /** The hash of bytes that no cell holds; absent if Momento did not answer when the connection was made. */
   readonly sample?: Uint8Array;
-  /** After the last call. */
+  /** No call may follow. */
   close(): void;
 }
 
+/** An SDK client, and the API key that it uses; no key with a local server. */
 interface Session {
   readonly client: CacheClient;
   readonly key?: MomentoKey;
 }
 
-const FIRST_PAUSE_MS = 25;
+const FIRST_WAIT_MS = 25;
 const PROBE_TTL_SECONDS = 60;
-/** A secret is not read again sooner after it was read again, ms. */
-const SECRET_REST_MS = 60_000;
+/** The shortest time between two renewals of the key from its secret, ms. */
+const RENEWAL_INTERVAL_MS = 60_000;
 
 /**
- * Connects, and writes to `probe`, a key of no other use, so that a wrong API key or cache name is told at once. A service that does not
- * answer now may do so later: that is no fault of the start.
+ * Connects, and writes one value, so that a wrong API key or cache name is found at once. It is no fault if Momento does not answer,
+ * because it may answer later.
  *
- * @throws ConfigurationError that says what to set.
+ * @param probe the key of that value, which nothing else uses
+ * @throws ConfigurationError that says what to set
  */
-export async function connect(options: MomentoConnectionOptions, probe: string): Promise<Connection> {
+export async function connectMomento(options: MomentoConnectionOptions, probe: string): Promise<MomentoConnection> {
   const { cacheName, access, provider = providerOf, commandTimeoutMs = 2_000, deadlineMs = 5_000 } = options;
   const loggerFactory = new NoopMomentoLoggerFactory();
   const configuration = Configurations.Lambda.latest(loggerFactory)
     .withClientTimeoutMillis(commandTimeoutMs)
-    // The SDK would repeat reads alone, and without a pause.
+    // `call` repeats instead: the SDK would repeat only reads, and without a pause.
     .withRetryStrategy(new FixedCountRetryStrategy({ loggerFactory, maxAttempts: 0 }));
   const sessions = new Set<Session>();
   let renewal: Promise<void> | undefined;
@@ -69,7 +73,7 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
 
   const open = async (key: MomentoKey | undefined): Promise<Session> => {
     const credentialProvider = access.kind === 'local' ? localProvider(access) : provider(key as MomentoKey);
-    // Connects at the first call. Every write has a TTL of its own.
+    // The client connects at its first call. The default TTL is never used, because each write has its own.
     const client = await MomentoClient.create({ configuration, credentialProvider, defaultTtlSeconds: 60, eagerConnectTimeout: 0 });
     const session = { client, ...(key && { key }) };
     sessions.add(session);
@@ -83,18 +87,18 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
   };
   let current = await open(access.kind === 'local' ? undefined : await readKey(access));
 
-  /** A key that was refused may have been replaced in its secret. */
+  /** Reads the secret again after its key was refused, because the key may have been replaced. */
   const renew = async (session: Session): Promise<void> => {
     if (session !== current) return;
     const refused = () => refusal(Code.AUTHENTICATION_ERROR, cacheName, access);
-    if (access.kind !== 'secret' || performance.now() - renewedAt < SECRET_REST_MS) throw refused();
+    if (access.kind !== 'secret' || performance.now() - renewedAt < RENEWAL_INTERVAL_MS) throw refused();
     renewedAt = performance.now();
     const key = await readKey(access).catch((error: Error) => {
       throw new CacheUnavailableError(`Momento cache "${cacheName}": ${keyRefused(access)}; ${error.message}`);
     });
     if (key.apiKey === session.key?.apiKey && key.endpoint === session.key.endpoint) throw refused();
     current = await open(key);
-    // Its calls have ended by then.
+    // The old session's calls have ended by then.
     setTimeout(closeSession, commandTimeoutMs, session).unref();
   };
   const renewOnce = (session: Session): Promise<void> => {
@@ -105,7 +109,7 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
   };
   const attempt = async <Answer extends object>(session: Session, deadline: Deadline, send: Send<Answer>): Promise<Answer | Failed> => {
     const controller = new AbortController();
-    // A batch has no timeout in the SDK.
+    // The SDK has no timeout for `getBatch`.
     const timer = setTimeout(() => controller.abort(), Math.min(commandTimeoutMs, remaining(deadline)));
     try {
       return await send(session.client, controller.signal);
@@ -115,19 +119,19 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
       clearTimeout(timer);
     }
   };
-  const ask = () =>
+  const writeProbe = () =>
     attempt(current, deadlineIn(deadlineMs), (client, abortSignal) =>
       client.setWithHash(cacheName, probe, randomUUID(), { ttl: PROBE_TTL_SECONDS, abortSignal }),
     );
 
-  let asked: Awaited<ReturnType<typeof ask>>;
+  let probed: Awaited<ReturnType<typeof writeProbe>>;
   try {
-    asked = await ask();
-    if (isFailed(asked) && asked.errorCode() === Code.AUTHENTICATION_ERROR) {
+    probed = await writeProbe();
+    if (isFailed(probed) && probed.errorCode() === Code.AUTHENTICATION_ERROR) {
       await renewOnce(current);
-      asked = await ask();
+      probed = await writeProbe();
     }
-    if (isFailed(asked) && !isPassing(asked.errorCode())) throw refusal(asked.errorCode(), cacheName, access);
+    if (isFailed(probed) && !isTransientCode(probed.errorCode())) throw refusal(probed.errorCode(), cacheName, access);
   } catch (error) {
     close();
     throw new ConfigurationError((error as Error).message);
@@ -135,7 +139,7 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
   return {
     async call(deadline, send) {
       let reason: Code | undefined;
-      for (let tries = 1; ; tries += 1) {
+      for (let attempts = 1; ; attempts += 1) {
         const session = current;
         const answer = await attempt(session, deadline, send);
         if (!isFailed(answer)) return answer as Exclude<typeof answer, Failed>;
@@ -144,13 +148,14 @@ export async function connect(options: MomentoConnectionOptions, probe: string):
           await renewOnce(session);
           continue;
         }
-        if (!isPassing(code)) throw refusal(code, cacheName, access);
-        // The last try often ends with the deadline, whatever was wrong before.
+        if (!isTransientCode(code)) throw refusal(code, cacheName, access);
+        // Reports the last failure that is no timeout: the last attempt often ends with the deadline, whatever failed before.
         reason = isTimeout(code) ? (reason ?? code) : code;
-        if (!(await pause(tries - 1, FIRST_PAUSE_MS, deadline))) throw refusal(reason, cacheName, access, ` (tried ${tries} times)`);
+        if (!(await waitForRetry(attempts - 1, FIRST_WAIT_MS, deadline)))
+          throw refusal(reason, cacheName, access, ` (tried ${attempts} times)`);
       }
     },
-    ...('hashUint8Array' in asked && { sample: asked.hashUint8Array() }),
+    ...('hashUint8Array' in probed && { sample: probed.hashUint8Array() }),
     close,
   };
 }

@@ -5,9 +5,9 @@ import { keyFaults, type MomentoAccess, type MomentoKey, type MomentoLocal } fro
 const SECRET_TIMEOUT_MS = 5_000;
 
 /**
- * Reads the key as it is now.
+ * Reads the API key; one in a secret is read again at each call.
  *
- * @throws ConfigurationError when there is none, or none that can be used. No message shows any of it.
+ * @throws ConfigurationError when there is no usable key. No message shows any part of the key or the secret.
  */
 export async function readKey(access: Exclude<MomentoAccess, MomentoLocal>): Promise<MomentoKey> {
   if (access.kind === 'key') return checked(access, 'MOMENTO_API_KEY');
@@ -17,18 +17,18 @@ export async function readKey(access: Exclude<MomentoAccess, MomentoLocal>): Pro
   return checked({ ...(endpoint !== undefined && { endpoint }), ...found }, where);
 }
 
-/** @throws ConfigurationError when the SDK does not take the key. */
+/** @throws ConfigurationError when the SDK rejects the key */
 export function providerOf({ apiKey, endpoint }: MomentoKey): CredentialProvider {
   try {
     if (endpoint !== undefined) return CredentialProvider.fromApiKeyV2({ apiKey, endpoint });
     return CredentialProvider.fromDisposableToken(apiKey);
   } catch {
-    // Not as the cause: the SDK's message may quote the key.
+    // Without a cause: the SDK's message may quote the key.
     const wayOut =
       endpoint === undefined
-        ? 'it does not tell its endpoint: set MOMENTO_ENDPOINT, or put {"apiKey", "endpoint"} into the secret'
-        : 'it is no version 2 key: copy the key whole, or leave the endpoint out if it is an older key, which holds its own';
-    throw new ConfigurationError(`the SDK does not take the Momento API key, for ${wayOut}`);
+        ? 'it does not contain its endpoint: set MOMENTO_ENDPOINT, or put {"apiKey", "endpoint"} into the secret'
+        : 'it is no version 2 key: copy the whole key, or leave the endpoint out if it is an older key, which contains its endpoint';
+    throw new ConfigurationError(`the SDK rejects the Momento API key: ${wayOut}`);
   }
 }
 
@@ -46,7 +46,7 @@ async function secretText(secretId: string): Promise<string> {
   } catch (error) {
     const { name, message } = error as Error;
     throw new ConfigurationError(
-      `secret ${secretId}, which is to hold the Momento API key, cannot be read: ${name}: ${message}. ` +
+      `secret ${secretId} with the Momento API key cannot be read: ${name}: ${message}. ` +
         'Check MOMENTO_SECRET_ID, the region, and that secretsmanager:GetSecretValue is allowed',
     );
   } finally {
@@ -62,8 +62,10 @@ function parseSecret(text: string, where: string): MomentoKey {
   try {
     parsed = JSON.parse(trimmed);
   } catch {
-    // Not as the cause: the parser's message quotes the text.
-    throw new ConfigurationError(`${where} begins as JSON and is none: store the key alone, or {"apiKey": "…", "endpoint": "…"}`);
+    // Without a cause: the parser's message quotes the text.
+    throw new ConfigurationError(
+      `${where} begins like JSON but is not valid JSON: store the key alone, or {"apiKey": "…", "endpoint": "…"}`,
+    );
   }
   const { apiKey, endpoint } = parsed;
   if (typeof apiKey !== 'string') throw new ConfigurationError(`${where} has no "apiKey": store {"apiKey": "…", "endpoint": "…"}`);

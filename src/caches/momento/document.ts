@@ -1,21 +1,21 @@
 import { LEASE_TTL_MS, type Lookup, MISS } from '../../cache.ts';
 import type { DocumentMutation } from '../../mutation.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../../version.ts';
-import { type Change, type Codec, NONCE_LENGTH, newNonce } from './cell.ts';
+import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
 
-/** What stands at a document's key. */
+/** A document as it is stored at its key. */
 export interface DocumentCell {
   readonly version: Version;
   readonly state: 'live' | 'gone' | 'forgotten';
   readonly json: string;
-  /** Set by a lease, gone with the next write: while it stands nothing was written. */
+  /** Set by a lease, and removed by the next write: while it is set, nothing was written since the lease. */
   readonly lease?: string;
-  /** ms since the epoch. A lease does not prolong it. */
+  /** ms since 1970. A lease does not prolong it. */
   readonly expiresAt: number;
 }
 
+/** How long entries and tombstones live after they were written, ms. */
 export interface Ttls {
-  /** ms */
   readonly entryTtlMs: number;
   readonly tombstoneTtlMs: number;
 }
@@ -28,10 +28,10 @@ const TOKEN = `[\\w ]{${NONCE_LENGTH}}`;
 const VERSION = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]{12}/\\d{40}';
 const HEADER = new RegExp(`^${MARK}([pdf])(${VERSION})(${TOKEN})(${TOKEN})(\\d{${TIME_LENGTH}})`);
 
-/** Bytes before the JSON text: mark, state, version, lease, nonce of the writing, end of its time. */
-export const DOCUMENT_HEADER = MARK.length + 1 + VERSION_LENGTH + 2 * NONCE_LENGTH + TIME_LENGTH;
+/** Bytes before the JSON text: mark, state, version, lease, nonce of the write, time of expiry. */
+export const DOCUMENT_OVERHEAD_BYTES = MARK.length + 1 + VERSION_LENGTH + 2 * NONCE_LENGTH + TIME_LENGTH;
 
-/** A header of ASCII, then the JSON text as it is, so that any language can read it. */
+/** A header in ASCII, then the JSON text unchanged, so that programs in any language can read it. */
 export const documentCodec: Codec<DocumentCell> = {
   encode({ version, state, json, lease = NO_LEASE, expiresAt }, nonce) {
     const header = MARK + STATES[state] + version + lease + nonce + String(expiresAt).padStart(TIME_LENGTH, '0');
@@ -41,7 +41,7 @@ export const documentCodec: Codec<DocumentCell> = {
   decode(bytes) {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
     const [header, letter, version, lease, nonce = '', time] = HEADER.exec(text) ?? [];
-    const state = (['live', 'gone', 'forgotten'] as const).find((it) => STATES[it] === letter);
+    const state = (['live', 'gone', 'forgotten'] as const).find((name) => STATES[name] === letter);
     if (header === undefined || !state) return undefined;
     const cell = { version: version as Version, state, json: text.slice(header.length), expiresAt: Number(time) };
     return { state: lease === NO_LEASE ? cell : { ...cell, lease }, nonce, weight: bytes.byteLength };
@@ -49,6 +49,7 @@ export const documentCodec: Codec<DocumentCell> = {
   ttlMs: ({ expiresAt }) => expiresAt - Date.now(),
 };
 
+/** What a stored document says; undefined: there is none. */
 export function lookup(bytes: Uint8Array | undefined): Lookup {
   const cell = bytes && documentCodec.decode(bytes)?.state;
   switch (cell?.state) {
@@ -56,7 +57,7 @@ export function lookup(bytes: Uint8Array | undefined): Lookup {
       try {
         return { type: 'hit', value: JSON.parse(cell.json), version: cell.version };
       } catch {
-        // What something else has written, in our form. The parser's message would show it.
+        // Another program wrote bytes that look like ours. The parser's message would quote them.
         return MISS;
       }
     case 'gone':
@@ -66,8 +67,8 @@ export function lookup(bytes: Uint8Array | undefined): Lookup {
   }
 }
 
-/** Whether the mutation is applied. */
-export function applyDocument(mutation: DocumentMutation, ttls: Ttls): Change<DocumentCell, boolean> {
+/** Results in whether the mutation was applied. */
+export function applyDocument(mutation: DocumentMutation, ttls: Ttls): Edit<DocumentCell, boolean> {
   return (held) => {
     const { version } = mutation;
     if (held && held.version > version) return { result: false };
@@ -77,19 +78,23 @@ export function applyDocument(mutation: DocumentMutation, ttls: Ttls): Change<Do
   };
 }
 
-/** The token of the lease that stands, or of a new one. */
-export function leaseDocument(): Change<DocumentCell, string> {
+/** Results in the token of the lease taken since the last write, or of a new lease. */
+export function leaseDocument(): Edit<DocumentCell, string> {
   const fresh = newNonce();
   return (held) => {
     if (held?.lease !== undefined) return { result: held.lease };
     if (held) return { result: fresh, next: { ...held, lease: fresh } };
-    const place = { version: FLOOR, state: 'forgotten', json: '', expiresAt: Date.now() + LEASE_TTL_MS } as const;
-    return { result: fresh, next: { ...place, lease: fresh } };
+    const placeholder = { version: FLOOR, state: 'forgotten', json: '', expiresAt: Date.now() + LEASE_TTL_MS } as const;
+    return { result: fresh, next: { ...placeholder, lease: fresh } };
   };
 }
 
-/** `json` absent: the table has no such item. Whether the lease still stood. */
-export function settleDocument(lease: string, json: string | undefined, ttls: Ttls): Change<DocumentCell, boolean> {
+/**
+ * Results in whether the document was settled; false: the lease is lost.
+ *
+ * @param json absent: the table has no such item
+ */
+export function settleDocument(lease: string, json: string | undefined, ttls: Ttls): Edit<DocumentCell, boolean> {
   return (held) => {
     if (held?.lease !== lease) return { result: false };
     return { result: true, next: cellOf(held.version, json, ttls) };

@@ -1,33 +1,36 @@
 import { FLOOR, type Version } from '../../version.ts';
 import type { ListContent, ListRow } from '../list/bounded-list.ts';
 
-/** One entry a member unless told otherwise: like stands beside like, which compresses well. */
+/** The list by column, which compresses well. A column has one entry per member, in order, where nothing else is said. */
 interface Columns {
-  /** null: -Infinity, which JSON does not know. */
+  /** null: -Infinity, which JSON cannot express. */
   readonly bottom: number | null;
   readonly lost: number;
   readonly settled: number;
-  /** What all versions begin with. */
+  /** The longest common beginning of all versions except `FLOOR`. */
   readonly prefix: string;
   /** The rest of each version; null: `FLOOR`. */
   readonly versions: readonly (string | null)[];
-  /** Characters of each name, as JSON text. */
+  /** The length of each name as JSON text, in UTF-16 code units. */
   readonly names: readonly number[];
-  /** One letter a member. */
+  /** One letter per member. */
   readonly states: string;
-  /** null: the score. */
+  /** null: equal to the score. */
   readonly peaks: readonly (number | null)[];
-  /** One a live member. */
+  /** One entry per live member. */
   readonly scores: readonly number[];
-  /** One a live member: characters of its value. */
+  /** One entry per live member: the length of its value, in UTF-16 code units. */
   readonly values: readonly number[];
-  /** One a gone member, ms since the epoch. */
+  /** One entry per gone member: when it became gone, ms since 1970. */
   readonly since: readonly number[];
 }
 
 const LETTERS = { live: 'l', gone: 'g', forgotten: 'f' } as const;
 
-/** A line of JSON, then each member's name and value, as JSON text: a name often comes again in the value. */
+/**
+ * Writes a list as text: one line with its columns as JSON, then name and value of each member as JSON text. A value often repeats the
+ * name, so they stand together.
+ */
 export function packList({ bottom, lost, settled, members }: ListContent): string {
   const live = members.flatMap((row) => (row.state === 'live' ? row : []));
   const names = members.map(({ name }) => JSON.stringify(name));
@@ -49,7 +52,7 @@ export function packList({ bottom, lost, settled, members }: ListContent): strin
   return `${JSON.stringify(columns)}\n${texts.join('')}`;
 }
 
-/** @throws when the text is not one that `packList` gave. */
+/** @throws when `packList` cannot have made the text */
 export function unpackList(text: string): ListContent {
   const end = text.indexOf('\n');
   const { bottom, lost, settled, ...columns } = JSON.parse(text.slice(0, end)) as Columns;

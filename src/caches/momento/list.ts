@@ -2,17 +2,18 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { FoundList } from '../../cache.ts';
 import type { MemberMutation } from '../../mutation.ts';
 import { BoundedList, type ListLease } from '../list/bounded-list.ts';
-import { type Change, type Codec, NONCE_LENGTH, newNonce } from './cell.ts';
+import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
 import type { Ttls } from './document.ts';
 import { packList, unpackList } from './list-text.ts';
 
-/** A whole list, as it stands at its key. */
+/** A whole list as it is stored at its key. */
 export interface ListCell {
-  /** Tells a list from one that was evicted, and begun anew since. */
+  /** Tells a list from an earlier one of the same name that was evicted (R13). */
   readonly birth: string;
   readonly list: BoundedList;
 }
 
+/** What a lease on a list notes (R13). */
 export interface ListSeen {
   readonly birth: string;
   readonly seen: ListLease;
@@ -20,23 +21,23 @@ export interface ListSeen {
 
 const MARK = 'M1l';
 const HEADER = MARK.length + 2 * NONCE_LENGTH;
-/** Objects and tree nodes of one member in memory, bytes. */
+/** Memory for the objects and tree nodes of one member, bytes. */
 const MEMBER_WEIGHT = 300;
-/** What does not fit is cut back to this share of the limit, so that it need not be cut at every write. */
-const ROOM = 0.9;
-/** Of zlib: less than half the time of the default, for a hundredth more bytes. */
-const LEVEL = 1;
+/** A list that is too large is cut to this share of the limit, so that not every write has to cut it. */
+const SHARE_AFTER_CUT = 0.9;
+/** zlib's fastest level takes less than half the time of its default, for 1 % more bytes. */
+const COMPRESSION_LEVEL = 1;
 
-/** `mark, nonce, birth` in ASCII, then the list as text, compressed (raw deflate). */
+/** Mark, nonce and birth in ASCII, then the list as text (`packList`), compressed as raw deflate. */
 export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls): Codec<ListCell> {
   return {
     encode(cell, nonce) {
       for (;;) {
         const text = Buffer.from(packList(cell.list.content));
-        const bytes = Buffer.concat([Buffer.from(MARK + nonce + cell.birth), deflateRawSync(text, { level: LEVEL })]);
+        const bytes = Buffer.concat([Buffer.from(MARK + nonce + cell.birth), deflateRawSync(text, { level: COMPRESSION_LEVEL })]);
         if (bytes.length <= maxBytes) return { bytes, weight: weightOf(text.length, cell.list) };
-        // A list that is too large for one value keeps fewer members. Without any it fits.
-        cell.list.shed(1 - (ROOM * maxBytes) / bytes.length, Date.now());
+        // R11 (shed). The loop ends, because an empty list fits.
+        cell.list.shed(1 - (SHARE_AFTER_CUT * maxBytes) / bytes.length, Date.now());
       }
     },
     decode(bytes) {
@@ -51,6 +52,7 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
         return undefined;
       }
     },
+    // R21 (expiry)
     ttlMs: ({ list }) => (list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs)),
   };
 }
@@ -63,30 +65,35 @@ function emptyList(): ListCell {
   return { birth: newNonce(), list: new BoundedList() };
 }
 
-/** One answer a mutation: whether it is applied. All are of one list, which is written when anything of it is another. */
-export function applyMembers(mutations: readonly MemberMutation[], { tombstoneTtlMs }: Ttls): Change<ListCell, readonly boolean[]> {
+/** Results in whether each mutation was applied. All belong to one list; it is saved only if something changed. */
+export function applyMembers(mutations: readonly MemberMutation[], { tombstoneTtlMs }: Ttls): Edit<ListCell, readonly boolean[]> {
   return (held) => {
     const cell = held ?? emptyList();
     const effects = mutations.map((mutation) => cell.list.apply(mutation, Date.now(), tombstoneTtlMs));
-    const isAnother = effects.some((effect) => effect !== 'stale');
-    return { result: effects.map((effect) => effect === 'applied'), ...(isAnother && { next: cell }) };
+    const changed = effects.some((effect) => effect !== 'stale');
+    return { result: effects.map((effect) => effect === 'applied'), ...(changed && { next: cell }) };
   };
 }
 
-export function leaseList(): Change<ListCell, ListSeen> {
+/** Results in what a lease notes. Saves a new list if there is none (R13). */
+export function leaseList(): Edit<ListCell, ListSeen> {
   return (held) => {
     const cell = held ?? emptyList();
     return { result: { birth: cell.birth, seen: cell.list.lease() }, ...(!held && { next: cell }) };
   };
 }
 
-/** Whether the lease still stood. `tooLarge` tells of a value that it cannot be held. */
+/**
+ * Results in whether the list was settled; false: the lease is lost.
+ *
+ * @param tooLarge whether the cache rejects a value
+ */
 export function settleList(
   { birth, seen }: ListSeen,
   found: FoundList,
   keep: number,
   tooLarge: (json: string) => boolean,
-): Change<ListCell, boolean> {
+): Edit<ListCell, boolean> {
   return (held) => {
     if (held?.birth !== birth || !held.list.settle(seen, found, keep, Date.now(), tooLarge)) return { result: false };
     return { result: true, next: held };

@@ -1,28 +1,28 @@
-/** Remembers what was used last, up to a weight in bytes. */
+/** Keeps the most recently used values, up to a total weight in bytes. */
 export interface Memo<Value> {
-  hold(key: string, value: Value, weight: number): void;
-  /** Returns it and forgets it: whoever changes it holds it anew. */
+  put(key: string, value: Value, weight: number): void;
+  /** Returns the value and removes it. Put it back after use. */
   take(key: string): Value | undefined;
 }
 
 export function memoOf<Value>(maxBytes: number): Memo<Value> {
-  /** Used longest ago first. */
-  const held = new Map<string, { readonly value: Value; readonly weight: number }>();
+  /** Least recently used first. */
+  const entries = new Map<string, { readonly value: Value; readonly weight: number }>();
   let total = 0;
   const take = (key: string): Value | undefined => {
-    const found = held.get(key);
-    if (!found) return undefined;
-    held.delete(key);
-    total -= found.weight;
-    return found.value;
+    const entry = entries.get(key);
+    if (!entry) return undefined;
+    entries.delete(key);
+    total -= entry.weight;
+    return entry.value;
   };
   return {
     take,
-    hold(key, value, weight) {
+    put(key, value, weight) {
       take(key);
-      held.set(key, { value, weight });
+      entries.set(key, { value, weight });
       total += weight;
-      for (const oldest of held.keys()) {
+      for (const oldest of entries.keys()) {
         if (total <= maxBytes) return;
         take(oldest);
       }

@@ -2,7 +2,7 @@ import { MomentoErrorCode as Code } from '@gomomento/sdk';
 import { CacheUnavailableError } from '../../errors.ts';
 import type { MomentoAccess } from './access.ts';
 
-/** What the SDK answers instead of throwing. */
+/** The answer of the SDK to a failed call; it does not throw. */
 export interface Failed {
   errorCode(): Code;
 }
@@ -11,7 +11,7 @@ export function isFailed(answer: object): answer is Failed {
   return 'errorCode' in answer;
 }
 
-const PASSING: ReadonlySet<Code> = new Set([
+const TRANSIENT: ReadonlySet<Code> = new Set([
   Code.LIMIT_EXCEEDED_ERROR,
   Code.TIMEOUT_ERROR,
   Code.SERVER_UNAVAILABLE,
@@ -22,16 +22,21 @@ const PASSING: ReadonlySet<Code> = new Set([
   Code.UNKNOWN_ERROR,
 ]);
 
-/** The same call may work next time. */
-export function isPassing(code: Code): boolean {
-  return PASSING.has(code);
+/** Whether the same call may succeed next time. */
+export function isTransientCode(code: Code): boolean {
+  return TRANSIENT.has(code);
 }
 
 export function isTimeout(code: Code): boolean {
   return code === Code.CANCELLED_ERROR || code === Code.TIMEOUT_ERROR;
 }
 
-/** Neither the SDK's error as its cause nor its message: they may hold the API key, keys and values. */
+/**
+ * An error that says what to do. It contains neither the SDK's error nor its message, because they may contain the API key, keys and
+ * values.
+ *
+ * @param detail appended to the message
+ */
 export function refusal(code: Code, cacheName: string, access: MomentoAccess, detail = ''): CacheUnavailableError {
   return new CacheUnavailableError(`Momento cache "${cacheName}": ${meaning(code, cacheName, access)}${detail}`);
 }
@@ -45,12 +50,12 @@ function meaning(code: Code, cacheName: string, access: MomentoAccess): string {
     case Code.CACHE_NOT_FOUND_ERROR:
       return `there is no cache "${cacheName}" at this endpoint: create it, or correct MOMENTO_CACHE_NAME or the endpoint`;
     case Code.FAILED_PRECONDITION_ERROR:
-      return 'one of its keys holds what this program did not write: give CACHE_NAMESPACE a name that nothing else in this cache uses';
+      return 'a key holds a value of another type: give CACHE_NAMESPACE a name that nothing else in this cache uses';
     case Code.LIMIT_EXCEEDED_ERROR:
       return 'a limit of the account is exceeded: ask Momento to raise it, or send less at a time';
     case Code.SERVER_UNAVAILABLE:
     case Code.CONNECTION_ERROR:
-      return 'the service is not reached: check the endpoint, and the way there from this network';
+      return 'the service cannot be reached: check the endpoint, and the network between here and there';
     case Code.CANCELLED_ERROR:
     case Code.TIMEOUT_ERROR:
       return 'no answer in time';
@@ -59,6 +64,7 @@ function meaning(code: Code, cacheName: string, access: MomentoAccess): string {
   }
 }
 
+/** That Momento refuses the API key, and where to put a valid one. */
 export function keyRefused(access: MomentoAccess): string {
   switch (access.kind) {
     case 'secret':

@@ -1,31 +1,31 @@
 import { CacheGetResponse, CacheGetWithHashResponse } from '@gomomento/sdk';
-import type { Connection } from './client.ts';
+import type { MomentoConnection } from './client.ts';
 import type { Deadline } from './deadline.ts';
 
-/** Bytes at a key, and by what name a write can say "if it is still these". */
-export interface Stored {
+interface Stored {
   readonly bytes: Uint8Array;
+  /** Of the bytes, made by Momento. A write can require it. */
   readonly hash: Uint8Array;
 }
 
-/** `hash` is of what was written; absent where the service does not tell. */
-export type Written = { readonly stored: true; readonly hash?: Uint8Array } | { readonly stored: false };
+/** `hash`: of the bytes written; absent if Momento does not return it. */
+type Written = { readonly stored: true; readonly hash?: Uint8Array } | { readonly stored: false };
 
 /**
- * The few calls of Momento that may be made on a key that is written with a condition: its documentation forbids to mix in `set`, `delete`
- * and changes of the TTL. (https://docs.momentohq.com/cache/develop/api-reference)
+ * The calls of Momento that a key allows if it is written with conditions. Momento's documentation forbids `set`, `delete` and changes of
+ * the TTL on such a key: https://docs.momentohq.com/cache/develop/api-reference
  */
 export interface Store {
-  /** May lag behind the writes by some milliseconds. */
+  /** Reads the bytes. They may lag behind the writes by some milliseconds. */
   get(key: string, deadline: Deadline): Promise<Uint8Array | undefined>;
   getMany(keys: readonly string[], deadline: Deadline): Promise<readonly (Uint8Array | undefined)[]>;
-  /** May lag, too: whoever relies on it writes by its hash. */
+  /** Reads bytes and hash. They may lag too, so write with the hash as a condition. */
   read(key: string, deadline: Deadline): Promise<Stored | undefined>;
-  /** Writes if what is there has this hash, or if nothing is there and none is given. */
+  /** Writes if the bytes at the key have the expected hash; without an expected hash, if the key is empty. */
   write(key: string, bytes: Uint8Array, ttlSeconds: number, expected: Uint8Array | undefined, deadline: Deadline): Promise<Written>;
 }
 
-export function store(connection: Connection, cacheName: string): Store {
+export function store(connection: MomentoConnection, cacheName: string): Store {
   return {
     async get(key, deadline) {
       const answer = await connection.call(deadline, (client, abortSignal) => client.get(cacheName, key, { abortSignal }));
@@ -36,7 +36,7 @@ export function store(connection: Connection, cacheName: string): Store {
         const batch = await client.getBatch(cacheName, [...keys], { abortSignal });
         if (!('results' in batch)) return batch;
         const results = batch.results();
-        // A stream of answers that ends early is no error to the SDK.
+        // The SDK does not report a stream of answers that ends early.
         if (results.length < keys.length) throw new Error('answers are missing');
         return results.find(({ type }) => type === CacheGetResponse.Error) ?? results;
       });
@@ -53,7 +53,7 @@ export function store(connection: Connection, cacheName: string): Store {
       const answer = await connection.call(deadline, async (client, abortSignal) => {
         const options = { ttl, abortSignal };
         if (expected) return client.setIfPresentAndHashEqual(cacheName, key, bytes, expected, options);
-        // Of the two that write where nothing is, the first tells the new hash.
+        // Both write to an empty key, but only the first returns the new hash. No key has the hash `sample`.
         if (sample) return client.setIfAbsentOrHashEqual(cacheName, key, bytes, sample, options);
         return client.setIfAbsent(cacheName, key, bytes, options);
       });

@@ -1,22 +1,26 @@
-import { APPLIED, forgetInstead, type Mutation, type Outcome, STALE } from '../../mutation.ts';
-import type { Connection } from './client.ts';
+import { type Mutation, type Outcome, STALE } from '../../mutation.ts';
+import { admit, overLimit } from '../checks.ts';
+import type { ValkeyConnection } from './client.ts';
+import { STATES, TOKEN_LENGTH, type ValkeyKeys } from './layout.ts';
 import { packStrings } from './msgpack.ts';
-import { TOKEN_LENGTH } from './scripts.ts';
 
 /**
- * One script call holds no more than this: the server works on it while the next is prepared, and is free for others in between. Many
- * small calls cost more than few large ones, but the server's time for the last one is waited for: so calls are small until many are under way.
+ * A script call takes a quarter of the mutations sent before it without a pause, but at least 64 and at most 256. Large calls cost the
+ * client less per mutation. Between small calls the server serves other clients, and it works on one while the client prepares the next.
  */
 const [FEWEST_MUTATIONS, MOST_MUTATIONS] = [64, 256];
-const SHARE_OF_CALL = 1 / 4;
-const MAX_CHARACTERS = 262_144;
+const SHARE_OF_SENT = 1 / 4;
+/** A script call takes no further mutation once its values have this many characters. */
+const ENOUGH_CHARACTERS = 262_144;
 
-export interface Keys {
-  document(key: string): string;
-  /** The three keys of a list. */
-  list(list: string): readonly [members: string, scores: string, peaks: string];
+export interface BatchOptions {
+  readonly entryTtlMs: number;
+  readonly tombstoneTtlMs: number;
+  readonly maxValueBytes: number;
+  readonly cluster: boolean;
 }
 
+/** One call of `apply` that waits for its outcomes. */
 interface Call {
   readonly outcomes: Outcome[];
   waiting: number;
@@ -24,45 +28,47 @@ interface Call {
   readonly reject: (error: unknown) => void;
 }
 
-/** Where an outcome belongs, and what it is if the mutation is applied. */
+/** The place of one outcome, and what it is if the mutation is applied. */
 interface Slot {
   readonly call: Call;
   readonly index: number;
   readonly ifApplied: Outcome;
 }
 
+/** The mutations of the next script call. */
 interface Lane {
   readonly documentKeys: string[];
-  readonly bodies: string[];
+  readonly documents: string[];
   readonly documentSlots: Slot[];
   readonly lists: Map<string, { readonly keep: number; readonly rows: string[]; readonly slots: Slot[] }>;
   mutations: number;
   characters: number;
 }
 
-const BLANK = ' '.repeat(TOKEN_LENGTH);
-const STATES = { put: 'p', delete: 'd', forget: 'f' } as const;
+const NO_TOKEN = ' '.repeat(TOKEN_LENGTH);
 
 /**
- * Gathers the mutations of all calls of one turn of the event loop into few script calls: the client's work for each command is what
- * costs. On a cluster each document and each list has a lane of its own, for a script call may not span slots.
+ * Gathers the mutations of all calls in one turn of the event loop into few script calls, because the client's work per command is the main
+ * cost. On a cluster each document and each list has a lane of its own, because a script call may not span slots.
  */
-export function batcher(connection: Connection, keys: Keys, ttls: readonly [entryMs: string, tombstoneMs: string], cluster: boolean) {
+export function batcher(connection: ValkeyConnection, keys: ValkeyKeys, options: BatchOptions) {
+  const { entryTtlMs, tombstoneTtlMs, maxValueBytes, cluster } = options;
   const lanes = new Map<string, Lane>();
   let scheduled = false;
+  /** Script calls that wait for their answer. */
   let underWay = 0;
-  /** Mutations, since nothing was under way. */
+  /** Mutations sent since no script call was under way; reset by the first call after that. */
   let sent = 0;
 
-  /** Leaves the lane without the texts: a large batch has many calls under way, and they are packed. */
-  const pack = ({ documentKeys: names, bodies, documentSlots: slots, lists }: Lane): Buffer => {
-    const argv = [...ttls, String(bodies.length), ...bodies];
+  /** Empties the lane's texts: a large batch has many calls under way, and their packed form is enough. */
+  const pack = ({ documentKeys: names, documents, documentSlots: slots, lists }: Lane): Buffer => {
+    const argv = [String(entryTtlMs), String(tombstoneTtlMs), String(documents.length), ...documents];
     for (const [list, group] of lists) {
       names.push(...keys.list(list));
       argv.push(String(group.keep), String(group.slots.length), ...group.rows);
       slots.push(...group.slots);
     }
-    bodies.length = 0;
+    documents.length = 0;
     lists.clear();
     return packStrings(argv);
   };
@@ -85,8 +91,8 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     }
   };
 
-  const dispatch = (root: string, lane: Lane): void => {
-    lanes.delete(root);
+  const dispatch = (name: string, lane: Lane): void => {
+    lanes.delete(name);
     if (underWay === 0) sent = 0;
     underWay += 1;
     sent += lane.mutations;
@@ -95,26 +101,26 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
 
   const flush = (): void => {
     scheduled = false;
-    for (const [root, lane] of [...lanes]) dispatch(root, lane);
+    for (const [name, lane] of [...lanes]) dispatch(name, lane);
   };
 
   const add = (mutation: Mutation, slot: Slot): void => {
-    const root = !cluster ? '' : mutation.kind === 'document' ? `d${mutation.key}` : `l${mutation.list}`;
-    let lane = lanes.get(root);
+    const name = !cluster ? '' : mutation.kind === 'document' ? `d${mutation.key}` : `l${mutation.list}`;
+    let lane = lanes.get(name);
     if (!lane) {
-      lane = { documentKeys: [], bodies: [], documentSlots: [], lists: new Map(), mutations: 0, characters: 0 };
-      lanes.set(root, lane);
+      lane = { documentKeys: [], documents: [], documentSlots: [], lists: new Map(), mutations: 0, characters: 0 };
+      lanes.set(name, lane);
     }
     const json = mutation.type === 'put' ? mutation.json : '';
     const header = mutation.version + STATES[mutation.type];
     if (mutation.kind === 'document') {
       lane.documentKeys.push(keys.document(mutation.key));
-      lane.bodies.push(header + BLANK + json);
+      lane.documents.push(header + NO_TOKEN + json);
       lane.documentSlots.push(slot);
     } else {
       let group = lane.lists.get(mutation.list);
       if (group && group.keep !== mutation.keep) {
-        dispatch(root, lane);
+        dispatch(name, lane);
         add(mutation, slot);
         return;
       }
@@ -128,21 +134,17 @@ export function batcher(connection: Connection, keys: Keys, ttls: readonly [entr
     }
     lane.mutations += 1;
     lane.characters += json.length;
-    const enough = Math.min(Math.max(FEWEST_MUTATIONS, sent * SHARE_OF_CALL), MOST_MUTATIONS);
-    if (lane.mutations >= enough || lane.characters >= MAX_CHARACTERS) dispatch(root, lane);
+    const enough = Math.min(Math.max(FEWEST_MUTATIONS, sent * SHARE_OF_SENT), MOST_MUTATIONS);
+    if (lane.mutations >= enough || lane.characters >= ENOUGH_CHARACTERS) dispatch(name, lane);
   };
 
-  /** `rejected` tells why a mutation's value cannot be taken: then its address is forgotten instead. */
-  const apply = (mutations: readonly Mutation[], rejected: (json: string) => string | undefined): Promise<readonly Outcome[]> => {
+  const apply = (mutations: readonly Mutation[]): Promise<readonly Outcome[]> => {
     if (mutations.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
+      const call: Call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
       for (let index = 0; index < mutations.length; index += 1) {
-        const mutation = mutations[index] as Mutation;
-        const reason = mutation.type === 'put' ? rejected(mutation.json) : undefined;
-        if (reason !== undefined && mutation.type === 'put')
-          add(forgetInstead(mutation), { call, index, ifApplied: { type: 'rejected', reason } });
-        else add(mutation, { call, index, ifApplied: APPLIED });
+        const { mutation, ifApplied } = admit(mutations[index] as Mutation, ({ json }) => overLimit(json, maxValueBytes));
+        add(mutation, { call, index, ifApplied });
       }
       if (!scheduled) {
         scheduled = true;

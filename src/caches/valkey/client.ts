@@ -1,31 +1,39 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { AbstractConnector, Cluster, Redis, type RedisOptions } from 'iovalkey';
-import { CacheUnavailableError } from '../../errors.ts';
+import { asError, CacheUnavailableError } from '../../errors.ts';
 import type { Login } from './login.ts';
-import { APPLY, LEASE_DOCUMENT, LEASE_LIST, PAGE, SETTLE_DOCUMENT, SETTLE_LIST } from './scripts.ts';
+import { APPLY } from './scripts/apply.ts';
+import { LEASE_DOCUMENT } from './scripts/lease-document.ts';
+import { LEASE_LIST } from './scripts/lease-list.ts';
+import { PAGE } from './scripts/page.ts';
+import { SETTLE_DOCUMENT } from './scripts/settle-document.ts';
+import { SETTLE_LIST } from './scripts/settle-list.ts';
 import { parseCacheUrl } from './url.ts';
 
-export interface ConnectionOptions {
-  /** `valkey://` or `redis://`; with TLS `valkeys://` or `rediss://`. May carry user, password and a database number. */
+export interface ValkeyConnectionOptions {
+  /** `valkey://` or `redis://`; with TLS `valkeys://` or `rediss://`. May contain a user, a password and a database number. */
   readonly url: string;
-  /** For `valkeys://`: what `node:tls` takes, a private certificate authority say (`{ ca }`). */
+  /** For `valkeys://`: options of `node:tls`, for example `{ ca }` for a private certificate authority. Default: `{}`. */
   readonly tls?: TlsOptions;
-  /** Instead of user and password in the URL: passwords that expire, ElastiCache's IAM tokens say (`elastiCacheLogin`). */
+  /** Passwords that expire, for example ElastiCache's IAM tokens (`elastiCacheLogin`). Default: user and password of the URL. */
   readonly login?: Login;
-  /** The server is a cluster, and `url` one of its nodes or its configuration endpoint. */
+  /** True if the server is a cluster; `url` is then one of its nodes or its configuration endpoint. Default: false. */
   readonly cluster?: boolean;
-  /** ms */
+  /** Timeout of opening one connection, ms. Default: 1,000. */
   readonly connectTimeoutMs?: number;
-  /** For one command on one connection, ms. */
+  /** Timeout of one command on one connection, ms. Default: 2,000. */
   readonly commandTimeoutMs?: number;
-  /** For one call of the cache with all its retries, reconnections and redirections, ms. Keep it below the function's timeout. */
+  /**
+   * Timeout of one call of the cache with all retries, reconnections and redirections, ms. Keep it below the function's timeout. Default:
+   * 5,000.
+   */
   readonly deadlineMs?: number;
 }
 
 type Script = (keyCount: number, ...keysAndArguments: (string | number | Buffer)[]) => Promise<unknown>;
 
-/** The commands that this backend sends. Scripts go by their digest, and are sent whole to a server that does not know them. */
-export interface Commands {
+/** The commands that this backend sends. A script is sent as its digest, and as its text to a server that does not know the digest. */
+interface Commands {
   get(key: string): Promise<string | null>;
   mget(keys: string[]): Promise<(string | null)[]>;
   readonly millraceApply: Script;
@@ -45,14 +53,14 @@ const SCRIPTS: Record<Exclude<keyof Commands, 'get' | 'mget'>, string> = {
   millraceSettleList: SETTLE_LIST,
 };
 
-export interface Connection {
-  /** @throws CacheUnavailableError when there is no answer within the deadline, or the server refuses. */
+export interface ValkeyConnection {
+  /** @throws CacheUnavailableError when there is no answer within the deadline, or the server refuses the command. */
   call<T>(send: (commands: Commands) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
 /** Connects at the first call, and again whenever the connection is lost. */
-export function connect(options: ConnectionOptions): Connection {
+export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnection {
   const { connectTimeoutMs = 1_000, commandTimeoutMs = 2_000, deadlineMs = 5_000 } = options;
   const { port, host, tls, username, password, db } = parseCacheUrl(options.url, options.cluster);
   const redisOptions: RedisOptions = {
@@ -62,24 +70,24 @@ export function connect(options: ConnectionOptions): Connection {
     ...options.login?.options(AbstractConnector),
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,
-    // A connection that was dropped without a word (a frozen function, a firewall) is given up, not waited for.
+    // Replaces a connection that died silently, for example while the function was frozen, instead of waiting for it.
     socketTimeout: commandTimeoutMs,
     keepAlive: 30_000,
-    // A command whose reply was lost is sent again: applying it twice is harmless.
+    // Sends a command again if its reply was lost. Applying it twice is harmless.
     maxRetriesPerRequest: 3,
-    retryStrategy: backoff,
+    retryStrategy: reconnectDelayMs,
   };
   const client = options.cluster
     ? new Cluster([{ host, port }], {
         lazyConnect: true,
         redisOptions,
-        clusterRetryStrategy: backoff,
+        clusterRetryStrategy: reconnectDelayMs,
         slotsRefreshTimeout: connectTimeoutMs,
-        // A managed cluster's certificate names its hosts: keep the names, do not resolve them.
+        // Keeps host names unresolved, because the certificate of a managed cluster names its hosts.
         ...(tls && { dnsLookup: (address: string, done: (error: null, address: string) => void) => done(null, address) }),
       })
     : new Redis({ ...redisOptions, host, port, db, lazyConnect: true });
-  // Without a listener the client prints its errors; they reach the caller by the calls that fail.
+  // Without a listener the client would print its errors. Callers see them in the calls that fail.
   let lastError: Error | undefined;
   client.on('error', (error: Error) => {
     lastError = error;
@@ -100,8 +108,8 @@ export function connect(options: ConnectionOptions): Connection {
       try {
         return await Promise.race([send(commands), deadline]);
       } catch (error) {
-        // Not as the cause: the client's errors carry the command, and so values of items.
-        const reason = error instanceof Error ? error.message : String(error);
+        // Without a cause: the client's errors contain the command, and so values of items.
+        const reason = asError(error).message;
         const connection = lastError && lastError.message !== reason ? ` (connection: ${lastError.message})` : '';
         throw new CacheUnavailableError(`cache at ${host}:${port}: ${reason}${connection}`);
       } finally {
@@ -116,6 +124,7 @@ export function connect(options: ConnectionOptions): Connection {
   };
 }
 
-function backoff(attempt: number): number {
+/** From 50 ms to 1 s, doubling. */
+function reconnectDelayMs(attempt: number): number {
   return Math.min(25 * 2 ** Math.min(attempt, 6), 1_000);
 }

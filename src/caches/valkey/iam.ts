@@ -4,28 +4,28 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import { expiringLogin, type Login } from './login.ts';
 
 export interface ElastiCacheIdentity {
-  /** Id of the ElastiCache user, which for IAM is its name too. */
+  /** Id of the ElastiCache user. With IAM, the user's name is equal to it. */
   readonly user: string;
-  /** Of the serverless cache, or the id of the replication group. */
+  /** Name of the serverless cache, or id of the replication group. */
   readonly cacheName: string;
   readonly serverless: boolean;
   readonly region: string;
 }
 
 export interface IamOptions {
-  /** Those of the AWS SDK unless given: the function's role, a profile, an instance's. */
+  /** Default: those that the AWS SDK finds, for example of the function's role. */
   readonly credentials?: ConstructorParameters<typeof SignatureV4>[0]['credentials'];
-  /** ms since 1970. */
+  /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
-/** The longest that ElastiCache takes. */
+/** The longest life of a token that ElastiCache accepts. */
 const TOKEN_LIFE_SECONDS = 900;
-/** ElastiCache closes a connection 12 hours after it last logged in. */
+/** ElastiCache closes a connection 12 hours after its last login. */
 const RENEW_AFTER_MS = 3_600_000;
 
 /**
- * Logs in to ElastiCache by an IAM identity, which needs `elasticache:Connect` on the cache and on the user.
+ * Logs in to ElastiCache with an IAM identity. The identity needs the permission `elasticache:Connect` for the cache and for the user.
  * https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
  */
 export function elastiCacheLogin(identity: ElastiCacheIdentity, options: IamOptions = {}): Login {
@@ -33,11 +33,11 @@ export function elastiCacheLogin(identity: ElastiCacheIdentity, options: IamOpti
   return expiringLogin({ username: identity.user, password: elastiCacheTokens(identity, options), renewAfterMs: RENEW_AFTER_MS, now });
 }
 
-/** Makes tokens that ElastiCache takes as the user's password. Each is the URL of a request that is signed and never sent. */
+/** Makes tokens that ElastiCache accepts as the user's password. A token is the URL of a signed request that is never sent. */
 export function elastiCacheTokens(identity: ElastiCacheIdentity, options: IamOptions = {}): () => Promise<string> {
   const { credentials = defaultProvider(), now = Date.now } = options;
   const { user, serverless, region } = identity;
-  // ElastiCache keeps names in lower case, and signatures tell cases apart.
+  // ElastiCache stores names in lower case, and the signature covers the name.
   const host = identity.cacheName.toLowerCase();
   const signer = new SignatureV4({ service: 'elasticache', region, credentials, sha256: Sha256 });
   const query = { Action: 'connect', User: user, ...(serverless && { ResourceType: 'ServerlessCache' }) };
@@ -51,7 +51,7 @@ export function elastiCacheTokens(identity: ElastiCacheIdentity, options: IamOpt
 
 type SourceData = string | ArrayBuffer | ArrayBufferView;
 
-/** Node's SHA-256 in the form that the signer takes. */
+/** Node's SHA-256 behind the interface that the signer expects. */
 class Sha256 {
   readonly #hash: Hash | Hmac;
 

@@ -2,34 +2,38 @@ import { connect as connectPlain, Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as TlsOptions } from 'node:tls';
 import type { AbstractConnector, Redis, RedisOptions } from 'iovalkey';
 
-/** A way to log in with passwords that expire: every connection gets one of its own, made when it is opened. */
+/** Logs in with passwords that expire. Each connection gets its own password, made when the connection is opened. */
 export interface Login {
-  /** For the options of every connection. The argument is the client's own class, so that this file does not load the client. */
+  /**
+   * Part of the client's options for every connection.
+   *
+   * @param base the client's class, passed in so that this module does not load the client
+   */
   options(base: typeof AbstractConnector): Pick<RedisOptions, 'username' | 'password' | 'Connector' | 'reconnectOnError'>;
-  /** Logs open connections in again when that is due. Returns at once; commands that follow need not wait for it. */
+  /** Logs open connections in again if that is due. Returns at once: later commands need not wait for the new login. */
   renew(connections: () => readonly Redis[]): void;
 }
 
 export interface LoginOptions {
   readonly username: string;
-  /** Makes a password that is good now. */
+  /** Makes a password that is valid now. */
   readonly password: () => Promise<string>;
   /**
-   * How long a connection may go on by the password it was opened with, ms. Looked at when the cache is called, not by a timer: between
-   * invocations a function is frozen, and a connection that nobody uses may be closed.
+   * How long a connection may use the password it was opened with, ms. Checked at each call of the cache instead of by a timer, because a
+   * function is frozen between its invocations, and the server may close a connection that nobody uses.
    */
   readonly renewAfterMs: number;
-  /** ms since 1970. */
+  /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
 
-/** After a renewal that failed, ms. */
+/** Time between a failed renewal and the next one, ms. */
 const RETRY_AFTER_MS = 60_000;
 
 export function expiringLogin({ username, password, renewAfterMs, now = Date.now }: LoginOptions): Login {
   let newest = '';
   let renewalDue = now() + renewAfterMs;
-  // The client reads the password before it asks its connector for a connection, and makes a string of it when it logs in.
+  // The client reads the password before it asks its connector for a connection, but converts it to a string only when it logs in.
   const lazily = { toString: () => newest } as unknown as string;
 
   return {
@@ -39,7 +43,7 @@ export function expiringLogin({ username, password, renewAfterMs, now = Date.now
       Connector: connectorThat(base, async () => {
         newest = await password();
       }),
-      // A server that has forgotten who we are: open the connection anew and send the command again.
+      // The server has forgotten this connection's login: 2 makes the client reconnect and send the command again.
       reconnectOnError: ({ message }) => (message.startsWith('NOAUTH') ? 2 : false),
     }),
     renew(connections) {
@@ -50,7 +54,7 @@ export function expiringLogin({ username, password, renewAfterMs, now = Date.now
         const open = connections().filter(({ status }) => status === 'ready');
         await Promise.all(open.map((connection) => connection.auth(username, fresh)));
       };
-      // A connection whose renewal was refused works on until the server closes it, and then gets a password of its own.
+      // A connection whose renewal was refused keeps working until the server closes it. The next connection gets its own password.
       renewal().catch(() => {
         renewalDue = now() + Math.min(RETRY_AFTER_MS, renewAfterMs);
       });
@@ -58,7 +62,7 @@ export function expiringLogin({ username, password, renewAfterMs, now = Date.now
   };
 }
 
-/** As the client's own connector, but `prepare` runs before each connection is opened. */
+/** A connector like the client's own, except that it runs `prepare` before it opens a connection. */
 function connectorThat(base: typeof AbstractConnector, prepare: () => Promise<void>): RedisOptions['Connector'] {
   return class extends base {
     readonly #address: { readonly host: string; readonly port: number };
@@ -76,7 +80,7 @@ function connectorThat(base: typeof AbstractConnector, prepare: () => Promise<vo
       try {
         await prepare();
       } catch (error) {
-        // A throw would end the client for good; a connection that failed is tried again.
+        // Throwing would end the client for good. A failed connection is tried again.
         this.firstError = error as Error;
         return new Socket().destroy();
       }

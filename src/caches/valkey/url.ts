@@ -9,9 +9,10 @@ export interface CacheAddress {
   readonly db: number;
 }
 
+/** What every fault ends with. */
 const FORM = 'give valkey://HOST:PORT, or valkeys://USER:PASSWORD@HOST:PORT for TLS (redis:// and rediss:// work too)';
 
-/** @throws ConfigurationError that does not show the URL, for it may hold a password. */
+/** @throws ConfigurationError without the URL in its message, because the URL may contain a password. */
 export function parseCacheUrl(url: string, cluster = false): CacheAddress {
   if (!URL.canParse(url)) throw new ConfigurationError(`CACHE_URL is not a URL: ${FORM}`);
   const { protocol, hostname, port, username, password, pathname } = new URL(url);

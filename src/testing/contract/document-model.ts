@@ -1,8 +1,8 @@
-/** A document by brute force: what every backend must equal. Versions are ranks: 0 is `FLOOR`, and a greater rank is newer. */
+/** A document by brute force. Every backend must behave as this model does. Versions are ranks: 0 is `FLOOR`, and a greater rank is newer. */
 export class DocumentModel {
-  /** Absent: nothing is held, not even a version. */
+  /** Absent: the cache knows nothing of the document, not even a version. */
   #held?: { readonly state: 'live' | 'gone' | 'forgotten'; readonly version: number; readonly json: string };
-  /** Stands from the first lease to the next write. */
+  /** Set by the first lease, and removed by the next write. */
   #lease?: symbol;
 
   apply({ type, version, json = '' }: { type: 'put' | 'delete' | 'forget'; version: number; json?: string }): 'applied' | 'stale' {
@@ -18,14 +18,17 @@ export class DocumentModel {
     return state === 'live' ? { type: 'hit', version, json } : { type: 'gone', version };
   }
 
-  /** Leases share what stands. One on nothing needs a place to stand, which knows no value and is older than any version. */
+  /** Leases between two writes are one lease. A lease on a document that the cache does not know makes it forgotten at `FLOOR`. */
   lease(): symbol {
     this.#held ??= { state: 'forgotten', version: 0, json: '' };
     this.#lease ??= Symbol('lease');
     return this.#lease;
   }
 
-  /** `json` absent: the table has no such item. `fits`: the cache takes this value. */
+  /**
+   * @param json absent: the table has no such item
+   * @param fits whether the cache accepts the value
+   */
   settle(lease: symbol, json: string | undefined, fits: boolean): 'settled' | 'lost' {
     if (!this.#held || this.#lease !== lease || !fits) return 'lost';
     this.#held = { state: json === undefined ? 'gone' : 'live', version: this.#held.version, json: json ?? '' };

@@ -1,14 +1,14 @@
 /**
- * A bounded list by brute force: what every backend must equal. Each method is one atomic step there. It shares no code with any
- * backend. Versions are ranks here: 0 is `FLOOR`, and a greater rank is newer.
+ * The rules of docs/bounded-list.md by brute force. Every backend must behave as this model does; it shares no code with them. Each method is
+ * one atomic step. Versions are ranks: 0 is `FLOOR`, and a greater rank is newer.
  */
 export class ListModel {
   readonly members = new Map<string, ModelMember>();
-  /** What lies at or below this score is not held: a full list has no room for it. */
+  /** The list may lack members at or below this score. */
   bottom = -Infinity;
-  /** How often a version or a value was thrown away. */
+  /** How often a version or a value was dropped. */
   lost = 0;
-  /** How often it was filled from the table: not yet, and it may lack anything. */
+  /** How often the list was filled from the table. While it is 0, any member may be missing. */
   settled = 0;
 
   apply(mutation: ModelMutation): 'applied' | 'stale' {
@@ -19,17 +19,23 @@ export class ListModel {
 
   #apply({ type, member, version, score, json, from = score }: ModelMutation): 'applied' | 'stale' {
     const held = this.members.get(member);
-    // The highest score at which an older version of this member could come back. Its marker is needed until the bottom has passed it.
+    // R2 (peak)
     const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    // R1 (law)
     if (held && held.version > version) {
+      // R3: an older record, replayed after the list was evicted. It may be replayed again, so remember its score as the peak.
       this.members.set(member, { ...held, peak });
       return 'stale';
     }
-    if (type === 'forget') this.members.set(member, { state: 'forgotten', version, score, peak, json: '' });
-    else if (type === 'put' && score > this.bottom) this.members.set(member, { state: 'live', version, score, peak, json: json ?? '' });
-    else {
+    if (type === 'forget') {
+      // R6 (forget)
+      this.members.set(member, { state: 'forgotten', version, score, peak, json: '' });
+    } else if (type === 'put' && score > this.bottom) {
+      this.members.set(member, { state: 'live', version, score, peak, json: json ?? '' });
+    } else {
+      // R4 (bottom)
       this.members.set(member, { state: 'gone', version, score, peak, json: '' });
-      // It is in the table, and nobody here knows.
+      // R5: the table has this member, the list does not. Counting it as lost keeps the next settle from lowering the bottom past it.
       if (type === 'put') this.lost += 1;
     }
     return 'applied';
@@ -41,38 +47,44 @@ export class ListModel {
       .sort((a, b) => order * newestFirst(a, b))
       .filter((member) => after === undefined || order * newestFirst(after, member) < 0);
     const members = rest.slice(0, limit);
-    // The lowest score of the page's range: of what it shows, or of where it began.
+    // R12 (complete): the range of a descending page ends at its last member; that of an ascending page begins after its cursor.
     const lowest = descending ? (members.length === limit ? members.at(-1) : undefined) : after;
     const unknown = [...this.members.values()].some(({ state }) => state === 'forgotten');
     const within = (lowest?.score ?? -Infinity) > this.bottom || this.bottom === -Infinity;
     return { members, complete: this.settled > 0 && within && !unknown };
   }
 
-  /** Taken before the table is read. Lost with the list, when it is evicted. */
+  /** R13 (lease): take it before the table is read. */
   lease(): ModelListLease {
     const seen = new Map([...this.members].map(([member, { version }]) => [member, version]));
     return { list: this, seen, bottom: this.bottom, lost: this.lost, settled: this.settled };
   }
 
-  /** `newest`: the `keep` newest members that the table had after the lease; `more`: it had others. */
+  /**
+   * @param newest the `keep` newest members that the table had after the lease
+   * @param more whether the table had more members than these
+   */
   settle(lease: ModelListLease, newest: readonly ModelFound[], more: boolean, keep: number): 'settled' | 'lost' {
-    // Another has filled it, and may have lowered the bottom.
+    // R13 (lease), R14 (one settles)
     if (lease.list !== this || lease.settled !== this.settled) return 'lost';
     const lowest = more ? (newest.at(-1)?.score ?? -Infinity) : -Infinity;
-    // The bottom may sink to what was read only if no version was thrown away since: else something older than the stream could slip in.
+    // R15 (nothing lost)
     this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? lowest : Math.max(this.bottom, lowest);
+    // R16 (found above)
     const above = newest.filter(({ score }) => score > this.bottom);
     const found = new Set(above.map(({ member }) => member));
+    // R17 (absent)
     for (const [member, version] of lease.seen) {
       const held = this.members.get(member);
       if (held?.version === version && !found.has(member)) this.members.set(member, { ...held, state: 'gone' });
     }
+    // R18 (seen)
     for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? 0;
       this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
     }
+    // R19 (trim last)
     this.settled += 1;
-    // Once, at the end: a marker must not be purged while an older read is still to be compared with it.
     this.#trim(keep);
     return 'settled';
   }
@@ -82,20 +94,22 @@ export class ListModel {
   }
 
   #trim(keep: number): void {
+    // R7 (keep)
     for (const { member, ...held } of this.#live().sort(newestFirst).slice(keep)) {
       this.bottom = Math.max(this.bottom, held.score);
       this.members.set(member, { ...held, state: 'gone' });
     }
+    // R8 (tombstone)
     for (const [member, { state, peak }] of [...this.members]) {
       if (state === 'live' || peak > this.bottom) continue;
-      // The bottom is its tombstone now.
       this.members.delete(member);
+      // R9 (count purged)
       this.lost += 1;
     }
   }
 }
 
-export interface ModelMember {
+interface ModelMember {
   readonly state: 'live' | 'gone' | 'forgotten';
   readonly version: number;
   readonly score: number;
@@ -103,11 +117,11 @@ export interface ModelMember {
   readonly json: string;
 }
 
-export interface NamedMember extends ModelMember {
+interface NamedMember extends ModelMember {
   readonly member: string;
 }
 
-export interface ModelMutation {
+interface ModelMutation {
   readonly type: 'put' | 'delete' | 'forget';
   readonly member: string;
   readonly version: number;
@@ -117,7 +131,7 @@ export interface ModelMutation {
   readonly keep: number;
 }
 
-export interface ModelQuery {
+interface ModelQuery {
   readonly limit: number;
   readonly descending: boolean;
   readonly after?: { readonly score: number; readonly member: string };
@@ -134,11 +148,11 @@ export interface ModelListLease {
 export interface ModelFound {
   readonly member: string;
   readonly score: number;
-  /** Absent: a value that the cache will not take. */
+  /** Absent: the cache rejects the value. */
   readonly json?: string;
 }
 
-/** Greatest score first; ties by the bytes of the names, greatest first. */
+/** Greatest score first; members of equal score by the bytes of their names, greatest first. */
 export function newestFirst(a: { score: number; member: string }, b: { score: number; member: string }): number {
   return a.score === b.score ? Buffer.compare(Buffer.from(b.member), Buffer.from(a.member)) : b.score - a.score;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { FoundList, Lease, LeaseTarget, Lookup, Page, Place } from '../../cache.ts';
+import type { FoundList, Lease, LeaseTarget, ListPosition, Lookup, Page } from '../../cache.ts';
 import type { Mutation } from '../../mutation.ts';
 import { at, type Trial } from './case.ts';
 import { DocumentModel } from './document-model.ts';
@@ -23,7 +23,8 @@ export class World {
   readonly #documentModels: DocumentModel[];
   readonly #listModels: ListModel[];
   readonly #leases: Taken[] = [];
-  readonly #cursors: { readonly list: number; readonly order: 'desc' | 'asc'; readonly cursor: string; readonly place: Place }[] = [];
+  readonly #cursors: { readonly list: number; readonly order: 'desc' | 'asc'; readonly cursor: string; readonly place: ListPosition }[] =
+    [];
   /** Makes every value another, so that an old one is told from a new one. */
   #values = 0;
 
@@ -111,7 +112,7 @@ export class World {
     await this.#comparePage(list, limit, order, given);
   }
 
-  async #comparePage(list: number, limit: number, order: 'desc' | 'asc', after?: { cursor: string; place: Place }): Promise<void> {
+  async #comparePage(list: number, limit: number, order: 'desc' | 'asc', after?: { cursor: string; place: ListPosition }): Promise<void> {
     const expected = this.#listModel(list).page({ limit, descending: order === 'desc', after: after?.place });
     const further = this.#listModel(list).page({ limit: limit + 1, descending: order === 'desc', after: after?.place });
     const page = await this.#trial.client.list(this.#lists[list] as string, { limit, order, after: after?.cursor });

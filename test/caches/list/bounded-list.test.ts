@@ -1,127 +1,210 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BoundedList } from '../../../src/caches/list/bounded-list.ts';
-import { packList, unpackList } from '../../../src/caches/momento/list-text.ts';
+import { BoundedList, type ListLease } from '../../../src/caches/list/bounded-list.ts';
 import type { MemberMutation } from '../../../src/mutation.ts';
+import { ListModel, type ModelListLease, newestFirst } from '../../../src/testing/contract/list-model.ts';
 import { FLOOR, type Version, versionOf } from '../../../src/version.ts';
 
-const VERSIONS: readonly Version[] = [
-  FLOOR,
-  ...['7', '8', '418800000000000000000001', '418800000000000000000002'].map((n) => versionOf('2026-11-22T03:01:52.091', n)),
-  versionOf('2026-11-23T03:01:52.091', '1'),
-];
-const NAMES = ['a', 'é🍕', 'line\nbreak', '__proto__', '\ud800', ''];
-const TEXTS = ['1', '"x"', ' { "a" : [\n1 ] } ', '"🍕\\u0000"', '12345678901234567890'];
-const MARKER_TTL_MS = 5;
+const version = (rank: number): Version => (rank === 0 ? FLOOR : versionOf('2026-11-22T03:01:52.091', String(rank)));
+const TTL_MS = 100;
 
-const mutation: fc.Arbitrary<MemberMutation> = fc
-  .record({
-    type: fc.constantFrom('put', 'put', 'delete', 'forget'),
-    member: fc.constantFrom(...NAMES),
-    version: fc.constantFrom(...VERSIONS),
-    score: fc.constantFrom(-1e308, -1.5, 0, 5e-324, 0.1, 3, 2 ** 53, 1e308),
-    from: fc.option(fc.constantFrom(-1, 4, 1e308), { nil: undefined }),
-    json: fc.constantFrom(...TEXTS),
-    keep: fc.constantFrom(2, 3, 5),
-  })
-  .map((parts) => ({ kind: 'member', list: 'l', ...parts }) as MemberMutation);
+const put = (member: string, n: number, score: number, more: { from?: number; keep?: number } = {}): MemberMutation => {
+  const { from, keep = 100 } = more;
+  return {
+    kind: 'member',
+    type: 'put',
+    list: 'l',
+    member,
+    version: version(n),
+    score,
+    keep,
+    json: String(n),
+    ...(from !== undefined && { from }),
+  };
+};
+const end = (type: 'delete' | 'forget', member: string, n: number, score: number, keep = 100): MemberMutation => ({
+  kind: 'member',
+  type,
+  list: 'l',
+  member,
+  version: version(n),
+  score,
+  keep,
+});
 
-const step = fc.oneof(
-  { weight: 8, arbitrary: mutation },
-  { weight: 1, arbitrary: fc.constant('settle' as const) },
-  { weight: 1, arbitrary: fc.double({ min: 0.01, max: 1, noNaN: true }) },
-);
-
-/** Markers of one moment have no order. */
-function sorted({ content }: BoundedList) {
-  return { ...content, members: content.members.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+/** A list that was filled from a table without members. */
+function settled(): BoundedList {
+  const list = new BoundedList();
+  list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 100, 0, () => false);
+  return list;
 }
 
-const copyOf = (list: BoundedList) => BoundedList.of(unpackList(packList(list.content)));
+function names(list: BoundedList): string[] {
+  return list.page({ limit: 99 }).members.map(({ member }) => member);
+}
 
-describe('a list as text', () => {
-  it('is the same list again, and goes on as it would have', () => {
+describe('BoundedList', () => {
+  const MEMBERS = ['a', 'é', '\uffff', '\u{10000}'];
+  const name = fc.constantFrom(...MEMBERS);
+  const score = fc.integer({ min: 0, max: 7 });
+  const mutation = fc.record(
+    {
+      do: fc.constant('apply' as const),
+      type: fc.constantFrom('put', 'put', 'delete', 'forget'),
+      name,
+      rank: fc.nat(5),
+      score,
+      from: score,
+    },
+    { requiredKeys: ['do', 'type', 'name', 'rank', 'score'] },
+  );
+  const lease = fc.record({ do: fc.constant('lease' as const) });
+  const newest = fc.uniqueArray(fc.record({ member: name, score, fits: fc.integer({ min: 0, max: 9 }).map((n) => n > 0) }), {
+    selector: ({ member }) => member,
+  });
+  const settle = fc.record({ do: fc.constant('settle' as const), back: fc.nat(2), newest, more: fc.boolean() });
+  const steps = fc.array(fc.oneof({ weight: 6, arbitrary: mutation }, { weight: 2, arbitrary: lease }, { weight: 3, arbitrary: settle }), {
+    maxLength: 40,
+    size: 'max',
+  });
+
+  it('equals the model in all that it knows, after each step', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        const list = new BoundedList();
-        let copy = copyOf(list);
-        for (const [now, step] of steps.entries()) {
-          for (const it of [list, copy]) {
-            if (typeof step === 'number') it.shed(step, now);
-            else if (step === 'settle') {
-              const newest = [{ member: 'a', score: 3, json: '"read"' }];
-              it.settle(it.lease(), { kind: 'list', newest, more: true }, 3, now, () => false);
-            } else it.apply(step, now, MARKER_TTL_MS);
+      fc.property(steps, fc.integer({ min: 1, max: 3 }), (history, keep) => {
+        const [list, model] = [new BoundedList(), new ListModel()];
+        const leases: [ListLease, ModelListLease][] = [];
+        let values = 0;
+        for (const step of history) {
+          values += 1;
+          const json = String(values);
+          if (step.do === 'apply') {
+            const { type, name: member, rank, score: at, from } = step;
+            const wanted =
+              type === 'put' ? { ...put(member, rank, at, { from, keep }), json } : end(type as 'delete', member, rank, at, keep);
+            const modelled = { type: type as 'put', member, version: rank, score: at, json, from: type === 'put' ? from : undefined, keep };
+            const peak = model.members.get(member)?.peak;
+            const expected = model.apply(modelled);
+            const raised = expected === 'stale' && peak !== model.members.get(member)?.peak;
+            expect(list.apply(wanted as MemberMutation, 0, Infinity)).toBe(raised ? 'peak-raised' : expected);
+          } else if (step.do === 'lease') leases.push([list.lease(), model.lease()]);
+          else {
+            const taken = leases.at(-1 - step.back);
+            if (!taken) continue;
+            const found = step.newest
+              .map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' }))
+              .sort(newestFirst)
+              .slice(0, keep);
+            const more = step.more && found.length > 0;
+            const kept = list.settle(taken[0], { kind: 'list', newest: found, more }, keep, 0, (text) => text === 'large');
+            const fitting = found.map(({ fits, json: text, ...rest }) => (fits ? { ...rest, json: text } : rest));
+            expect(kept ? 'settled' : 'lost').toBe(model.settle(taken[1], fitting, more, keep));
           }
-          expect(sorted(copy)).toEqual(sorted(list));
-          expect(copy.lease()).toEqual(list.lease());
-          for (const order of ['asc', 'desc'] as const) expect(copy.page({ limit: 3, order })).toEqual(list.page({ limit: 3, order }));
-          copy = copyOf(copy);
+          const { members, ...counts } = list.content;
+          expect(counts).toEqual({ bottom: model.bottom, lost: model.lost, settled: model.settled });
+          expect(new Map(members.map(({ name: member, state, version: at, peak }) => [member, { state, version: at, peak }]))).toEqual(
+            new Map(
+              [...model.members].map(([member, { state, version: rank, peak }]) => [member, { state, version: version(rank), peak }]),
+            ),
+          );
+          for (const limit of [1, 2, 9]) {
+            for (const descending of [true, false]) {
+              const page = list.page({ limit, order: descending ? 'desc' : 'asc' });
+              const expected = model.page({ limit, descending });
+              expect(page.complete).toBe(expected.complete);
+              expect(page.members.map((it) => [it.member, it.score, it.version, String(it.value)])).toEqual(
+                expected.members.map((it) => [it.member, it.score, version(it.version), it.json]),
+              );
+            }
+          }
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 
-  it('takes little more than the values: versions and names share their beginnings, and compress', () => {
-    const list = new BoundedList();
-    for (let n = 0; n < 100; n += 1) {
-      const version = versionOf('2026-11-22T03:01:52.091', String(418_800_000_000_000_000_000_000n + BigInt(n)));
-      list.apply({ kind: 'member', type: 'put', list: 'l', member: `m${n}`, score: n, keep: 1_000, version, json: '{"n":1}' }, 0, 1);
-    }
-    expect(packList(list.content).length).toBeLessThan(100 * 40);
+  it('drops gone markers older than the TTL and counts them as lost', () => {
+    const list = settled();
+    list.apply(end('delete', 'old', 1, 1), 1_000, TTL_MS);
+    list.apply(end('delete', 'young', 1, 1), 1_001, TTL_MS);
+    list.apply(end('delete', 'again', 1, 1), 1_000, TTL_MS);
+    list.apply(end('delete', 'again', 2, 1), 1_050, TTL_MS);
+    list.apply(put('a', 1, 1), 1_000 + TTL_MS, TTL_MS);
+    expect(list.content.members.map(({ name: member }) => member)).toEqual(['a', 'old', 'young', 'again']);
+    list.apply(put('a', 2, 1), 1_001 + TTL_MS, TTL_MS);
+    expect(list.content).toMatchObject({
+      lost: 1,
+      members: [{ name: 'a' }, { name: 'young', since: 1_001 }, { name: 'again', since: 1_050 }],
+    });
   });
-});
 
-describe('a list whose members are forgotten', () => {
-  it('does not grow with those that the bottom has passed, counts each as lost, and is complete above it', () => {
-    const list = new BoundedList();
-    list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 2, 0, () => false);
-    const at = { kind: 'member', list: 'l', keep: 2, version: FLOOR } as const;
+  it('keeps forgotten markers whatever their age, because without them pages would be complete', () => {
+    const list = settled();
+    list.apply(end('forget', 'f', 1, 1), 0, TTL_MS);
+    list.apply(put('m', 1, 2), 1_000_000, TTL_MS);
+    expect(list.content.members).toMatchObject([{ name: 'm' }, { name: 'f', state: 'forgotten' }]);
+    expect(list.page({ limit: 1 }).complete).toBe(false);
+  });
+
+  it('does not grow with forgotten markers once the bottom has reached their peaks', () => {
+    const list = settled();
     for (let n = 1; n <= 1_000; n += 1) {
-      list.apply({ ...at, type: n % 10 === 0 ? 'forget' : 'put', member: `m${n}`, score: n, json: '1' } as MemberMutation, 0, 100);
+      list.apply(n % 10 === 0 ? end('forget', `m${n}`, 1, n, 2) : put(`m${n}`, 1, n, { keep: 2 }), 0, TTL_MS);
       expect(list.size).toBeLessThanOrEqual(3);
     }
     const members = [{ name: 'm998' }, { name: 'm999' }, { name: 'm1000', state: 'forgotten' }];
     expect(list.content).toMatchObject({ bottom: 997, lost: 997, members });
-    for (const n of [1001, 1002, 1003]) list.apply({ ...at, type: 'put', member: `m${n}`, score: n, json: '1' }, 0, 100);
-    for (let n = 1; n <= 100; n += 1) list.apply({ ...at, type: 'forget', member: `f${n}`, score: n }, 0, 100);
+    for (const n of [1001, 1002, 1003]) list.apply(put(`m${n}`, 1, n, { keep: 2 }), 0, TTL_MS);
+    for (let n = 1; n <= 100; n += 1) list.apply(end('forget', `f${n}`, 1, n, 2), 0, TTL_MS);
     expect(list.content).toMatchObject({ bottom: 1_001, lost: 1_101, members: [{ name: 'm1002' }, { name: 'm1003' }] });
     expect(list.page({ limit: 2 }).complete).toBe(true);
   });
 
-  it('keeps them whatever their age, for without them it would call itself complete', () => {
-    const list = new BoundedList();
-    list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 2, 0, () => false);
-    const at = { kind: 'member', list: 'l', keep: 2, version: FLOOR } as const;
-    list.apply({ ...at, type: 'forget', member: 'f', score: 1 }, 0, 100);
-    list.apply({ ...at, type: 'delete', member: 'd', score: 1 }, 0, 100);
-    list.apply({ ...at, type: 'put', member: 'm', score: 2, json: '1' }, 1_000, 100);
-    expect(list.content.members).toMatchObject([{ name: 'm' }, { name: 'f', state: 'forgotten' }]);
-    expect(list.page({ limit: 1 }).complete).toBe(false);
+  it('is empty without live members, and counts members in any state', () => {
+    const list = settled();
+    expect([list.isEmpty, list.size]).toEqual([true, 0]);
+    list.apply(end('delete', 'a', 1, 1), 0, TTL_MS);
+    expect([list.isEmpty, list.size]).toEqual([true, 1]);
+    list.apply(put('b', 1, 1), 0, TTL_MS);
+    expect([list.isEmpty, list.size]).toEqual([false, 2]);
   });
-});
 
-describe('a list that lets go', () => {
-  it('of a share of its members raises its bottom over them, and is complete above it', () => {
-    const list = new BoundedList();
-    const at = { kind: 'member', type: 'put', list: 'l', keep: 100, version: FLOOR, json: '1' } as const;
-    list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 100, 0, () => false);
-    for (let n = 1; n <= 10; n += 1) list.apply({ ...at, member: `m${n}`, score: n }, 0, 100);
+  it('gives the cursor of the next page exactly while a full page was read', () => {
+    const list = settled();
+    for (const n of [1, 2, 3]) list.apply(put(`m${n}`, 1, n), 0, TTL_MS);
+    const first = list.page({ limit: 2 });
+    expect(first.members.map(({ member }) => member)).toEqual(['m3', 'm2']);
+    const second = list.page({ limit: 2, after: first.cursor });
+    expect([second.members.map(({ member }) => member), second.cursor]).toEqual([['m1'], undefined]);
+    expect(list.page({ limit: 3 }).cursor).toBeDefined();
+  });
+
+  it('sheds the given share of its members by raising its bottom over them', () => {
+    const list = settled();
+    for (let n = 1; n <= 10; n += 1) list.apply(put(`m${n}`, 0, n), 0, TTL_MS);
     expect(list.shed(0.35, 0)).toBe(true);
     expect(list.content).toMatchObject({ bottom: 4, lost: 4 });
     expect(list.page({ limit: 100 })).toMatchObject({ members: { length: 6 }, complete: false });
     expect(list.page({ limit: 6 }).complete).toBe(true);
-    // The marker of one that could come back from above the bottom stays.
-    list.apply({ ...at, member: 'm5', score: 4.5, from: 20, version: VERSIONS[1] as Version }, 0, 100);
-    expect(list.shed(0.1, 0)).toBe(true);
-    expect(list.content.members.filter(({ state }) => state === 'gone')).toMatchObject([{ name: 'm5', peak: 20 }]);
-    expect(list.shed(1, 0)).toBe(true);
-    expect(list.content).toMatchObject({ bottom: 20, members: [] });
-    expect(list.shed(1, 0)).toBe(false);
-    // Forgotten ones go, too.
-    list.apply({ ...at, type: 'forget', member: 'm6', score: 30 }, 0, 100);
+  });
+
+  it('sheds no marker whose peak is above the new bottom', () => {
+    const list = settled();
+    for (let n = 1; n <= 6; n += 1) list.apply(put(`m${n}`, 0, n), 0, TTL_MS);
+    list.apply(put('m1', 1, 1, { from: 20 }), 0, TTL_MS);
+    expect(list.shed(0.1, 5)).toBe(true);
+    expect(list.content).toMatchObject({ bottom: 1 });
+    expect(list.content.members.filter(({ state }) => state === 'gone')).toEqual([
+      { name: 'm1', state: 'gone', version: version(1), peak: 20, since: 5 },
+    ]);
+  });
+
+  it('sheds forgotten markers too, and reports when nothing is left', () => {
+    const list = settled();
+    list.apply(put('a', 1, 10), 0, TTL_MS);
+    list.apply(end('forget', 'b', 1, 30), 0, TTL_MS);
     expect(list.shed(1, 0)).toBe(true);
     expect(list.content).toMatchObject({ bottom: 30, members: [] });
+    expect(list.shed(1, 0)).toBe(false);
+    expect(names(list)).toEqual([]);
   });
 });

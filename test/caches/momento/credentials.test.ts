@@ -12,7 +12,7 @@ import { type MomentoServer, startMomentoServer, unavailable } from '../../serve
 
 const ENDPOINT = 'cell-1-eu-west-1-1.prod.a.momentohq.com';
 const SECRET: MomentoAccess = { kind: 'secret', secretId: 'shop/momento', endpoint: ENDPOINT };
-/** Of version 2, as the SDK reads it: claim `t` is `g`. */
+/** A version 2 key: its claim `t` is `g`. */
 const KEY = `e30.${Buffer.from('{"t":"g","id":"secret-of-the-shop"}').toString('base64url')}.c2lnbmF0dXJl`;
 const OTHER_KEY = `${KEY}Mg`;
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
   server = await startMomentoServer({ caches: ['millrace'] });
 });
 afterAll(() => server.stop());
-/** The SDK would log its errors. */
+/** Called by any log of the SDK, which would log its errors by default. */
 const logged = vi.fn();
 
 beforeEach(() => {
@@ -39,7 +39,7 @@ afterEach(async () => {
   expect(logged).not.toHaveBeenCalled();
 });
 
-/** The key goes to the test server, which speaks without TLS. */
+/** Sends the key to the test server, which has no TLS. */
 const provider = (key: MomentoKey) => Object.assign(server.provider(), { getAuthToken: () => providerOf(key).getAuthToken() });
 
 async function client(access: MomentoAccess, options: Partial<MomentoOptions> = {}): Promise<CacheClient> {
@@ -55,7 +55,7 @@ async function startFault(access: MomentoAccess, options: Partial<MomentoOptions
   return (error as Error).message;
 }
 
-/** Neither in the error nor in anything that hangs on it. */
+/** Fails if the error, or anything reachable from it, contains the key. */
 function expectNoKey(error: unknown): void {
   expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/e30|secret-of|c2ln|"t"/);
   expect((error as Error).cause).toBeUndefined();
@@ -69,7 +69,7 @@ describe('the API key', () => {
     ['with the newline of an editor', `${KEY}\n`],
     ['as JSON', JSON.stringify({ apiKey: KEY, endpoint: ENDPOINT })],
     ['as JSON with blanks', ` {"apiKey": "${KEY} ", "note": 1}\r\n`],
-  ])('comes from a secret: %s', async (_, text) => {
+  ])('reads the API key from a secret that contains it %s', async (_, text) => {
     holding(text);
     const cache = await client(SECRET);
     expect(await cache.get('a')).toEqual({ type: 'miss' });
@@ -78,13 +78,13 @@ describe('the API key', () => {
     expect(calls.map(({ args }) => args[0].input)).toEqual([{ SecretId: 'shop/momento' }]);
   });
 
-  it('is given as it is', async () => {
+  it('uses an API key that is given directly', async () => {
     const cache = await client({ kind: 'key', apiKey: `${KEY}\n`, endpoint: ENDPOINT });
     expect(await cache.get('a')).toEqual({ type: 'miss' });
     expect(secrets.calls()).toHaveLength(0);
   });
 
-  it('tells the SDK where to go', () => {
+  it('takes the endpoint from the options, or from a version 1 key', () => {
     expect(providerOf({ apiKey: KEY, endpoint: ENDPOINT }).getCacheEndpoint()).toBe(`cache.${ENDPOINT}`);
     const old = Buffer.from(JSON.stringify({ api_key: 'older', endpoint: 'older.example' })).toString('base64');
     expect(providerOf({ apiKey: old }).getCacheEndpoint()).toBe('cache.older.example');
@@ -97,28 +97,28 @@ describe('at the start', () => {
     ['has a blank within', `${KEY} ${KEY}`, /secret shop\/momento holds no API key: it is empty, or has blanks/],
     ['is empty', ' \n', /holds no API key/],
     ['is beyond ASCII', `${KEY}é`, /holds no API key/],
-    ['is broken JSON', `{"apiKey": ${KEY}}`, /begins as JSON and is none: store the key alone, or/],
+    ['is broken JSON', `{"apiKey": ${KEY}}`, /begins like JSON but is not valid JSON: store the key alone, or/],
     ['is JSON of something else', `{"key": "${KEY}"}`, /has no "apiKey"/],
     ['has an endpoint that is a URL', JSON.stringify({ apiKey: KEY, endpoint: `https://${ENDPOINT}/` }), /endpoint of Momento is no host/],
     ['is binary', undefined, /is binary: store the Momento API key as text/],
-    ['is no API key at all', 'e30.e30.c2lnbmF0dXJl', /the SDK does not take .* no version 2 key: copy the key whole/],
-    ['is not even like one', 'hunter2', /the SDK does not take/],
-  ])('a secret that %s is a fault that says what to do', async (_, text, message) => {
+    ['is no API key at all', 'e30.e30.c2lnbmF0dXJl', /the SDK rejects .* no version 2 key: copy the whole key/],
+    ['is not even like one', 'hunter2', /the SDK rejects/],
+  ])('throws a ConfigurationError that says what to do when the secret %s', async (_, text, message) => {
     holding(text);
     expect(await startFault(SECRET)).toMatch(message);
   });
 
-  it('a key that does not tell its endpoint is a fault', async () => {
+  it('throws a ConfigurationError when no endpoint is given with a version 2 key', async () => {
     holding(KEY);
-    expect(await startFault({ kind: 'secret', secretId: 's' })).toMatch(/does not tell its endpoint: set MOMENTO_ENDPOINT/);
+    expect(await startFault({ kind: 'secret', secretId: 's' })).toMatch(/does not contain its endpoint: set MOMENTO_ENDPOINT/);
   });
 
-  it('a secret that cannot be read is a fault', async () => {
+  it('throws a ConfigurationError when the secret cannot be read', async () => {
     secrets.on(GetSecretValueCommand).rejects(Object.assign(new Error('not for you'), { name: 'AccessDeniedException' }));
     expect(await startFault(SECRET)).toMatch(/shop\/momento.*AccessDeniedException: not for you.*secretsmanager:GetSecretValue is allowed/);
   });
 
-  it('a key that Momento refuses is a fault', async () => {
+  it('throws a ConfigurationError when Momento refuses the key', async () => {
     holding(OTHER_KEY);
     expect(await startFault(SECRET)).toMatch(/the API key of secret shop\/momento is refused: put one there/);
     expect(await startFault({ kind: 'key', apiKey: OTHER_KEY, endpoint: ENDPOINT })).toMatch(/is refused: give MOMENTO_API_KEY one/);
@@ -126,12 +126,12 @@ describe('at the start', () => {
     expect(await startFault(local)).toMatch(/the server at .* asks for an API key/);
   });
 
-  it('a cache that does not exist is a fault', async () => {
+  it('throws a ConfigurationError when the cache does not exist', async () => {
     holding(KEY);
     expect(await startFault(SECRET, { cacheName: 'none' })).toMatch(/there is no cache "none" at this endpoint: create it, or correct/);
   });
 
-  it('a Momento that does not answer is none: it may do so later', async () => {
+  it('starts when Momento does not answer, because it may answer later', async () => {
     holding(KEY);
     server.onCall(() => unavailable());
     const cache = await client(SECRET);
@@ -142,7 +142,7 @@ describe('at the start', () => {
 });
 
 describe('a key that is replaced in its secret', () => {
-  it('is read again, once for all calls that were refused', async () => {
+  it('reads a replaced key once for all calls that were refused', async () => {
     holding(KEY);
     const cache = await client(SECRET);
     holding(OTHER_KEY);
@@ -153,14 +153,14 @@ describe('a key that is replaced in its secret', () => {
     expect(secrets.commandCalls(GetSecretValueCommand)).toHaveLength(2);
   });
 
-  it('is read again at the start, too', async () => {
+  it('reads a key again that is replaced during the start', async () => {
     server.accept([OTHER_KEY]);
     secrets.on(GetSecretValueCommand).resolvesOnce({ SecretString: KEY }).resolves({ SecretString: OTHER_KEY });
     const cache = await client(SECRET);
     expect(await cache.get('a')).toEqual({ type: 'miss' });
   });
 
-  it('and refused again fails loudly, without asking for the secret at every call', async () => {
+  it('throws when the replaced key is refused too, and does not read the secret at each call', async () => {
     holding(KEY);
     const cache = await client(SECRET);
     for (const next of [KEY, OTHER_KEY]) {
@@ -176,7 +176,7 @@ describe('a key that is replaced in its secret', () => {
     expect(secrets.commandCalls(GetSecretValueCommand)).toHaveLength(2);
   });
 
-  it('and cannot be read is told with the reason', async () => {
+  it('throws with the reason when the secret cannot be read again', async () => {
     holding(KEY);
     const cache = await client(SECRET);
     server.accept(['another']);

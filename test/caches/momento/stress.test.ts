@@ -7,7 +7,10 @@ import type { Mutation } from '../../../src/mutation.ts';
 import { versionOf } from '../../../src/version.ts';
 import { type Fault, late, lostReply, type MomentoServer, startMomentoServer, unavailable } from '../../servers/momento/server.ts';
 
-/** MOMENTO_HISTORIES and SEED in the environment choose how many, and which. The order of concurrent calls is the machine's. */
+/**
+ * The environment variables MOMENTO_HISTORIES and SEED set the number of histories and the first seed. The order of concurrent calls varies
+ * all the same.
+ */
 const HISTORIES = Number(process.env.MOMENTO_HISTORIES ?? 24);
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9));
 const CACHE = 'stress';
@@ -15,7 +18,7 @@ const KEEP = 3;
 const ITEMS = 7;
 const SCORES = 10;
 const GROUPS = 2;
-/** Reads may be so old, ms. */
+/** The greatest age of a stale read, ms. */
 const LAG_MS = 15;
 const AT_ONCE = 8;
 
@@ -34,14 +37,14 @@ interface Change {
 }
 
 /**
- * - `stragglers`: old records come again while newer ones are written, and writes land after their writer gave up; nothing is lost.
- * - `losses`: documents and lists are evicted, and readers fill them; records come in order, again and again.
+ * - `stragglers`: old records are replayed while newer ones are written, and timed-out writes arrive late; nothing is evicted.
+ * - `losses`: documents and lists are evicted, and readers fill them; records are replayed in order.
  */
 type Mode = 'stragglers' | 'losses';
 
 type Random = () => number;
 
-/** One table, its two shards, writers, readers and losses, all at the same time. */
+/** A table with two shards, and its writers, readers and evictions, all at the same time. */
 class World {
   readonly #table = new Map<number, Item>();
   readonly #shards: readonly Change[][] = [[], []];
@@ -66,7 +69,7 @@ class World {
     await sleep(LAG_MS + 5);
   }
 
-  /** Whatever the cache claims, compared with the table. */
+  /** Compares all that the cache claims with the table. Returns the differences. */
   async faults(): Promise<string[]> {
     const found: string[] = [];
     const keys = range(ITEMS).map((id) => this.#document(id));
@@ -82,7 +85,7 @@ class World {
     return found;
   }
 
-  /** Nothing was lost, so nothing that was ever written is a miss. */
+  /** Returns the items that are a miss although they were written. Without evictions there must be none. */
   async gaps(): Promise<string[]> {
     const touched = range(ITEMS).filter((id) => this.#shards.flat().some((change) => change.id === id));
     const lookups = await (this.#clients[0] as CacheClient).getMany(touched.map((id) => this.#document(id)));
@@ -97,7 +100,7 @@ class World {
         const lease = await client.lease(target);
         return await client.settle(lease, this.#read(target));
       };
-      // A read that lags may take the lease of before.
+      // A stale read may return the lease before the last one.
       let outcome = await read();
       for (let tries = 0; outcome === 'lost' && tries < 20; tries += 1) {
         await sleep(LAG_MS);
@@ -120,7 +123,7 @@ class World {
       if (after) this.#table.set(id, after);
       else this.#table.delete(id);
       this.#shards[id % 2]?.push({ id, before, after, clock: this.#clock });
-      // Sometimes the stream is far behind, sometimes not at all.
+      // Lets the stream fall behind, by a different number of records each time.
       for (const backlog = this.#upTo(8); this.#backlog > backlog; ) await sleep(1);
     }
     this.#written = true;
@@ -130,7 +133,7 @@ class World {
     return this.#shards.reduce((sum, shard) => sum + shard.length - (this.#delivered.get(shard) ?? 0), 0);
   }
 
-  /** In order, from any client; sometimes from an older record on again. */
+  /** Delivers a shard's records in order, each through any client; sometimes starts again at an older record. */
   async #deliver(shard: readonly Change[]): Promise<void> {
     const zombies: Promise<void>[] = [];
     for (let at = 0; at < shard.length || !this.#written; ) {
@@ -139,7 +142,7 @@ class World {
         await sleep(1);
         continue;
       }
-      // Records of one item one after the other, others at the same time.
+      // Applies records of one item in order, and of different items at the same time.
       const items = new Set(batch.map(({ id }) => id));
       await Promise.all([...items].map((item) => this.#applyInOrder(batch.filter(({ id }) => id === item))));
       at += batch.length;
@@ -166,7 +169,7 @@ class World {
     }
   }
 
-  /** Readers between their lease, their reading and their settling, each of them any time; some never come to an end. */
+  /** Readers that take a lease, read and settle, with any time in between. */
   async #fill(): Promise<void> {
     const readers: { readonly lease: Lease; found?: Found }[] = [];
     const settle = async ({ lease, found }: (typeof readers)[number]) => {
@@ -250,7 +253,7 @@ class World {
 
   #targets(): LeaseTarget[] {
     const documents = range(ITEMS).map((id) => ({ kind: 'document', key: this.#document(id) }) as const);
-    // Lists more often: there is more to go wrong.
+    // Lists twice, because more can go wrong with them.
     const lists = this.#lists().map((list) => ({ kind: 'list', list, keep: KEEP }) as const);
     return [...documents, ...lists, ...lists];
   }
@@ -275,7 +278,7 @@ function generator(seed: number): Random {
   };
 }
 
-describe('several writers, readers and a Momento that lags, refuses and loses', () => {
+describe('several writers and readers of a Momento that lags, refuses calls and loses replies', () => {
   let server: MomentoServer;
   beforeAll(async () => {
     server = await startMomentoServer({
@@ -288,7 +291,7 @@ describe('several writers, readers and a Momento that lags, refuses and loses', 
     await server.stop();
   });
 
-  /** Runs histories, some at a time, each with clients of its own. */
+  /** Runs histories, several at the same time, each group with its own clients. */
   async function histories(mode: Mode): Promise<void> {
     const fates = generator(SEED);
     const commandTimeoutMs = mode === 'stragglers' ? 150 : 20_000;
@@ -296,7 +299,7 @@ describe('several writers, readers and a Momento that lags, refuses and loses', 
       const dice = fates();
       if (dice < 0.03) return unavailable();
       if (dice < 0.06) return lostReply();
-      // Its writer has given up by then, and written again.
+      // Arrives after the command timeout, when its writer has written again.
       if (dice < 0.065 && mode === 'stragglers') return late(200);
       return dice < 0.4 ? late(fates() * 6, fates() < 0.5 ? 'before' : 'after') : undefined;
     };
@@ -306,7 +309,7 @@ describe('several writers, readers and a Momento that lags, refuses and loses', 
     const lane = async () => {
       const access = { kind: 'local', host: server.host, port: server.port } as const;
       const options = { access, cacheName: CACHE, commandTimeoutMs, deadlineMs: 30_000 };
-      // One forgets nearly all at once.
+      // The third client's memo holds almost nothing.
       const clients = await Promise.all([2 ** 20, 2 ** 20, 1_500].map((memoBytes) => momentoCache({ ...options, memoBytes })));
       while (next < HISTORIES) {
         const seed = SEED + next;
@@ -326,17 +329,13 @@ describe('several writers, readers and a Momento that lags, refuses and loses', 
     server.onCall(undefined);
     console.log(`${mode}: ${HISTORIES} histories from SEED=${SEED}, ${wrong.length} wrong; ${JSON.stringify(total)}`);
     expect(wrong).toEqual([]);
-    // A world in which nothing happens proves nothing.
+    // Fails if too little happened for the test to mean anything.
     const happens = mode === 'losses' ? (['hit', 'gone', 'complete', 'settled', 'lost'] as const) : (['hit', 'gone'] as const);
     for (const what of happens) expect(total[what], what).toBeGreaterThan(HISTORIES);
   }
 
   const timeout = 60_000 + HISTORIES * 2_000;
-  it('never leave an older version in place of a newer one, though old records and late writes come in between', { timeout }, () =>
-    histories('stragglers'),
-  );
+  it('never leaves an older version in place of a newer one, with old records and late writes', { timeout }, () => histories('stragglers'));
 
-  it('never claim what the table does not have, though documents and lists are lost and filled on the way', { timeout }, () =>
-    histories('losses'),
-  );
+  it('never claims what the table does not have, with evictions and fills', { timeout }, () => histories('losses'));
 });

@@ -36,7 +36,7 @@ const put = (key: string): Mutation => {
   return { kind: 'document', type: 'put', key, version: versionOf('2026-11-22T03:01:52.091', String(sequence)), json: '1' };
 };
 
-/** Signature Version 4 for a URL, from its description: canonical request, string to sign, key of the day. */
+/** AWS Signature Version 4 for a URL, as its documentation describes it: canonical request, string to sign, signing key. */
 function tokenByTheBook({ user, cacheName, serverless, region }: ElastiCacheIdentity, by: Credentials, at: number): string {
   const time = new Date(at).toISOString().replace(/[-:]|\.\d+/g, '');
   const scope = [time.slice(0, 8), region, 'elasticache', 'aws4_request'];
@@ -61,7 +61,7 @@ function tokenByTheBook({ user, cacheName, serverless, region }: ElastiCacheIden
   return `${cacheName}/?${query}&X-Amz-Signature=${createHmac('sha256', key).update(toSign).digest('hex')}`;
 }
 
-/** Parameters have no order in a signed URL: it is sorted before it is signed. */
+/** Host and parameters, sorted: a signed URL may have its parameters in any order. */
 function parts(token: string): readonly string[] {
   const [host = '', query = ''] = token.split('/?');
   return [host, ...query.split('&').sort()];
@@ -76,7 +76,7 @@ describe('a token for ElastiCache', () => {
     [{ serverless: false }, {}, '9aa3d92130fbba8da23c809469d2f8bdb28b9e84bc014d6b2f975f84c52e4ee4'],
     [{ serverless: true }, { sessionToken }, '66e8fd889c62e52276c13c4e2090852f4ba8432a6386b78fb09d4c260ce48d64'],
     [{ serverless: false }, { sessionToken }, '452079622a7510df60dd1ee1998bfaab13292a6ac2f56137d556c8825b67074e'],
-  ])('of %j, with %j, has the signature that botocore gives', async (kind, session, signature) => {
+  ])('signs a token for %j with %j as botocore does', async (kind, session, signature) => {
     const at = Date.UTC(2026, 10, 22, 3, 1, 52);
     const by = { ...credentials, ...session };
     const token = await elastiCacheTokens({ ...identity, ...kind }, { credentials: by, now: () => at })();
@@ -84,7 +84,7 @@ describe('a token for ElastiCache', () => {
     expect(signatureOf(tokenByTheBook({ ...identity, ...kind }, by, at))).toBe(signature);
   });
 
-  it('is what the description of the signature says, whatever the names, the credentials and the time', async () => {
+  it('makes tokens as Signature Version 4 describes, for any names, credentials and times', async () => {
     const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,39}$/);
     const text = fc.string({ minLength: 1, maxLength: 40, unit: fc.constantFrom(...'abzABZ019+/=-_.~ !*()&?#%') });
     const who = fc.record({ user: name, cacheName: name, serverless: fc.boolean(), region: fc.constantFrom('eu-west-1', 'us-gov-east-1') });
@@ -110,7 +110,7 @@ describe('a token for ElastiCache', () => {
     expect(upper).toBe(lower);
   });
 
-  it('is made with the credentials of that moment', async () => {
+  it('makes each token with the credentials of that moment', async () => {
     let turns = 0;
     const rotating = async () => {
       turns += 1;
@@ -128,11 +128,11 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     for (const close of closing.splice(0).reverse()) await close();
   });
 
-  /** A server that only the user "app" may use, by the password it was told last: every earlier one has expired. */
+  /** Lets only the user "app" use the servers, with the newest accepted password. All earlier ones have expired. */
   async function guard(servers: readonly ValkeyServer[]) {
     const admins = await Promise.all(
       servers.map(async (server) => {
-        // It stays logged in as the default user, as whom nobody else can come.
+        // This connection stays logged in as the default user, which no other connection can use.
         const admin = new Redis(server.url);
         await admin.acl('SETUSER', 'default', 'off');
         return admin;
@@ -166,7 +166,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     return cache;
   };
 
-  /** Passwords that work once, and only the newest. */
+  /** Makes passwords of which only the newest works. */
   function passwords(gate: { accept(password: string): Promise<unknown> }) {
     const made: string[] = [];
     const password = async () => {
@@ -181,7 +181,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
   const login = (options: Partial<LoginOptions> & Pick<LoginOptions, 'password'>) =>
     expiringLogin({ username: 'app', renewAfterMs: HOUR, ...options });
 
-  it('gives every connection a password of its own, so that it comes back when the first has expired', async () => {
+  it('logs in each connection with its own password, so that it reconnects when the first has expired', async () => {
     const { server, gate } = await guarded();
     const { made, password } = passwords(gate);
     const cache = open({ url: server.url, login: login({ password }) });
@@ -195,7 +195,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(await gate.refusals()).toBe(0);
   });
 
-  it('logs an open connection in again when that is due, and not before', async () => {
+  it('renews the login of an open connection when that is due, and not before', async () => {
     const { server, gate } = await guarded();
     const { made, password } = passwords(gate);
     let clock = 0;
@@ -219,7 +219,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(await gate.ids()).toEqual(before);
   });
 
-  it('goes on when a renewal is refused or no password can be made, and tries again a minute later', async () => {
+  it('keeps working when a renewal fails, and tries again one minute later', async () => {
     const { server, gate } = await guarded();
     let [clock, mode] = [0, 'good'];
     const password = async () => {
@@ -245,7 +245,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     }
   });
 
-  it('says why it cannot log in, without the password, and comes back by itself', async () => {
+  it('throws the reason of a failed login without the password, and recovers', async () => {
     const printed: string[] = [];
     for (const name of ['log', 'info', 'warn', 'error'] as const) {
       const spy = vi.spyOn(console, name).mockImplementation((...words) => void printed.push(words.join(' ')));
@@ -263,7 +263,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     await expect.poll(() => cache.apply([put('a')]).catch(() => undefined)).toEqual([APPLIED]);
   });
 
-  it('says why no password could be made, and comes back by itself', async () => {
+  it('throws the reason why no password could be made, and recovers', async () => {
     const { server, gate } = await guarded();
     await gate.accept('good');
     let fail = true;
@@ -277,11 +277,11 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     await expect.poll(() => cache.apply([put('a')]).catch(() => undefined)).toEqual([APPLIED]);
   });
 
-  it('opens the connection anew when the server has forgotten who it is, and the caller does not notice', async () => {
+  it('reconnects when the server has forgotten the login, without failing the call', async () => {
     const { server, gate } = await guarded();
     const { made, password } = passwords(gate);
     const farEnds: Socket[] = [];
-    // Between two commands it can say RESET to the server, which logs the connection out, and keeps the answer to itself.
+    // Replies of the server to drop. Between two commands the test sends RESET, which logs the connection out, and drops its reply.
     let swallow = 0;
     const proxy = createServer((near) => {
       const far = connect(server.port, '127.0.0.1');
@@ -306,7 +306,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(made).toHaveLength(2);
   });
 
-  it('opens no connection for a cache that was closed while its password was made', async () => {
+  it('opens no connection when it is closed while its password is made', async () => {
     const { server, gate } = await guarded();
     await gate.accept('good');
     let give: (password: string) => void = () => {};
@@ -319,12 +319,12 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(await gate.ids()).toEqual([]);
   });
 
-  it('logs in to every node of a cluster, again when that is due, and after all connections were lost', async () => {
+  it('logs in to each node of a cluster, when it connects, renews and reconnects', async () => {
     const cluster = await startCluster({ masters: 3 });
     closing.push(() => cluster.close());
     const gate = await guard(cluster.nodes);
     let clock = 0;
-    // Nodes ask for passwords at the same time, so each stays good until the next hour.
+    // All nodes log in at the same time, so a password stays valid for an hour.
     const password = async () => {
       await gate.accept(`hour-${Math.floor(clock / HOUR)}`);
       return `hour-${Math.floor(clock / HOUR)}`;

@@ -1,4 +1,4 @@
-import type { CacheClient, Lookup, PageQuery, Place } from '../../../src/cache.ts';
+import type { CacheClient, ListPosition, Lookup, PageQuery } from '../../../src/cache.ts';
 import { MAX_VALUE_BYTES } from '../world/items.ts';
 import type { World } from './world.ts';
 
@@ -83,7 +83,7 @@ async function listDifferences(
   const found: string[] = [];
   const sign = query.order === 'asc' ? 1 : -1;
   const members = table.membersOf(list);
-  let after: Place | undefined;
+  let after: ListPosition | undefined;
   let cursor: string | undefined;
   let length = 0;
   do {
@@ -101,7 +101,7 @@ async function listDifferences(
       found.push(`${list} shows ${member} as ${JSON.stringify(value)} at ${score}, ${version}; the table has ${now}`);
     }
     const last = page.cursor === undefined ? undefined : after;
-    const within = (place: Place) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
+    const within = (place: ListPosition) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
     for (const { member, score, row } of page.complete ? members : []) {
       if (tolerated(row.item) !== 'nothing') continue;
       if (!within({ member, score }) || page.members.some((it) => it.member === member)) continue;
@@ -115,6 +115,6 @@ async function listDifferences(
 }
 
 /** As every backend sorts: by score, then by the bytes of the names. */
-function compare(a: Place, b: Place): number {
+function compare(a: ListPosition, b: ListPosition): number {
   return a.score - b.score || Buffer.compare(Buffer.from(a.member), Buffer.from(b.member));
 }

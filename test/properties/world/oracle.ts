@@ -1,4 +1,4 @@
-import type { Lookup, PageQuery, Place } from '../../../src/cache.ts';
+import type { ListPosition, Lookup, PageQuery } from '../../../src/cache.ts';
 import type { Version } from '../../../src/version.ts';
 import { MAX_VALUE_BYTES } from './items.ts';
 import { letterOf, type World } from './world.ts';
@@ -48,7 +48,7 @@ async function listDifferences(world: World, list: string, query: PageQuery): Pr
   const { view, keep } = world.table.lists.get(list) ?? { view: '', keep: 0 };
   const sign = query.order === 'asc' ? 1 : -1;
   const members = world.table.membersOf(list);
-  let after: Place | undefined;
+  let after: ListPosition | undefined;
   let cursor: string | undefined;
   let length = 0;
   do {
@@ -66,7 +66,7 @@ async function listDifferences(world: World, list: string, query: PageQuery): Pr
       );
     }
     const last = page.cursor === undefined ? undefined : after;
-    const within = (place: Place) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
+    const within = (place: ListPosition) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
     for (const { member, score, row } of page.complete ? members : []) {
       if (!within({ member, score }) || isUnheard(world, row.item, view) || page.members.some((it) => it.member === member)) continue;
       found.push(`${list} calls a page of ${JSON.stringify(query)} complete, and it lacks ${member} at ${score}`);
@@ -162,6 +162,6 @@ function isTooLarge(json: string): boolean {
 }
 
 /** As Redis sorts: by score, then by the bytes of the names. */
-function compare(a: Place, b: Place): number {
+function compare(a: ListPosition, b: ListPosition): number {
   return a.score - b.score || Buffer.compare(Buffer.from(a.member), Buffer.from(b.member));
 }

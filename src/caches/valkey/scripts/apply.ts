@@ -1,0 +1,48 @@
+import { PRELUDE } from './prelude.ts';
+
+/**
+ * Applies mutations of documents and lists.
+ *
+ * KEYS: the key of each document mutation, then `members`, `scores` and `peaks` of each list.
+ *
+ * ARGV: one MessagePack array of strings:
+ * - entry TTL, tombstone TTL (ms);
+ * - the number of document mutations, then for each of them the string to store;
+ * - then for each list `keep` and the number of its mutations, and for each of these: field, member, score, score before (or empty).
+ *
+ * Returns one digit per mutation, in this order: 1 applied, 0 stale.
+ */
+export const APPLY = `${PRELUDE}
+local argv = cmsgpack.unpack(ARGV[1])
+local entry_ttl, tombstone_ttl, documents = argv[1], argv[2], tonumber(argv[3])
+local outcomes = {}
+for i = 1, documents do
+  local key, document = KEYS[i], argv[3 + i]
+  if call('GETRANGE', key, 0, VERSION - 1) > version_of(document) then
+    outcomes[i] = '0'
+  else
+    local ttl = state_of(document) == 'p' and entry_ttl or tombstone_ttl
+    if ttl == '0' then call('SET', key, document) else call('SET', key, document, 'PX', ttl) end
+    outcomes[i] = '1'
+  end
+end
+local at = 4 + documents
+for k = documents + 1, #KEYS, 3 do
+  local list = load_or_new(KEYS[k], KEYS[k + 1], KEYS[k + 2])
+  local changed = false
+  local keep, count = tonumber(argv[at]), tonumber(argv[at + 1])
+  at = at + 2
+  for _ = 1, count do
+    local peak_count, lost = list.peak_count, list.lost
+    local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
+    if applied then trim(list, keep) end
+    if list.peak_count > peak_count then sweep(list, tombstone_ttl) end
+    -- A stale mutation may add a row of peaks (R3) while the sweep drops another, so compare the lost count too.
+    changed = changed or applied or list.peak_count ~= peak_count or list.lost ~= lost
+    outcomes[#outcomes + 1] = applied and '1' or '0'
+    at = at + 4
+  end
+  if changed then save(list, entry_ttl, tombstone_ttl) end
+end
+return table.concat(outcomes)
+`;

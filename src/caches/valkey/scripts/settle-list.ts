@@ -1,0 +1,53 @@
+import { PRELUDE } from './prelude.ts';
+
+/**
+ * Settles a lease on a list.
+ *
+ * KEYS: `members`, `scores`, `peaks`.
+ *
+ * ARGV: one MessagePack array of strings:
+ * - 1 entry TTL, 2 tombstone TTL (ms), 3 `keep`, 4 `FLOOR`;
+ * - of the lease: 5 birth, 6 bottom, 7 lost count, 8 settled count;
+ * - 9 the lowest score that was read, -inf if the table has no more members;
+ * - 10 the number of members that the lease saw, then name and version of each;
+ * - then for each found member: `p`, or `f` if the cache rejects its value; name; score; value as JSON text, empty for `f`.
+ *
+ * Returns 1 settled, 0 lost.
+ */
+export const SETTLE_LIST = `${PRELUDE}
+local argv = cmsgpack.unpack(ARGV[1])
+local list = load(KEYS[1], KEYS[2], KEYS[3])
+-- R13 (lease), R14 (one settles)
+if not list or list.birth ~= argv[5] or list.settled ~= tonumber(argv[8]) then return 0 end
+local keep, floor, lowest = tonumber(argv[3]), argv[4], argv[9]
+-- R15 (nothing lost)
+local nothing_lost = list.bottom == argv[6] and list.lost == tonumber(argv[7])
+if nothing_lost or number(lowest) > number(list.bottom) then list.bottom = lowest end
+local seen, found = {}, {}
+local newest = 11 + 2 * tonumber(argv[10])
+-- R16 (found above)
+for i = newest, #argv, 4 do
+  if number(argv[i + 2]) > number(list.bottom) then found[argv[i + 1]] = true end
+end
+-- R17 (absent)
+for i = 11, newest - 1, 2 do
+  local id, version = argv[i], argv[i + 1]
+  seen[id] = version
+  local field = not found[id] and call('HGET', list.members, id)
+  if field and version_of(field) == version then
+    local was = state_of(field)
+    if was ~= 'd' then make_gone(list, id, was, version, peak_of(list, id)) end
+  end
+end
+-- R18 (seen)
+for i = newest, #argv, 4 do
+  local state, id, score, json = argv[i], argv[i + 1], argv[i + 2], argv[i + 3]
+  if found[id] then apply(list, (seen[id] or floor) .. state .. json, id, score, '') end
+end
+-- R19 (trim last)
+list.settled = list.settled + 1
+trim(list, keep)
+if list.peak_count > 0 then purge(list) end
+save(list, argv[1], argv[2])
+return 1
+`;
