@@ -481,6 +481,18 @@ describe('docs/operations.md', () => {
     );
   });
 
+  it('has the commands that deploy and connect the stacks', () => {
+    for (const environment of ['network', 'valkey', 'prod', 'shop']) expect(text).toContain(`sam deploy --config-env ${environment}`);
+    for (const environment of ['prod', 'shop']) expect(text).toContain(`sam build --config-env ${environment}`);
+    for (const file of Object.values(TEMPLATES)) expect(text).toContain(`[\`${file}\`](../${file})`);
+    for (const name of ['MakeS3Endpoint', 'MakeDynamoDBEndpoint']) {
+      expect(text).toContain(`\`${name}`);
+      expect(readTemplate(TEMPLATES.network).Parameters).toHaveProperty(name);
+    }
+    expect(text).toContain('`TableKeyArn`');
+    expect(text).toContain('aws ec2 describe-vpc-endpoints');
+  });
+
   it('says which letter must be deleted, and how', () => {
     const [, section = ''] = text.split('\n### The letter that you must delete\n');
     expect(text).toContain('](#the-letter-that-you-must-delete)');
