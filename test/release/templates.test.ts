@@ -91,6 +91,15 @@ describe('samconfig.toml', () => {
       if (Default === undefined) expect([...Object.keys(given), ...suggested]).toContain(name);
   });
 
+  it('deploys the build of the shop, and the other stacks of deploy/ as they are', () => {
+    const fileOf = (environment: string, command: string) => /^template_file = "(.+)"$/m.exec(section(environment, command))?.[1];
+    expect(fileOf('shop', 'build')).toBe(TEMPLATES.shop);
+    const [, folder] = /^build_dir = "(.+)"$/m.exec(section('shop', 'build')) ?? [];
+    expect(fileOf('shop', 'deploy')).toBe(`${folder}/template.yaml`);
+    for (const environment of ['network', 'valkey'] as const) expect(fileOf(environment, 'deploy')).toBe(TEMPLATES[environment]);
+    for (const environment of ['default', 'prod']) expect(fileOf(environment, 'deploy')).toBeUndefined();
+  });
+
   it('deploys the default environment without a question', () => {
     const worker = templateOf('default');
     for (const { Default } of Object.values(worker.Parameters)) expect(Default).toBeDefined();
