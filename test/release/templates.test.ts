@@ -24,7 +24,7 @@ describe.each(templates)('$file', ({ template }) => {
   };
 
   it.each(Object.entries(template.Parameters))('describes and uses %s, whose default it allows', (name, parameter) => {
-    expect(parameter.Description).toMatch(/^[A-Z0-9a-z].{10,}\.$/s);
+    expect(parameter.Description).toMatch(/^[A-Z0-9a-z].{20,}\.$/s);
     expect(text.includes(`{"Ref":"${name}"}`) || text.includes(`\${${name}}`)).toBe(true);
     if (parameter.Default !== undefined) expect(isAllowed(parameter, String(parameter.Default))).toBe(true);
   });
