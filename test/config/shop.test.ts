@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
@@ -116,21 +115,5 @@ describe('the bundle of the stream function', () => {
     const has = (text: string) => outputFiles.some((file) => file.text.includes(text));
     expect(has('CACHE_BACKEND')).toBe(true);
     for (const text of ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE', 'client-dynamodb']) expect(has(text), text).toBe(false);
-  });
-});
-
-describe('the template', () => {
-  it('gives the functions every variable that they read, and no other', () => {
-    const template = readFileSync(join(ROOT, 'template.yaml'), 'utf8');
-    const config = readFileSync(join(ROOT, 'src/config/worker.ts'), 'utf8');
-    const read = [...config.matchAll(/^ {4}([A-Z_]{3,}): /gm)].map(([, name]) => name);
-    expect(read).toContain('IDEMPOTENCY_TABLE_NAME');
-    const given = (name: string) => {
-      const [, block = ''] = template.match(new RegExp(`^  ${name}:\\n(?:.*\\n)*?        Variables:\\n((?: {10}.*\\n)+)`, 'm')) ?? [];
-      return [...block.matchAll(/^ {10}([A-Z_]+):/gm)].map(([, variable]) => variable);
-    };
-    const ours = (variable: string | undefined) => !variable?.startsWith('POWERTOOLS_');
-    expect(given('MigrateCartFunction').filter(ours).sort()).toEqual([...read].sort());
-    expect(given('ImportOrdersFunction').filter(ours).sort()).toEqual(read.filter((name) => !name?.startsWith('CART_')).sort());
   });
 });

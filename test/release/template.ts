@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, YAMLMap } from 'yaml';
 
 export const PROJECT = join(import.meta.dirname, '../..');
+export const FUNCTION = 'AWS::Serverless::Function';
+export const ALARM = 'AWS::CloudWatch::Alarm';
 
 export type Properties = { readonly [name: string]: unknown };
 
@@ -28,22 +30,33 @@ export interface Resource {
 export interface Template {
   readonly Metadata: Properties;
   readonly Parameters: Readonly<Record<string, Parameter>>;
-  readonly Rules: Readonly<
+  readonly Rules?: Readonly<
     Record<
       string,
       { readonly RuleCondition?: unknown; readonly Assertions: readonly { readonly Assert: unknown; readonly AssertDescription: string }[] }
     >
   >;
-  readonly Conditions: Readonly<Record<string, unknown>>;
+  readonly Conditions?: Readonly<Record<string, unknown>>;
   readonly Resources: Readonly<Record<string, Resource>>;
-  readonly Outputs: Readonly<Record<string, { readonly Condition?: string; readonly Description?: string; readonly Value: unknown }>>;
+  readonly Outputs?: Readonly<Record<string, { readonly Condition?: string; readonly Description?: string; readonly Value: unknown }>>;
 }
 
 const FUNCTIONS = 'Ref Condition GetAtt Sub If Join Select Split Equals Not And Or EachMemberEquals'.split(' ');
 const longName = (name: string) => (name === 'Ref' || name === 'Condition' ? name : `Fn::${name}`);
 
-/** The template, with `!If` and its like in their long form, `{ 'Fn::If': … }`. */
-export function readTemplate(): Template {
+/** All templates, by the environment of samconfig.toml that deploys them. */
+export const TEMPLATES = {
+  default: 'template.yaml',
+  network: 'deploy/network.yaml',
+  valkey: 'deploy/valkey.yaml',
+  shop: 'deploy/shop.yaml',
+} as const;
+
+/**
+ * Reads a template. Functions such as `!If` get their long form, `{ 'Fn::If': … }`, and each Lambda function gets the properties of
+ * `Globals`.
+ */
+export function readTemplate(file: (typeof TEMPLATES)[keyof typeof TEMPLATES]): Template {
   const customTags = FUNCTIONS.flatMap((name) => [
     { tag: `!${name}`, resolve: (value: string) => ({ [longName(name)]: value }) },
     {
@@ -56,17 +69,36 @@ export function readTemplate(): Template {
       },
     },
   ]);
-  return parse(readFileSync(join(PROJECT, 'template.yaml'), 'utf8'), { customTags });
+  const template: Template & { readonly Globals?: { readonly Function: Properties } } = parse(readFileSync(join(PROJECT, file), 'utf8'), {
+    customTags,
+  });
+  const resources = Object.entries(template.Resources).map(([name, it]) => [
+    name,
+    it.Type === FUNCTION ? { ...it, Properties: merged(template.Globals?.Function ?? {}, it.Properties) } : it,
+  ]);
+  return { ...template, Resources: Object.fromEntries(resources) };
 }
 
-/** What the stack is asked for; the other parameters have their defaults. */
+/** As SAM merges globals: maps together, and of anything else the property of the function. */
+function merged(globals: Properties, own: Properties): Properties {
+  const isMap = (value: unknown): value is Properties => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const names = [...new Set([...Object.keys(globals), ...Object.keys(own)])];
+  return Object.fromEntries(
+    names.map((name) => {
+      const [general, special] = [globals[name], own[name]];
+      return [name, isMap(general) && isMap(special) ? merged(general, special) : (special ?? general)];
+    }),
+  );
+}
+
+/** Values of parameters. All other parameters have their defaults. */
 export type Answers = Readonly<Record<string, string>>;
 
 /** A template as CloudFormation sees it once the parameters are known. */
 export interface Stack {
-  /** Of rules that the parameters break. */
+  /** Descriptions of the assertions that the parameters break. */
   readonly complaints: readonly string[];
-  /** Of those that are made, with every function worked out. */
+  /** The resources whose condition holds, with every function evaluated. */
   readonly resources: Readonly<Record<string, Resource>>;
   readonly outputs: Readonly<Record<string, unknown>>;
 }
@@ -81,29 +113,39 @@ const PSEUDO: Answers = {
 };
 const NOTHING = Symbol('AWS::NoValue');
 
+const ACCOUNT = 'eu-west-1:123456789012';
+/** ARNs of resources whose real form matters. The ARN of any other resource is `arn:aws:any:eu-west-1:123456789012:DeadLetters`. */
+const ARNS: Readonly<Record<string, string>> = {
+  'AWS::SNS::Topic': `arn:aws:sns:${ACCOUNT}:`,
+  'AWS::ElastiCache::ServerlessCache': `arn:aws:elasticache:${ACCOUNT}:serverlesscache:`,
+};
+const REF_IS_ARN = ['AWS::SNS::Topic', 'AWS::IAM::ManagedPolicy'];
+
 /**
- * Works out conditions, rules and functions. `Ref` of the resource DeadLetters gives `dead-letters`; `GetAtt` an ARN that ends with
- * `:DeadLetters`, or what looks like a port or a host.
+ * Evaluates conditions, rules and functions. `Ref` of the resource DeadLetters gives `dead-letters`, or an ARN if CloudFormation gives one.
+ * `GetAtt` gives an ARN, a port or a host.
  *
- * @throws Error when something is named that is not there, for want of a parameter, of a condition or of a resource.
+ * @throws Error when a value is missing, or when the template names a parameter, condition or resource that does not exist.
  */
 export function stackOf(template: Template, answers: Answers = {}): Stack {
   const parameter = (name: string): string | readonly string[] | undefined => {
-    const { Type, Default } = template.Parameters[name] ?? { Type: '' };
-    if (Type === '') return undefined;
-    const value = answers[name] ?? String(Default);
-    return Type === 'CommaDelimitedList' ? value.split(',') : value;
+    const declared = template.Parameters[name];
+    if (declared === undefined) return undefined;
+    const value = answers[name] ?? declared.Default;
+    if (value === undefined) throw new Error(`${name} has no value`);
+    return declared.Type === 'CommaDelimitedList' ? String(value).split(',') : String(value);
   };
+  const conditions = template.Conditions ?? {};
   const holds = (name: string): boolean => {
-    if (!Object.hasOwn(template.Conditions, name)) throw new Error(`there is no condition ${name}`);
-    return work(template.Conditions[name]) === true;
+    if (!Object.hasOwn(conditions, name)) throw new Error(`there is no condition ${name}`);
+    return work(conditions[name]) === true;
   };
   const isMade = (name: string): boolean => {
     const condition = (template.Resources[name] as Resource).Condition;
     return condition === undefined || holds(condition);
   };
   const mentioned = (name: string): string => {
-    // An event of a function is a resource too, as SAM makes it.
+    // SAM makes a resource of each event of a function.
     const made = Object.keys(template.Resources).find(
       (known) => name.startsWith(known) && (name === known || hasEvent(template, known, name)),
     );
@@ -111,14 +153,25 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
     if (!isMade(made)) throw new Error(`${name} is not made`);
     return name;
   };
-  const ref = (name: string): unknown => PSEUDO[name] ?? parameter(name) ?? (name === 'AWS::NoValue' ? NOTHING : kebab(mentioned(name)));
+  const typeOf = (name: string): string => template.Resources[name]?.Type ?? '';
+  const arnOf = (name: string, rest = ''): string => {
+    const start = ARNS[typeOf(name)];
+    return start === undefined ? `arn:aws:any:${ACCOUNT}:${name}${rest}` : start + kebab(name);
+  };
+  const ref = (name: string): unknown => {
+    if (name === 'AWS::NoValue') return NOTHING;
+    const value = PSEUDO[name] ?? parameter(name);
+    if (value !== undefined) return value;
+    mentioned(name);
+    return REF_IS_ARN.includes(typeOf(name)) ? arnOf(name) : kebab(name);
+  };
   const attribute = (path: string): string => {
     const [name = '', ...rest] = path.split('.');
     mentioned(name);
     const last = rest.at(-1) ?? '';
     if (last === 'Port') return '6379';
     if (!/arn$/i.test(last)) return [name, ...rest].map(kebab).join('.');
-    return `arn:aws:any:eu-west-1:123456789012:${name}${last.length > 3 ? `/${last}` : ''}`;
+    return arnOf(name, last.length > 3 ? `/${last}` : '');
   };
   const list = (argument: unknown): readonly unknown[] => work(argument) as readonly unknown[];
 
@@ -169,7 +222,7 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
         return members.every((member) => member === value);
       }
       default:
-        throw new Error(`${name} is not known here`);
+        throw new Error(`${name} is not implemented`);
     }
   }
 
@@ -178,18 +231,20 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
     if (typeof node !== 'object' || node === null) return node;
     const entries = Object.entries(node);
     const [name, argument] = entries[0] ?? [''];
-    // A policy's statement has a Condition of its own, which is a map.
+    // The Condition of a policy's statement is a map.
     const isCall =
       entries.length === 1 && (name === 'Ref' || name.startsWith('Fn::') || (name === 'Condition' && typeof argument === 'string'));
     if (isCall) return call(name, argument);
     return Object.fromEntries(entries.flatMap(([key, value]) => [[key, work(value)] as const]).filter(([, value]) => value !== NOTHING));
   }
 
-  const complaints = Object.values(template.Rules).flatMap(({ RuleCondition = true, Assertions }) =>
+  const complaints = Object.values(template.Rules ?? {}).flatMap(({ RuleCondition = true, Assertions }) =>
     work(RuleCondition) === true ? Assertions.flatMap((it) => (work(it.Assert) === true ? [] : it.AssertDescription)) : [],
   );
+  // CloudFormation evaluates rules first, and makes nothing if one is broken.
+  if (complaints.length > 0) return { complaints, resources: {}, outputs: {} };
   const made = Object.entries(template.Resources).filter(([name]) => isMade(name));
-  const shown = Object.entries(template.Outputs).filter(([, { Condition }]) => Condition === undefined || holds(Condition));
+  const shown = Object.entries(template.Outputs ?? {}).filter(([, { Condition }]) => Condition === undefined || holds(Condition));
   return {
     complaints,
     resources: Object.fromEntries(made.map(([name, it]) => [name, { ...it, Properties: work(it.Properties ?? {}) as Properties }])),
@@ -203,4 +258,113 @@ function kebab(name: string): string {
 
 function hasEvent({ Resources }: Template, resource: string, name: string): boolean {
   return Object.hasOwn((Resources[resource]?.Properties.Events ?? {}) as object, name.slice(resource.length));
+}
+
+type Resources = Readonly<Record<string, Resource>>;
+
+/** Name and properties of the resources of one type. */
+export function ofType(resources: Resources, type: string): readonly (readonly [string, Properties])[] {
+  return Object.entries(resources).flatMap(([name, it]) => (it.Type === type ? [[name, it.Properties] as const] : []));
+}
+
+/** @throws Error when the stack does not make the resource. */
+export function only(resources: Resources, name: string): Resource {
+  const resource = resources[name];
+  if (!resource) throw new Error(`${name} is not made`);
+  return resource;
+}
+
+/** Environment variables of a function. */
+export function environmentOf(properties: Properties): Record<string, string> {
+  const { Variables } = properties.Environment as { Variables: Properties };
+  return Object.fromEntries(Object.entries(Variables).map(([name, value]) => [name, String(value)]));
+}
+
+/** Whether CloudFormation takes the value. It checks each member of a list. */
+export function isAllowed(parameter: Parameter, value: string): boolean {
+  const { Type, AllowedPattern, AllowedValues, MinValue = -Infinity, MaxValue = Infinity } = parameter;
+  if (Type === 'CommaDelimitedList') return value.split(',').every((member) => isAllowed({ ...parameter, Type: 'String' }, member));
+  if (AllowedValues && !AllowedValues.map(String).includes(value)) return false;
+  if (AllowedPattern && !new RegExp(AllowedPattern).test(value)) return false;
+  return Type !== 'Number' || (/^-?\d+$/.test(value) && Number(value) >= MinValue && Number(value) <= MaxValue);
+}
+
+export interface Statement {
+  readonly Effect: string;
+  readonly Action: string | readonly string[];
+  readonly Resource: string | readonly string[];
+  readonly Condition?: unknown;
+}
+
+/** Statements of a role: of its own policies, and of the managed policies that it names. */
+export function statementsOf(resources: Resources, role: string): readonly Statement[] {
+  const { Policies, ManagedPolicyArns = [] } = only(resources, role).Properties as {
+    Policies: readonly { readonly PolicyDocument: PolicyDocument }[];
+    ManagedPolicyArns?: readonly string[];
+  };
+  const managed = ManagedPolicyArns.map(
+    (arn) => only(resources, arn.split(':').at(-1) ?? '').Properties as { PolicyDocument: PolicyDocument },
+  );
+  return [...Policies, ...managed].flatMap(({ PolicyDocument }) => PolicyDocument.Statement);
+}
+
+interface PolicyDocument {
+  readonly Statement: readonly Statement[];
+}
+
+export const each = <T>(one: T | readonly T[]): readonly T[] => (Array.isArray(one) ? one : [one as T]);
+
+/** What a role allows: action and the end of the resource's ARN, sorted. */
+export function grantsOf(resources: Resources, role: string): readonly string[] {
+  return statementsOf(resources, role)
+    .filter(({ Effect }) => Effect === 'Allow')
+    .flatMap(({ Action, Resource }) =>
+      each(Action).flatMap((action) => each(Resource).map((it) => `${action} ${it.split(':').slice(5).join(':') || it}`)),
+    )
+    .sort();
+}
+
+/** IAM knows no resources for these actions. */
+const WITHOUT_RESOURCE = ['dynamodb:ListStreams', 'ec2:DescribeNetworkInterfaces', 'ec2:DescribeSubnets'];
+/** Another account may share its subnet. */
+const OF_ANY_ACCOUNT = 'ec2:CreateNetworkInterface arn:aws:ec2:eu-west-1:*:subnet/*';
+
+/** What roles allow with a wildcard in the action, or on a resource that has no name in this account. */
+export function unnamedGrantsOf(resources: Resources): readonly string[] {
+  const statements = ofType(resources, 'AWS::IAM::Role').flatMap(([role]) => statementsOf(resources, role));
+  return statements
+    .filter(({ Effect }) => Effect !== 'Deny')
+    .flatMap(({ Action, Resource }) => each(Action).flatMap((action) => each(Resource).map((resource) => [action, resource] as const)))
+    .filter(([action, resource]) => {
+      if (!/^[a-z0-9]+:[A-Z][A-Za-z]+$/.test(action)) return true;
+      if (WITHOUT_RESOURCE.includes(action)) return resource !== '*';
+      if (`${action} ${resource}` === OF_ANY_ACCOUNT) return false;
+      return !/^arn:aws:[a-z0-9]+:eu-west-1:123456789012:.*[A-Za-z0-9*]$/.test(resource);
+    })
+    .map((grant) => grant.join(' '));
+}
+
+const DIMENSIONS: Readonly<Record<string, readonly string[]>> = {
+  Millrace: ['service', 'function_name'],
+  'AWS/Lambda': ['FunctionName', 'EventSourceMappingUUID'],
+  'AWS/ApiGateway': ['ApiId'],
+};
+
+/** Whether the code or AWS writes the metric with these dimensions. Only the code's own metrics are checked by name. */
+export function isWritten(namespace: string, metric: string, dimensions: readonly string[]): boolean {
+  const known = DIMENSIONS[namespace] ?? [];
+  const hasDimensions = dimensions.length === (namespace === 'Millrace' ? 2 : 1) && dimensions.every((it) => known.includes(it));
+  return hasDimensions && (namespace !== 'Millrace' || ownMetrics().has(metric));
+}
+
+function ownMetrics(): ReadonlySet<string> {
+  const source = sourceOf('src/handlers');
+  const [, counts = ''] = /const COUNTS = \[([^\]]*)\]/.exec(source) ?? [];
+  return new Set([...counts.matchAll(/'(\w+)'/g), ...source.matchAll(/addMetric\('(\w+)'/g)].map(([, name = '']) => name));
+}
+
+/** All files of a folder of the source, as one text. */
+export function sourceOf(folder: string): string {
+  const files = readdirSync(join(PROJECT, folder)).filter((name) => name.endsWith('.ts'));
+  return files.map((name) => readFileSync(join(PROJECT, folder, name), 'utf8')).join('\n');
 }

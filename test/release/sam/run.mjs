@@ -1,5 +1,5 @@
-// Runs the built function as AWS Lambda would: sam validate, sam build, then sam local invoke for every saved event, whose answer
-// must equal the recorded one.  node test/release/sam/run.mjs [--events DIR]
+// Runs the built functions as AWS Lambda does: sam validate and sam build for every template, then sam local invoke for every saved
+// event, whose response must equal the recorded one.  node test/release/sam/run.mjs [--events DIR]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -14,16 +14,21 @@ const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const MAKE_IMAGE = fileURLToPath(new URL('./lambda-image/mkimage.sh', import.meta.url));
 const FUNCTION = 'SyncFunction';
 const ARCHITECTURE = 'x86_64';
+const ARCHITECTURE_OVERRIDE = ['--parameter-overrides', `Architecture=${ARCHITECTURE}`];
 const API_EVENTS = 'api';
-/** Makes the API, whose authorizer sam local does not ask. */
-const API_PARAMETERS = ['JwtIssuer=https://issuer.example', 'JwtAudience=shop'];
-const BUILT = {
-  SyncFunction: 'stream.mjs',
-  RedriveFunction: 'redrive.mjs',
-  MigrateCartFunction: 'migrate-cart.mjs',
-  ImportOrdersFunction: 'import-order.mjs',
+/** sam local does not ask the authorizer of the API. */
+const API_PARAMETERS = ['TableName=shop', 'JwtIssuer=https://issuer.example', 'JwtAudience=shop'];
+/** Environments of samconfig.toml, the template of each, and the file that the build of each function must contain. */
+const STACKS = {
+  default: { template: 'template.yaml', functions: { SyncFunction: 'stream.mjs', RedriveFunction: 'redrive.mjs' } },
+  network: { template: 'deploy/network.yaml', functions: {} },
+  valkey: { template: 'deploy/valkey.yaml', functions: {} },
+  shop: {
+    template: 'deploy/shop.yaml',
+    functions: { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-orders.mjs' },
+  },
 };
-const CHUNKS = ['memory', 'valkey', 'valkey-iam', 'momento'];
+const CHUNKS = ['memory', 'valkey', 'iam', 'momento'];
 const OUTAGE_EVENT = 'insert.json';
 const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
 
@@ -38,7 +43,7 @@ const INVOKE_TIMEOUT_MS = 120_000;
 const STOP_GRACE_MS = 10_000;
 const ANSWER_WIDTH_CHARS = 60;
 
-// A sandbox may lack overlay mounts, or the right to change packet filters; each attempt asks for less than the one before.
+// A sandbox may lack overlay mounts, or the right to change packet filters. Each attempt needs less than the previous one.
 const DAEMON_ATTEMPTS = [[], ['--storage-driver=vfs'], ['--storage-driver=vfs', '--iptables=false', '--ip6tables=false']];
 
 const interruption = new AbortController();
@@ -47,13 +52,13 @@ const environment = {
   ...process.env,
   SAM_CLI_TELEMETRY: '0',
   AWS_DEFAULT_REGION: process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
-  // sam local makes nothing of the template's choice between two tables; the name is never used here.
+  // sam local cannot evaluate the template's choice between two tables. No event here uses the name.
   TABLE_NAME: 'shop',
-  // Inside the container.
+  // A folder inside the container.
   DEAD_LETTERS: '/tmp/dead-letters',
 };
 
-/** Something that this machine lacks, and the command that would bring it. */
+/** A tool that this machine lacks, and the command that installs it. */
 class MissingTool extends Error {
   constructor(tool, remedy) {
     super(`${tool} is missing. ${remedy}`);
@@ -70,7 +75,7 @@ async function run(command, args, { timeoutMs }) {
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
 
-  // sam takes SIGINT as "remove the container and leave"; whoever does not heed it is killed.
+  // On SIGINT, sam removes its container and exits. A program that ignores SIGINT is killed.
   let killer;
   const stop = () => {
     child.kill('SIGINT');
@@ -124,7 +129,7 @@ async function findSam() {
 
 const daemonAnswers = async () => (await run('docker', ['version'], { timeoutMs: PROBE_TIMEOUT_MS })).ok;
 
-/** Makes sure of a Docker daemon. Returns how to end it: not at all, unless it was started here. */
+/** Starts a Docker daemon unless one runs. Returns a function that ends the daemon that was started. */
 async function useDocker(folder) {
   const remedy =
     'apt-get install docker.io iptables busybox-static (or Docker Desktop) brings it; it must be running, or this be run as root.';
@@ -132,7 +137,7 @@ async function useDocker(folder) {
   if (await daemonAnswers()) return async () => {};
   if (process.getuid?.() !== 0 || !(await onPath('dockerd'))) throw new MissingTool('A Docker daemon', remedy);
 
-  // A socket and folders of its own: a daemon that somebody starts meanwhile is not in the way.
+  // A socket and folders of its own keep the daemon apart from any other.
   environment.DOCKER_HOST = `unix://${join(folder, 'docker.sock')}`;
   let log = '';
   for (const [attempt, options] of DAEMON_ATTEMPTS.entries()) {
@@ -149,7 +154,7 @@ async function useDocker(folder) {
 
 function startDaemon(folder, options) {
   const places = ['--host', environment.DOCKER_HOST, '--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')];
-  // Detached: an interrupt from the keyboard must reach sam first, which still needs the daemon to remove its container.
+  // Detached, because an interrupt from the keyboard must reach sam first: sam needs the daemon to remove its container.
   const child = spawn('dockerd', [...places, '--pidfile', join(folder, 'pid'), ...options], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -183,7 +188,7 @@ async function endDaemon(daemon) {
   clearTimeout(killer);
 }
 
-/** The image that sam runs the function in: the real one if it is here or can be pulled, else a stand-in made on this machine. */
+/** Provides the image in which sam runs functions: the real one if it exists or can be pulled, else a stand-in made on this machine. */
 async function useImage() {
   const template = await readFile(join(PROJECT, 'template.yaml'), 'utf8');
   const major = /Runtime: nodejs(\d+)\.x/.exec(template)[1];
@@ -203,26 +208,26 @@ async function useImage() {
     );
   }
   await step(`${image} cannot be pulled: a stand-in`, MAKE_IMAGE, [major], MAKE_IMAGE_TIMEOUT_MS);
-  // sam's own layer over the image of before would go on being used.
+  // Otherwise sam would use its own layer over the previous image.
   await docker(['image', 'rm', '--force', `${repository}:${major}-rapid-${ARCHITECTURE}`], PROBE_TIMEOUT_MS);
 }
 
-/** A backend that was not chosen must cost nothing at a cold start, so it has to be a file of its own. */
-async function checkBundle(buildFolder) {
-  for (const [name, file] of Object.entries(BUILT)) {
+/** Each client of a cache must be a file of its own, so that a cold start loads only the client of its backend. */
+async function checkBundle(buildFolder, functions) {
+  for (const [name, file] of Object.entries(functions)) {
     const files = await readdir(join(buildFolder, name));
     if (!files.includes(file)) throw new StepFailed(`The build of ${name} has no ${file}: ${files.join(', ')}`);
     if (name !== FUNCTION) continue;
     for (const chunk of CHUNKS) {
       if (!files.some((it) => new RegExp(`^${chunk}-[A-Z0-9]+\\.mjs$`).test(it)))
-        throw new StepFailed(`${chunk} is no chunk of its own: ${files.join(', ')}`);
+        throw new StepFailed(`The build of ${name} has no chunk ${chunk}: ${files.join(', ')}`);
     }
   }
 }
 
 const readJson = async (file) => JSON.parse(await readFile(file, 'utf8'));
 
-/** The trials: each saved event with its recorded answer, and one with a cache that cannot be reached. */
+/** The trials: each saved event with its recorded response, and one event with an unreachable cache. */
 async function trialsIn(folder) {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
   const trials = await Promise.all(names.map((name) => savedTrial(folder, name)));
@@ -232,7 +237,7 @@ async function trialsIn(folder) {
   return trials;
 }
 
-/** Those whose answer needs no table. */
+/** Events of the API whose response needs no table. */
 async function apiTrialsIn(folder) {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
   const records = await Promise.all(names.map((name) => readJson(join(folder, 'expected', name))));
@@ -240,7 +245,7 @@ async function apiTrialsIn(folder) {
     const { function: invoked, response } = records[i];
     if (response === undefined) return [];
     const trial = { file: join(folder, name), expected: response, parameters: API_PARAMETERS };
-    return [{ name: `${API_EVENTS}/${name}`, function: invoked, ...trial }];
+    return [{ name: `${API_EVENTS}/${name}`, stack: 'shop', function: invoked, ...trial }];
   });
 }
 
@@ -250,7 +255,7 @@ async function savedTrial(folder, name) {
   return { name, file: join(folder, name), expected: record.response, parameters: [] };
 }
 
-// Also loads the Valkey client inside the built function, which no other trial does.
+// The only trial that loads the Valkey client inside the built function.
 async function outageTrial(folder) {
   const file = join(folder, OUTAGE_EVENT);
   const [first] = (await readJson(file)).Records;
@@ -258,15 +263,15 @@ async function outageTrial(folder) {
   return { name: `${OUTAGE_EVENT}, Valkey unreachable`, file, expected, parameters: UNREACHABLE_CACHE };
 }
 
-async function invoke(sam, template, trial) {
+async function invoke(sam, build, trial) {
   if (trial.fault) return { ...trial, answer: '', ms: 0 };
-  const overrides = ['--parameter-overrides', `Architecture=${ARCHITECTURE}`, ...trial.parameters];
+  const overrides = [...ARCHITECTURE_OVERRIDE, ...trial.parameters];
   const args = [
     'local',
     'invoke',
     trial.function ?? FUNCTION,
     '--template',
-    template,
+    join(build, trial.stack ?? 'default', 'template.yaml'),
     '--event',
     trial.file,
     '--skip-pull-image',
@@ -278,7 +283,7 @@ async function invoke(sam, template, trial) {
   return { ...trial, answer: JSON.stringify(answer) ?? '', ms: result.ms, fault: fault && `${fault}\n${result.stderr}` };
 }
 
-/** What the handler returned: the last line that sam prints. Undefined if that is not JSON. */
+/** The response of the handler: the last line that sam prints. Undefined if that line is not JSON. */
 function answerIn(stdout) {
   try {
     return JSON.parse(stdout.trim().split('\n').at(-1));
@@ -290,7 +295,7 @@ function answerIn(stdout) {
 function faultOf({ ok, status }, answer, expected) {
   if (!ok) return status === null ? `sam did not end within ${INVOKE_TIMEOUT_MS} ms` : `sam ended with status ${status}`;
   if (answer === undefined) return 'there is no answer';
-  // sam exits with 0 when the handler throws or times out; the answer tells.
+  // sam exits with 0 when the handler throws or times out; only the response shows the error.
   if (answer?.errorType !== undefined) return `the handler threw ${answer.errorType}`;
   return isDeepStrictEqual(answer, expected) ? undefined : `expected ${JSON.stringify(expected)}`;
 }
@@ -312,15 +317,18 @@ async function test(folder, events) {
   try {
     await useImage();
     const build = join(folder, 'build');
-    // Without the cache, which overlooks a change of package-lock.json alone; elsewhere, so that a build of one's own stays as it is.
-    const buildArgs = ['build', '--no-cached', '--build-dir', build, '--parameter-overrides', `Architecture=${ARCHITECTURE}`];
-    await step('sam validate --lint', sam, ['validate', '--lint'], BUILD_TIMEOUT_MS);
-    await step('sam build', sam, buildArgs, BUILD_TIMEOUT_MS);
-    await checkBundle(build);
+    for (const [stack, { template, functions }] of Object.entries(STACKS)) {
+      const buildDir = join(build, stack);
+      await step(`sam validate --lint --config-env ${stack}`, sam, ['validate', '--lint', '--config-env', stack], BUILD_TIMEOUT_MS);
+      // Not cached, because the cache ignores a change of package-lock.json alone. The folder keeps the user's own build as it is.
+      const buildArgs = ['build', '--template', template, '--no-cached', '--build-dir', buildDir];
+      await step(`sam build --template ${template}`, sam, [...buildArgs, ...ARCHITECTURE_OVERRIDE], BUILD_TIMEOUT_MS);
+      await checkBundle(buildDir, functions);
+    }
 
     const results = [];
     for (const trial of await trialsIn(events)) {
-      const result = await invoke(sam, join(build, 'template.yaml'), trial);
+      const result = await invoke(sam, build, trial);
       results.push(result);
       if (result.fault) console.log(`\nFAILED ${result.name}: ${result.fault.trim()}\n       answer: ${result.answer || 'none'}`);
     }
@@ -332,7 +340,7 @@ async function test(folder, events) {
   }
 }
 
-/** Says why nothing more was tested, in the terms of the count. */
+/** Prints why the run stopped. Returns the count of a run that stopped. */
 function countOf(error) {
   if (error instanceof MissingTool && !isCi) {
     console.log(`skipped: ${error.message}`);
