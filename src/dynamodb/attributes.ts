@@ -26,20 +26,19 @@ export function keyOnly(marshalled: Marshalled): Marshalled {
   if (!isObject(marshalled)) throw new MalformedRecordError(`a key is ${shapeOf(marshalled)} where an object belongs`);
   const key: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(marshalled)) {
-    const where = `attribute "${name}"`;
-    const type = typeOf(value, where);
+    const type = typeOf(value, name, false);
     if (type !== 'S' && type !== 'N' && type !== 'B')
-      throw new MalformedRecordError(`key ${where} is of type "${type}": a key is S, N or B`);
+      throw new MalformedRecordError(`key attribute "${name}" is of type "${type}": a key is S, N or B`);
     key[name] = { [type]: (value as Marshalled)[type] };
   }
   return key;
 }
 
-/** @param where what an error names: the attribute that these attributes are part of. Absent: they are the item's own. */
-function decodeAll(marshalled: Marshalled, where: string | undefined): Attributes {
+/** @param whole the attribute that these attributes are part of. Absent: they are the item's own. */
+function decodeAll(marshalled: Marshalled, whole: string | undefined): Attributes {
   const attributes: Record<string, unknown> = {};
   for (const name in marshalled) {
-    const value = decode(marshalled[name], where ?? `attribute "${name}"`);
+    const value = whole === undefined ? decode(marshalled[name], name, false) : decode(marshalled[name], whole, true);
     // An attribute may have this name. Assigning it would set the prototype and not a property.
     if (name === '__proto__') Object.defineProperty(attributes, name, { value, enumerable: true });
     else attributes[name] = value;
@@ -48,58 +47,61 @@ function decodeAll(marshalled: Marshalled, where: string | undefined): Attribute
 }
 
 /** Decodes in one pass. `unmarshall` of @aws-sdk/util-dynamodb and a second pass for sets and binary took three times as long. */
-function decode(marshalled: unknown, where: string): unknown {
-  const type = typeOf(marshalled, where);
+function decode(marshalled: unknown, name: string, isPart: boolean): unknown {
+  const type = typeOf(marshalled, name, isPart);
   const value = (marshalled as Marshalled)[type];
   switch (type) {
     case 'S':
-      return typeof value === 'string' ? value : refuse(where, type, value, 'a string');
+      return typeof value === 'string' ? value : refuse(name, isPart, type, value, 'a string');
     case 'N':
-      return exactNumber(value, where);
+      return exactNumber(value, name, isPart);
     case 'BOOL':
-      return typeof value === 'boolean' ? value : refuse(where, type, value, 'true or false');
+      return typeof value === 'boolean' ? value : refuse(name, isPart, type, value, 'true or false');
     case 'NULL':
-      return value === true ? null : refuse(where, type, value, 'true');
+      return value === true ? null : refuse(name, isPart, type, value, 'true');
     case 'M':
-      return isObject(value) ? decodeAll(value, partOf(where)) : refuse(where, type, value, 'an object');
-    case 'L': {
-      const part = partOf(where);
-      return listOf(where, type, value).map((element) => decode(element, part));
-    }
+      return isObject(value) ? decodeAll(value, name) : refuse(name, isPart, type, value, 'an object');
+    case 'L':
+      return listOf(name, isPart, type, value).map((element) => decode(element, name, true));
     case 'SS':
-      return listOf(where, type, value).map((text) => (typeof text === 'string' ? text : refuse(where, type, text, 'a string')));
+      return listOf(name, isPart, type, value).map((text) =>
+        typeof text === 'string' ? text : refuse(name, isPart, type, text, 'a string'),
+      );
     case 'NS':
-      return listOf(where, type, value).map((text) => exactNumber(text, where));
+      return listOf(name, isPart, type, value).map((text) => exactNumber(text, name, isPart));
     case 'B':
-      return base64(value, where, type);
+      return base64(value, name, isPart, type);
     case 'BS':
-      return listOf(where, type, value).map((binary) => base64(binary, where, type));
+      return listOf(name, isPart, type, value).map((binary) => base64(binary, name, isPart, type));
     default:
-      throw new MalformedRecordError(`${where} is of type "${type}", which DynamoDB does not have`);
+      throw new MalformedRecordError(`${whereOf(name, isPart)} is of type "${type}", which DynamoDB does not have`);
   }
 }
 
 const TYPES = ['S', 'N', 'B', 'BOOL', 'NULL', 'M', 'L', 'SS', 'NS', 'BS'];
 
 /** The type that is meant. Most attributes have one property, so this is found without looking at the values. */
-function typeOf(marshalled: unknown, where: string): string {
+function typeOf(marshalled: unknown, name: string, isPart: boolean): string {
   if (!isObject(marshalled)) {
-    throw new MalformedRecordError(`${where} is ${shapeOf(marshalled)} where an object with a type belongs, such as {"S": "text"}`);
+    throw new MalformedRecordError(
+      `${whereOf(name, isPart)} is ${shapeOf(marshalled)} where an object with a type belongs, such as {"S": "text"}`,
+    );
   }
   let found: string | undefined;
   for (const type in marshalled) {
     if (marshalled[type] === undefined || marshalled[type] === null) continue;
-    if (found !== undefined) return certainType(marshalled, where);
+    if (found !== undefined) return certainType(marshalled, name, isPart);
     found = type;
   }
-  if (found === undefined) throw new MalformedRecordError(`${where} has no value`);
+  if (found === undefined) throw new MalformedRecordError(`${whereOf(name, isPart)} has no value`);
   return found;
 }
 
-function certainType(marshalled: Marshalled, where: string): string {
+function certainType(marshalled: Marshalled, name: string, isPart: boolean): string {
   const given = Object.keys(marshalled).filter((name) => marshalled[name] !== undefined && marshalled[name] !== null);
-  const strange = given.find((name) => !TYPES.includes(name) && !/^Is[A-Z]+Set$/.test(name));
-  if (strange !== undefined) throw new MalformedRecordError(`${where} is of type "${strange}", which DynamoDB does not have`);
+  const strange = given.find((type) => !TYPES.includes(type) && !/^Is[A-Z]+Set$/.test(type));
+  if (strange !== undefined)
+    throw new MalformedRecordError(`${whereOf(name, isPart)} is of type "${strange}", which DynamoDB does not have`);
   const types = given.filter((name) => TYPES.includes(name));
   // The SDK for .NET says which type was set: IsLSet, IsMSet, IsBOOLSet.
   const said = types.filter((type) => marshalled[`Is${type}Set`] === true);
@@ -107,7 +109,7 @@ function certainType(marshalled: Marshalled, where: string): string {
   const [only] = [said, meant, types].find((some) => some.length === 1) ?? [];
   if (only === undefined || meant.some((type) => type !== only)) {
     throw new MalformedRecordError(
-      `${where} has values of the types ${types.map((type) => `"${type}"`).join(' and ')}: an attribute has one type`,
+      `${whereOf(name, isPart)} has values of the types ${types.map((type) => `"${type}"`).join(' and ')}: an attribute has one type`,
     );
   }
   return only;
@@ -124,22 +126,22 @@ function isObject(value: unknown): value is Marshalled {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function listOf(where: string, type: string, value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : refuse(where, type, value, 'a list');
+function listOf(name: string, isPart: boolean, type: string, value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : refuse(name, isPart, type, value, 'a list');
 }
 
-function base64(value: unknown, where: string, type: string): string {
+function base64(value: unknown, name: string, isPart: boolean, type: string): string {
   if (typeof value === 'string') return value;
-  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : refuse(where, type, value, 'base64 or bytes');
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : refuse(name, isPart, type, value, 'base64 or bytes');
 }
 
 /** The names within an attribute may be keys that the item's author chose, so an error does not show them. */
-function partOf(where: string): string {
-  return where.startsWith('a part of') ? where : `a part of ${where}`;
+function whereOf(name: string, isPart: boolean): string {
+  return `${isPart ? 'a part of ' : ''}attribute "${name}"`;
 }
 
-function refuse(where: string, type: string, value: unknown, wanted: string): never {
-  throw new MalformedRecordError(`${where} of type "${type}" has ${shapeOf(value)} where ${wanted} belongs`);
+function refuse(name: string, isPart: boolean, type: string, value: unknown, wanted: string): never {
+  throw new MalformedRecordError(`${whereOf(name, isPart)} of type "${type}" has ${shapeOf(value)} where ${wanted} belongs`);
 }
 
 /** What a value is, without the value. */
@@ -154,14 +156,16 @@ const PLAIN_INTEGER = /^-?\d{1,15}$/;
 const MOST_CHARACTERS = 130;
 
 /** A number that a double cannot hold exactly stays text. */
-function exactNumber(text: unknown, where: string): number | string {
-  if (typeof text !== 'string') return refuse(where, 'N', text, 'a string');
+function exactNumber(text: unknown, name: string, isPart: boolean): number | string {
+  if (typeof text !== 'string') return refuse(name, isPart, 'N', text, 'a string');
   if (text.length > MOST_CHARACTERS) {
-    throw new MalformedRecordError(`${where} has a number of ${text.length} characters: DynamoDB's have at most ${MOST_CHARACTERS}`);
+    throw new MalformedRecordError(
+      `${whereOf(name, isPart)} has a number of ${text.length} characters: DynamoDB's have at most ${MOST_CHARACTERS}`,
+    );
   }
   if (PLAIN_INTEGER.test(text)) return Number(text);
   const exact = decimal(text);
-  if (exact === undefined) throw new MalformedRecordError(`${where} of type "N" is not a decimal number`);
+  if (exact === undefined) throw new MalformedRecordError(`${whereOf(name, isPart)} of type "N" is not a decimal number`);
   const number = Number(text);
   return Number.isFinite(number) && exact === decimal(String(number)) ? number : text;
 }
