@@ -1,6 +1,9 @@
 import { type Attributes, type Change, itemOf } from '../change.ts';
-import { MalformedRecordError } from '../errors.ts';
+import { asError, MalformedRecordError } from '../errors.ts';
 import { type Version, versionOf } from '../version.ts';
+import { attributesOf, keyOnly, type Marshalled } from './attributes.ts';
+
+export { attributesOf, type Marshalled };
 
 /** The parts that Millrace reads of a record: of a Lambda event, or of `GetRecords` (with Dates, Uint8Arrays and no ARN). */
 export interface StreamRecord {
@@ -10,6 +13,7 @@ export interface StreamRecord {
   readonly eventSourceARN?: string;
   readonly userIdentity?: unknown;
   readonly dynamodb?: {
+    /** See `writtenAt`. */
     readonly ApproximateCreationDateTime?: number | Date;
     readonly Keys?: Marshalled;
     readonly NewImage?: Marshalled;
@@ -18,8 +22,6 @@ export interface StreamRecord {
     readonly StreamViewType?: string;
   };
 }
-
-export type Marshalled = { readonly [name: string]: unknown };
 
 export interface StreamEvent {
   readonly Records: readonly StreamRecord[];
@@ -134,12 +136,18 @@ function identify(record: StreamRecord, arn: string | undefined) {
     throw new MalformedRecordError(`eventName "${kind}" is none of INSERT, MODIFY, REMOVE`);
   }
   const body = record.dynamodb;
-  if (!body) throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
+  if (typeof body !== 'object' || body === null)
+    throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
   const source = parseArn(arn);
-  if (!body.SequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
-  const version = versionOf(source.label, body.SequenceNumber);
-  if (!body.Keys || Object.keys(body.Keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
-  return { kind, source, version, key: body.Keys, keys: attributesOf(body.Keys), body } as const;
+  const { SequenceNumber: sequenceNumber, Keys: keys } = body;
+  if (!sequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
+  if (typeof sequenceNumber !== 'string') {
+    throw new MalformedRecordError(`its SequenceNumber is a ${typeof sequenceNumber}, which loses digits: give it as a string`);
+  }
+  const version = versionOf(source.label, sequenceNumber);
+  if (!keys || Object.keys(keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
+  const key = decodedPart('Keys', () => keyOnly(keys));
+  return { kind, source, version, key, keys: attributesOf(key), body } as const;
 }
 
 function refuseKinesis(record: object): void {
@@ -158,11 +166,11 @@ interface Source {
 /** All records of a batch come from one stream. */
 let lastSource: Source | undefined;
 
-function parseArn(arn: string | undefined): Source {
+function parseArn(arn: unknown): Source {
   if (lastSource && lastSource.arn === arn) return lastSource;
   const table = tableNameIn(arn);
-  const label = arn?.match(/\/stream\/(.+)$/)?.[1];
-  if (arn && table && label) {
+  const label = typeof arn === 'string' ? arn.match(/\/stream\/(.+)$/)?.[1] : undefined;
+  if (typeof arn === 'string' && table && label) {
     lastSource = { arn, table, label };
     return lastSource;
   }
@@ -172,92 +180,47 @@ function parseArn(arn: string | undefined): Source {
 }
 
 function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kind: string, viewType: string | undefined): Attributes {
-  if (image) return attributesOf(image);
+  if (image) return decodedPart(name, () => attributesOf(image));
   throw new MalformedRecordError(
     `${kind} without ${name}${viewType ? ` (the stream is ${viewType})` : ''}: the table's stream must be NEW_AND_OLD_IMAGES`,
   );
 }
 
-/** Decodes an image, or an item as the table gives it. `Attributes` says what numbers, sets and binary become. */
-export function attributesOf(marshalled: Marshalled): Attributes {
-  const attributes: Record<string, unknown> = {};
-  for (const name in marshalled) {
-    const value = attributeOf(marshalled[name], name);
-    // An attribute may have this name. Assigning it would set the prototype and not a property.
-    if (name === '__proto__') Object.defineProperty(attributes, name, { value, enumerable: true });
-    else attributes[name] = value;
+/** Says which part of the record an attribute's fault is in. */
+function decodedPart<T>(name: 'Keys' | 'OldImage' | 'NewImage', decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    throw new MalformedRecordError(`${name}: ${asError(error).message}`);
   }
-  return attributes;
 }
 
-/** Decodes in one pass. `unmarshall` of @aws-sdk/util-dynamodb and a second pass for sets and binary took three times as long. */
-function attributeOf(marshalled: unknown, name: string): unknown {
-  for (const type in marshalled as object) {
-    const value = (marshalled as Record<string, unknown>)[type];
-    // Some versions of the SDK give a property for each type, all but one undefined.
-    if (value === undefined) continue;
-    switch (type) {
-      case 'S':
-      case 'BOOL':
-        return value;
-      case 'N':
-        return exactNumber(value as string);
-      case 'NULL':
-        return null;
-      case 'M':
-        return attributesOf(value as Marshalled);
-      case 'L':
-        return (value as unknown[]).map((element) => attributeOf(element, name));
-      case 'SS':
-        return [...(value as string[])];
-      case 'NS':
-        return (value as string[]).map(exactNumber);
-      case 'B':
-        return base64(value as string | Uint8Array);
-      case 'BS':
-        return (value as (string | Uint8Array)[]).map(base64);
-      default:
-        throw new MalformedRecordError(`attribute "${name}" is of type "${type}", which DynamoDB does not have`);
-    }
-  }
-  throw new MalformedRecordError(`attribute "${name}" has no value`);
-}
+/** From here on a number is a time in milliseconds: as seconds it would be the year 5138. */
+const FIRST_MILLISECONDS = 1e11;
+const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$/;
 
-function base64(binary: string | Uint8Array): string {
-  return typeof binary === 'string' ? binary : Buffer.from(binary).toString('base64');
-}
-
-const PLAIN_INTEGER = /^-?\d{1,15}$/;
-
-/** DynamoDB's numbers have up to 38 digits. A number that a double cannot hold exactly stays text. */
-function exactNumber(text: string): number | string {
-  const number = Number(text);
-  if (PLAIN_INTEGER.test(text)) return number;
-  const exact = decimal(text);
-  return Number.isFinite(number) && exact === decimal(String(number)) ? number : text;
-}
-
-/** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are equal. */
-function decimal(text: string): string {
-  const [, sign, whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)\.?(\d*)(?:e([-+]?\d+))?$/i) ?? [];
-  if (whole + fraction === '') throw new MalformedRecordError('an attribute of type "N" is not a decimal number');
-  const digits = (whole + fraction).replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
-  if (significant === '') return '0';
-  const scale = Number(exponent) - fraction.length + (digits.length - significant.length);
-  return `${sign === '-' ? '-' : ''}${significant}e${scale}`;
-}
-
-/** When DynamoDB wrote the record, ms since the epoch, rounded down to a second. `undefined`: the record does not say. */
+/**
+ * When DynamoDB wrote the record, ms since the epoch, rounded down to a second. Reads seconds (events), Dates (`GetRecords`), and the milliseconds
+ * and ISO 8601 of copies that other programs made. `undefined`: the record has no time, or none that can be read.
+ */
 export function writtenAt(record: StreamRecord | undefined): number | undefined {
-  const at = record?.dynamodb?.ApproximateCreationDateTime;
-  if (at instanceof Date) return at.getTime();
-  return typeof at === 'number' ? at * 1_000 : undefined;
+  const at: unknown = record?.dynamodb?.ApproximateCreationDateTime;
+  const ms = at instanceof Date ? at.getTime() : typeof at === 'number' ? msOf(at) : typeof at === 'string' ? msIn(at) : Number.NaN;
+  return ms >= 0 && ms < FIRST_MILLISECONDS * 1_000 ? ms : undefined;
+}
+
+function msIn(text: string): number {
+  return ISO_8601.test(text) ? Date.parse(text) : /^\d{1,14}(\.\d{1,9})?$/.test(text) ? msOf(Number(text)) : Number.NaN;
+}
+
+function msOf(time: number): number {
+  return time < FIRST_MILLISECONDS ? time * 1_000 : time;
 }
 
 /** The table's name in the ARN of a table or of its stream. */
-export function tableNameIn(arn: string | undefined): string | undefined {
-  return arn?.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})(?:\/|$)/)?.[1];
+export function tableNameIn(arn: unknown): string | undefined {
+  if (typeof arn !== 'string') return undefined;
+  return arn.match(/^arn:[^:]+:dynamodb:[^:]*:[^:]*:table\/([\w.-]{3,255})(?:\/|$)/)?.[1];
 }
 
 /** An event has `type`, `GetRecords` has `Type` (DynamoDB Developer Guide, "Streams and Time to Live"). */

@@ -1,0 +1,182 @@
+import type { Attributes } from '../change.ts';
+import { MalformedRecordError } from '../errors.ts';
+
+/** Attributes as DynamoDB gives them: each value under the name of its type, `{ "pk": { "S": "order#1" } }`. */
+export type Marshalled = { readonly [name: string]: unknown };
+
+/**
+ * Decodes an image, or an item as the table gives it. `Attributes` says what numbers, sets and binary become.
+ *
+ * Serialisers of other languages write a property for each type and fill those that are not meant with null, false or something empty. An attribute
+ * has one type, so the only value that is not such a filler is meant.
+ *
+ * @throws MalformedRecordError that names the attribute, when its type is not certain or its value is not of that type.
+ */
+export function attributesOf(marshalled: Marshalled): Attributes {
+  if (!isObject(marshalled)) throw new MalformedRecordError(`attributes are ${shapeOf(marshalled)} where an object belongs`);
+  return decodeAll(marshalled, undefined);
+}
+
+/**
+ * A key in the table's own form, with one type for each attribute, whatever else the serialiser wrote.
+ *
+ * @throws MalformedRecordError when an attribute is not a string, a number or binary, as DynamoDB's keys are.
+ */
+export function keyOnly(marshalled: Marshalled): Marshalled {
+  if (!isObject(marshalled)) throw new MalformedRecordError(`a key is ${shapeOf(marshalled)} where an object belongs`);
+  const key: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(marshalled)) {
+    const type = typeOf(value, name, false);
+    if (type !== 'S' && type !== 'N' && type !== 'B')
+      throw new MalformedRecordError(`key attribute "${name}" is of type "${type}": a key is S, N or B`);
+    key[name] = { [type]: (value as Marshalled)[type] };
+  }
+  return key;
+}
+
+/** @param whole the attribute that these attributes are part of. Absent: they are the item's own. */
+function decodeAll(marshalled: Marshalled, whole: string | undefined): Attributes {
+  const attributes: Record<string, unknown> = {};
+  for (const name in marshalled) {
+    const value = whole === undefined ? decode(marshalled[name], name, false) : decode(marshalled[name], whole, true);
+    // An attribute may have this name. Assigning it would set the prototype and not a property.
+    if (name === '__proto__') Object.defineProperty(attributes, name, { value, enumerable: true });
+    else attributes[name] = value;
+  }
+  return attributes;
+}
+
+/** Decodes in one pass. `unmarshall` of @aws-sdk/util-dynamodb and a second pass for sets and binary took three times as long. */
+function decode(marshalled: unknown, name: string, isPart: boolean): unknown {
+  const type = typeOf(marshalled, name, isPart);
+  const value = (marshalled as Marshalled)[type];
+  switch (type) {
+    case 'S':
+      return typeof value === 'string' ? value : refuse(name, isPart, type, value, 'a string');
+    case 'N':
+      return exactNumber(value, name, isPart);
+    case 'BOOL':
+      return typeof value === 'boolean' ? value : refuse(name, isPart, type, value, 'true or false');
+    case 'NULL':
+      return value === true ? null : refuse(name, isPart, type, value, 'true');
+    case 'M':
+      return isObject(value) ? decodeAll(value, name) : refuse(name, isPart, type, value, 'an object');
+    case 'L':
+      return listOf(name, isPart, type, value).map((element) => decode(element, name, true));
+    case 'SS':
+      return listOf(name, isPart, type, value).map((text) =>
+        typeof text === 'string' ? text : refuse(name, isPart, type, text, 'a string'),
+      );
+    case 'NS':
+      return listOf(name, isPart, type, value).map((text) => exactNumber(text, name, isPart));
+    case 'B':
+      return base64(value, name, isPart, type);
+    case 'BS':
+      return listOf(name, isPart, type, value).map((binary) => base64(binary, name, isPart, type));
+    default:
+      throw new MalformedRecordError(`${whereOf(name, isPart)} is of type "${type}", which DynamoDB does not have`);
+  }
+}
+
+const TYPES = ['S', 'N', 'B', 'BOOL', 'NULL', 'M', 'L', 'SS', 'NS', 'BS'];
+
+/** The type that is meant. Most attributes have one property, so this is found without looking at the values. */
+function typeOf(marshalled: unknown, name: string, isPart: boolean): string {
+  if (!isObject(marshalled)) {
+    throw new MalformedRecordError(
+      `${whereOf(name, isPart)} is ${shapeOf(marshalled)} where an object with a type belongs, such as {"S": "text"}`,
+    );
+  }
+  let found: string | undefined;
+  for (const type in marshalled) {
+    if (marshalled[type] === undefined || marshalled[type] === null) continue;
+    if (found !== undefined) return certainType(marshalled, name, isPart);
+    found = type;
+  }
+  if (found === undefined) throw new MalformedRecordError(`${whereOf(name, isPart)} has no value`);
+  return found;
+}
+
+function certainType(marshalled: Marshalled, name: string, isPart: boolean): string {
+  const given = Object.keys(marshalled).filter((name) => marshalled[name] !== undefined && marshalled[name] !== null);
+  const strange = given.find((type) => !TYPES.includes(type) && !/^Is[A-Z]+Set$/.test(type));
+  if (strange !== undefined)
+    throw new MalformedRecordError(`${whereOf(name, isPart)} is of type "${strange}", which DynamoDB does not have`);
+  const types = given.filter((name) => TYPES.includes(name));
+  // The SDK for .NET says which type was set: IsLSet, IsMSet, IsBOOLSet.
+  const said = types.filter((type) => marshalled[`Is${type}Set`] === true);
+  const meant = types.filter((type) => !isFiller(marshalled[type]));
+  const [only] = [said, meant, types].find((some) => some.length === 1) ?? [];
+  if (only === undefined || meant.some((type) => type !== only)) {
+    throw new MalformedRecordError(
+      `${whereOf(name, isPart)} has values of the types ${types.map((type) => `"${type}"`).join(' and ')}: an attribute has one type`,
+    );
+  }
+  return only;
+}
+
+/** What serialisers write for a type that is not meant. */
+function isFiller(value: unknown): boolean {
+  if (value === false || value === '') return true;
+  if (Array.isArray(value) || value instanceof Uint8Array) return value.length === 0;
+  return isObject(value) && Object.keys(value).length === 0;
+}
+
+function isObject(value: unknown): value is Marshalled {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function listOf(name: string, isPart: boolean, type: string, value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : refuse(name, isPart, type, value, 'a list');
+}
+
+function base64(value: unknown, name: string, isPart: boolean, type: string): string {
+  if (typeof value === 'string') return value;
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : refuse(name, isPart, type, value, 'base64 or bytes');
+}
+
+/** The names within an attribute may be keys that the item's author chose, so an error does not show them. */
+function whereOf(name: string, isPart: boolean): string {
+  return `${isPart ? 'a part of ' : ''}attribute "${name}"`;
+}
+
+function refuse(name: string, isPart: boolean, type: string, value: unknown, wanted: string): never {
+  throw new MalformedRecordError(`${whereOf(name, isPart)} of type "${type}" has ${shapeOf(value)} where ${wanted} belongs`);
+}
+
+/** What a value is, without the value. */
+function shapeOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+const PLAIN_INTEGER = /^-?\d{1,15}$/;
+/** DynamoDB's numbers have up to 38 digits and an exponent from -130 to 125 (DynamoDB Developer Guide, "Data types"). */
+const MOST_CHARACTERS = 130;
+
+/** A number that a double cannot hold exactly stays text. */
+function exactNumber(text: unknown, name: string, isPart: boolean): number | string {
+  if (typeof text !== 'string') return refuse(name, isPart, 'N', text, 'a string');
+  if (text.length > MOST_CHARACTERS) {
+    throw new MalformedRecordError(
+      `${whereOf(name, isPart)} has a number of ${text.length} characters: DynamoDB's have at most ${MOST_CHARACTERS}`,
+    );
+  }
+  if (PLAIN_INTEGER.test(text)) return Number(text);
+  const exact = decimal(text);
+  if (exact === undefined) throw new MalformedRecordError(`${whereOf(name, isPart)} of type "N" is not a decimal number`);
+  const number = Number(text);
+  return Number.isFinite(number) && exact === decimal(String(number)) ? number : text;
+}
+
+/** A decimal number as sign, digits and exponent, so that 1.50, 15E-1 and 1.5 are equal. */
+function decimal(text: string): string | undefined {
+  const [, sign, whole = '', fraction = '', exponent = '0'] = text.match(/^([-+]?)(\d*)(?:\.(\d*))?(?:e([-+]?\d+))?$/i) ?? [];
+  if (whole + fraction === '') return undefined;
+  const digits = (whole + fraction).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  if (significant === '') return '0';
+  const scale = Number(exponent) - fraction.length + (digits.length - significant.length);
+  return `${sign === '-' ? '-' : ''}${significant}e${scale}`;
+}
