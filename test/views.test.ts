@@ -48,7 +48,7 @@ const shown: { readonly [name in keyof typeof views]: { readonly item: Attribute
     item: order,
     puts: [`put admin@1:7 {"id":"7","createdAt":"${T1}","status":"placed","numItems":1,"items":${ITEMS},"creator":"olive"}`],
   },
-  list: {
+  orders: {
     item: order,
     puts: [`put orders@1:all ${ORDER} @${AT} keep 1000 ${SUMMARY}`, `put orders@1:creator:olive ${ORDER} @${AT} keep 1000 ${SUMMARY}`],
   },
@@ -88,7 +88,7 @@ describe.each(Object.entries(shown))('the view %s', (name, { item, puts }) => {
 describe('the difference of two images', () => {
   it('moves an order whose creator changes from one list to the other', () => {
     const summary = `{"id":"7","createdAt":"${T1}","status":"placed","numItems":1,"lastUpdated":"${T2}"}`;
-    expect(shorts(views.list, change(order, { ...order, creator: 'dante', lastUpdated: T2 }))).toEqual([
+    expect(shorts(views.orders, change(order, { ...order, creator: 'dante', lastUpdated: T2 }))).toEqual([
       `delete orders@1:creator:olive ${ORDER} @${AT} keep 1000`,
       `put orders@1:all ${ORDER} @${AT} from ${AT} keep 1000 ${summary}`,
       `put orders@1:creator:dante ${ORDER} @${AT} keep 1000 ${summary}`,
@@ -96,7 +96,7 @@ describe('the difference of two images', () => {
   });
 
   it('tells a list the score that a member had before', () => {
-    const later = shorts(views.list, change(order, { ...order, createdAt: T2 }));
+    const later = shorts(views.orders, change(order, { ...order, createdAt: T2 }));
     expect(later[0]).toMatch(`@${Date.parse(T2)} from ${AT} keep 1000`);
   });
 
@@ -204,7 +204,7 @@ describe('a view that throws', () => {
   });
 
   it('on the new image of a list forgets the members, with the score they had', () => {
-    const { mutations } = planOf([views.list], change(order, { ...order, createdAt: 'yesterday' }));
+    const { mutations } = planOf([views.orders], change(order, { ...order, createdAt: 'yesterday' }));
     const member = { kind: 'member', member: ORDER, type: 'forget', version, score: AT, keep: 1_000 };
     expect(mutations).toEqual([
       { ...member, list: 'orders@1:all' },
@@ -231,7 +231,7 @@ describe('a view that throws', () => {
   });
 
   it('leaves other views alone, of its own entity or another', () => {
-    const others = [views.detail, views.list, viewOf(() => [{ key: 'k', value: 1 }], 'even')];
+    const others = [views.detail, views.orders, viewOf(() => [{ key: 'k', value: 1 }], 'even')];
     const of = change(order, cursed);
     const { mutations, poison } = planOf([...others.slice(0, 1), moody, ...others.slice(1)], of);
     expect(poison).toHaveLength(1);
@@ -300,7 +300,7 @@ describe('entries that no cache can hold are the fault of their view', () => {
   });
 
   it('the same member in two lists is two addresses', () => {
-    expect(mutationsOf(views.list, change(undefined, order))).toHaveLength(2);
+    expect(mutationsOf(views.orders, change(undefined, order))).toHaveLength(2);
   });
 });
 

@@ -1,5 +1,5 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { openCache, openLetters, views } from '../app.ts';
+import { appViews, openCache, openLetters } from '../app.ts';
 import { parseRedriveConfig } from '../config/worker.ts';
 import { tableReader } from '../dynamodb/table-reader.ts';
 import { redriveHandler } from '../handlers/redrive-handler.ts';
@@ -10,7 +10,7 @@ const config = parseRedriveConfig();
 const client = new DynamoDBClient({ requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true } });
 
 export const handler = redriveHandler({
-  views,
+  views: appViews,
   cache: await openCache(config.cache),
   letters: (await openLetters(config.cache)) as LetterStore,
   table: tableReader({ client, readUnitsPerSecond: config.readUnitsPerSecond }),

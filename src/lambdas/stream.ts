@@ -1,11 +1,11 @@
-import { openCache, openLetters, views } from '../app.ts';
+import { appViews, openCache, openLetters } from '../app.ts';
 import { parseConfig } from '../config/worker.ts';
 import { streamHandler } from '../handlers/stream-handler.ts';
 
 const config = parseConfig();
 
 export const handler = streamHandler({
-  views,
+  views: appViews,
   cache: await openCache(config),
   letters: await openLetters(config),
   metrics: config.metrics ? (await import('../handlers/metrics.ts')).emfMetrics() : undefined,

@@ -2,7 +2,7 @@ import { listView } from '../view.ts';
 import { order } from './order.ts';
 
 /** The newest orders: of everyone (`all`) and of each creator (`creator:<creator>`). */
-export const list = listView({
+export const orders = listView({
   name: 'orders',
   revision: 1,
   keep: 1_000,

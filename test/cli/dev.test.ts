@@ -145,7 +145,7 @@ async function differences(cache: CacheClient, client: DynamoDBClient, tableName
     }
   }
   for (const name of ['all', 'creator:creator 0', 'creator:creator 1', 'creator:creator 2']) {
-    const list = keyOf(views.list, name);
+    const list = keyOf(views.orders, name);
     const { members } = await cache.list(list, { limit: 1_000 });
     const byName = (rows: Iterable<readonly [string, unknown]>) => [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
     same(list, byName(members.map(({ member, value }: PageMember) => [member, value])), byName(lists.get(list) ?? []));

@@ -100,7 +100,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     expect(await cache.get(keyOf(shopViews.admin, id))).toMatchObject({ type: 'hit', value: { ...wanted, creator: 'ann' } });
     expect(await cache.get(keyOf(shopViews.detail, '4711'))).toMatchObject({ type: 'miss' });
     for (const list of ['all', 'creator:ann']) {
-      const { members } = await cache.list(keyOf(shopViews.list, list), { limit: 10 });
+      const { members } = await cache.list(keyOf(shopViews.orders, list), { limit: 10 });
       expect(members.map(({ value }) => (value as { id: string }).id)).toEqual([id]);
     }
   });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import {
   eventSourceMapping,
   fileCheckpoints,
@@ -116,7 +116,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
-      views,
+      views: appViews,
       cache: withApply(cache, (mutations) => ofCache(() => cache.apply(mutations))),
       ...(letters && { letters: { ...letters, put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       setAside: async ({ record, causes }) => lines.letter(causes, letterName(record)),

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import type { Config } from '../../config/worker.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
 import type { LetterStore } from '../../letters/store.ts';
@@ -129,7 +129,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   process.once('SIGINT', interrupt);
   try {
     const { letters, stopped } = await redriveLetters({
-      views,
+      views: appViews,
       cache,
       store,
       filter,

@@ -1,4 +1,4 @@
-import { views } from '../../app.ts';
+import { appViews } from '../../app.ts';
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
 import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
@@ -58,7 +58,7 @@ export function playback(cache: CacheClient, logger: StreamHandlerOptions['logge
   });
   let last: Report = { records: [] };
   const handler = streamHandler({
-    views,
+    views: appViews,
     cache: watched,
     logger,
     // Whoever replays a file wants to see its faults, all of them, and at once.
