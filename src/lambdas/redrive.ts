@@ -1,6 +1,6 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { appViews, openCache, openLetters } from '../app.ts';
-import { parseRedriveConfig } from '../config/worker.ts';
+import { parseRedriveConfig } from '../config/redrive.ts';
 import { tableReader } from '../dynamodb/table-reader.ts';
 import { redriveHandler } from '../handlers/redrive-handler.ts';
 import type { LetterStore } from '../letters/store.ts';
