@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import type { MappingEvent } from '../../event-source-mapping/index.ts';
 import { shownCause } from '../../handlers/batch-log.ts';
 import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
-import { text as plain } from '../replay/print.ts';
+import { text as plain } from '../terminal.ts';
 
 /** One line a record, and one for whatever else a person would want to know, as it happens. */
 export interface ChangeLines {

@@ -1,6 +1,11 @@
 import { ConfigurationError } from '../../errors.ts';
 
-/** Calls the configuration's parser; what it says of a variable that was given by an option is said of the option. */
+/**
+ * Parses a configuration. The faults of a variable that came from an option name the option instead.
+ *
+ * @param optionOf the option of each such variable.
+ * @throws ConfigurationError
+ */
 export function inOptionNames<T>(optionOf: Readonly<Record<string, string>>, parse: () => T): T {
   try {
     return parse();

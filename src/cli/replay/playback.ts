@@ -1,44 +1,10 @@
 import { appViews } from '../../app.ts';
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
 import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
-import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
+import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
 import { withApply } from '../with-apply.ts';
-
-/** What a record did, as plain data. */
-export interface RecordResult {
-  readonly event: string | null;
-  /** The item's key values as JSON; null when the record could not be decoded. */
-  readonly item: string | null;
-  readonly sequenceNumber: string | null;
-  /** DynamoDB's time-to-live deleted the item. */
-  readonly expired?: true;
-  readonly status: 'done' | 'failed';
-  readonly applied: number;
-  readonly stale: number;
-  readonly rejected: number;
-  readonly setAside: readonly SetAside[];
-  readonly error?: string;
-}
-
-export interface SetAside {
-  readonly stage: Cause['stage'];
-  readonly view?: string;
-  readonly address?: string;
-  readonly reason: string;
-}
-
-export interface Played {
-  /** What Lambda would be answered. */
-  readonly response: StreamAnswer;
-  readonly records: readonly RecordResult[];
-}
-
-/** What a reader finds at the addresses that were touched, in the order in which they were first touched. */
-export interface Entries {
-  readonly documents: Readonly<Record<string, Lookup>>;
-  readonly lists: Readonly<Record<string, { readonly members: readonly PageMember[]; readonly complete: boolean }>>;
-}
+import type { Entries, Played, RecordResult, SetAside } from './result.ts';
 
 export interface Playback {
   /** Gives an event to the stream handler: the very code that runs on Lambda. */
