@@ -62,21 +62,21 @@ describe.each(Object.entries(shown))('the view %s', (name, { item, puts }) => {
   const view: View = views[name as keyof typeof views];
   const without = (puts: readonly string[], type: string) => puts.map((put) => put.replace(/^put/, type).replace(/ \{.*$/, ''));
 
-  it('puts what an inserted item shows', () => {
+  it('puts the entries of an inserted item', () => {
     expect(shorts(view, change(undefined, item))).toEqual(puts);
   });
 
-  it('deletes what a deleted item showed', () => {
+  it('deletes the entries of a deleted item', () => {
     expect(shorts(view, change(item, undefined))).toEqual(without(puts, 'delete'));
   });
 
-  it('puts an item again that changed in what the view does not show: its version is newer', () => {
+  it('puts the entries again, at a newer version, if only attributes change that the view does not show', () => {
     const changed = change(item, { ...item, unseen: 1 });
     expect(shorts(view, changed).map((put) => put.replace(/ from -?\d+/, ''))).toEqual(puts);
     for (const mutation of mutationsOf(view, changed)) expect(mutation.version).toBe(version);
   });
 
-  it('has no business with items of other entities', () => {
+  it('ignores items of other entities', () => {
     const others = [order, line, mapping].filter((other) => other !== item);
     for (const other of others) {
       expect(mutationsOf(view, change(undefined, other))).toEqual([]);
@@ -95,12 +95,12 @@ describe('the difference of two images', () => {
     ]);
   });
 
-  it('tells a list the score that a member had before', () => {
+  it('passes the previous score of a member to its list', () => {
     const later = shorts(views.orders, change(order, { ...order, createdAt: T2 }));
     expect(later[0]).toMatch(`@${Date.parse(T2)} from ${AT} keep 1000`);
   });
 
-  it("keeps an anonymous cart's line and the user's apart", () => {
+  it("separates the lines of an anonymous cart and of the user's cart", () => {
     expect(mutationsOf(views.cart, change(undefined, { ...line, pk: 'user#olive' }))).toMatchObject([
       { list: 'cart@1:user#olive', member: 'cannoli' },
     ]);

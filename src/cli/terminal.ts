@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { StructuredLogger } from '../handlers/stream-handler.ts';
 
 export type Row = Table.HorizontalTableRow;
-export type Style = Parameters<typeof styleText>[0];
+type Style = Parameters<typeof styleText>[0];
 
 const NO_BORDERS = Object.fromEntries(
   ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']

@@ -41,7 +41,9 @@ export type Config = {
   readonly tombstoneTtlMs: number;
   /** Longest duration of one call of the cache with all its retries, ms. */
   readonly deadlineMs: number;
-  /** Where dead letters are written. Absent: records that are set aside are only logged. `owner`: the AWS account that must own the bucket. */
+  /**
+   * Where dead letters are written. Absent: records that are set aside are only logged. `owner`: the AWS account that must own the bucket.
+   */
   readonly letters?: Place & { readonly owner?: string };
   /** How many consecutive poison records are set aside. 0: no limit. */
   readonly poisonRunLimit: number;

@@ -6,7 +6,7 @@ import { redriveHandler } from '../handlers/redrive-handler.ts';
 import type { LetterStore } from '../letters/store.ts';
 
 const config = parseRedriveConfig();
-// A call must end before the function does.
+// A call must end before the function's time is over.
 const client = new DynamoDBClient({ requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true } });
 
 export const handler = redriveHandler({

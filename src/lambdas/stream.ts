@@ -9,7 +9,7 @@ export const handler = streamHandler({
   cache: await openCache(config),
   letters: await openLetters(config),
   metrics: config.metrics ? (await import('../handlers/metrics.ts')).emfMetrics() : undefined,
-  // A call of the cache that is begun must be able to end, so that its outcome is reported.
+  // Leaves time for the last call of the cache, so that its outcome is reported.
   marginMs: config.deadlineMs + 500,
   poisonRunLimit: config.poisonRunLimit,
   retention: { warnMs: config.retentionWarningMs },

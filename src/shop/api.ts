@@ -24,7 +24,9 @@ export interface ApiOptions {
   /** Origins whose pages may call with credentials and read the answers, such as `https://shop.example`. */
   readonly allowedOrigins: readonly string[];
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
-  /** The signal of the work is aborted this long before the function's time is over, so that there is time for an answer, ms. Default: 3000. */
+  /**
+   * The signal of the work is aborted this long before the function's time is over, so that there is time for an answer, ms. Default: 3000.
+   */
   readonly marginMs?: number;
 }
 
@@ -48,8 +50,8 @@ export class RefusedError extends Error {
 type Work = (request: ApiRequest, context: RemainingTime, signal: AbortSignal) => Promise<Answer>;
 
 /**
- * A Lambda handler for a route of an HTTP API. It never throws. An error of the work becomes an answer with a status; from 500 on the error's
- * name is logged, but not its message, which may contain values.
+ * A Lambda handler for a route of an HTTP API. It never throws. An error of the work becomes an answer with a status; from 500 on the
+ * error's name is logged, but not its message, which may contain values.
  */
 export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, work: Work) {
   return async (request: ApiRequest, context: RemainingTime): Promise<ApiResponse> => {

@@ -44,7 +44,9 @@ const TRANSIENT = new Set([
 const TRANSIENT_REASONS = new Set(['None', 'ProvisionedThroughputExceeded', 'ThrottlingError', 'TransactionConflict']);
 const CONNECTION = /^(EAI_AGAIN|ECONNABORTED|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/;
 
-/** Whether a repeated call may succeed: it was throttled, met another transaction, or got no answer. The failed call may have taken effect. */
+/**
+ * Whether a repeated call may succeed: it was throttled, met another transaction, or got no answer. The failed call may have taken effect.
+ */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const reasons = reasonsOf(error);

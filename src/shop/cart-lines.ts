@@ -3,7 +3,9 @@ import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { retried } from './calls.ts';
 import type { ShopTable } from './table.ts';
 
-/** An item with `pk` `cart#<cartId>` or `user#<sub>` and `sk` `product#<productId>`, in DynamoDB's form, which keeps all digits of numbers. */
+/**
+ * An item with `pk` `cart#<cartId>` or `user#<sub>` and `sk` `product#<productId>`, in DynamoDB's form, which keeps all digits of numbers.
+ */
 export type CartLine = Readonly<Record<string, AttributeValue>>;
 
 export interface Product {

@@ -3,7 +3,9 @@ import { IdempotencyConfig, makeIdempotent } from '@aws-lambda-powertools/idempo
 import { DynamoDBPersistenceLayer } from '@aws-lambda-powertools/idempotency/dynamodb';
 import { type AttributeValue, DeleteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 
-/** The table of idempotency records, its attributes, and the life of a record. The environment variables have the defaults of Powertools. */
+/**
+ * The table of idempotency records, its attributes, and the life of a record. The environment variables have the defaults of Powertools.
+ */
 export interface IdempotencyOptions {
   readonly tableName: string;
   readonly keyAttribute: string;
@@ -41,8 +43,8 @@ export interface IdempotentResult {
  * Does the work and stores its text, or returns the stored text of an earlier request. If the work throws, nothing is stored.
  *
  * @param isCurrent is called before a stored text is returned. If it returns false, the stored text is deleted and the work done again.
- * @throws IdempotencyAlreadyInProgressError while the same request is in progress, IdempotencyValidationError if the payload differs from the
- * first request's, IdempotencyPersistenceLayerError if the table fails, WorkKeepsComingError, and errors of the work.
+ * @throws IdempotencyAlreadyInProgressError while the same request is in progress, IdempotencyValidationError if the payload differs from
+ * the first request's, IdempotencyPersistenceLayerError if the table fails, WorkKeepsComingError, and errors of the work.
  */
 export type Idempotent = (
   request: Request,

@@ -5,8 +5,8 @@ import type { ShopTable } from './table.ts';
 
 export interface IdMapOptions {
   /**
-   * `put`: a conditional PutItem. `transaction`: a TransactWriteItems with this one put, for SDKs and endpoints whose PutItem does not support
-   * `ReturnValuesOnConditionCheckFailure`. Default: `put`.
+   * `put`: a conditional PutItem. `transaction`: a TransactWriteItems with this one put, for SDKs and endpoints whose PutItem does not
+   * support `ReturnValuesOnConditionCheckFailure`. Default: `put`.
    */
   readonly by?: 'put' | 'transaction';
   /** Ends the pauses between the calls of a transaction. */
@@ -17,12 +17,12 @@ export interface IdMapOptions {
 export type MapId = (legacyId: string) => Promise<string>;
 
 /**
- * The map from legacy ids to new ids, in items with `pk` `legacy#<legacyId>` and `sk` `id`. New ids are UUIDv7, which sort by the time of their
- * creation. A call makes exactly one call of DynamoDB, whether or not the legacy id has a new id. The put of the first caller creates the item. The
- * puts of all others are refused, and DynamoDB returns the existing item.
+ * The map from legacy ids to new ids, in items with `pk` `legacy#<legacyId>` and `sk` `id`. New ids are UUIDv7, which sort by the time of
+ * their creation. A call makes exactly one call of DynamoDB, whether or not the legacy id has a new id. The put of the first caller creates
+ * the item. The puts of all others are refused, and DynamoDB returns the existing item.
  *
- * A call costs 1 write unit by `put` and 2 by `transaction`, even if it is refused, for items of up to 1 KB. The returned item costs no read
- * unit. DynamoDB may cancel one of two concurrent transactions for the same legacy id, which is then sent again.
+ * A call costs 1 write unit by `put` and 2 by `transaction`, even if it is refused, for items of up to 1 KB. The returned item costs no
+ * read unit. DynamoDB may cancel one of two concurrent transactions for the same legacy id, which is then sent again.
  */
 export function idMap({ client, tableName }: ShopTable, { by = 'put', signal }: IdMapOptions = {}): MapId {
   const putOf = (legacyId: string, id: string) => ({

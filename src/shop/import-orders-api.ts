@@ -14,9 +14,9 @@ export interface ImportOrdersApiOptions extends ShopTable, Partial<ApiOptions> {
 /**
  * `POST /orders/import`: puts up to 100 legacy orders, `{ orders: [...] }`, into the table by `importOrders`. The answers:
  *
- * - 200 `{ results: [...] }`, one result per order, in their order: `imported` or `present` with the new id, or `invalid` with the faults. A
- *   repeated request gets the first answer again, with `Idempotency-Replayed: true`. Requests are the same if their Idempotency-Key is, or
- *   without one their body.
+ * - 200 `{ results: [...] }`, one result per order, in their order: `imported` or `present` with the new id, or `invalid` with the faults.
+ *   A repeated request gets the first answer again, with `Idempotency-Replayed: true`. Requests are the same if their Idempotency-Key is,
+ *   or without one their body.
  * - 400 `Invalid user`, `Invalid orders`, `Invalid idempotency key`.
  * - 409 while the same import runs.
  * - 422 if an Idempotency-Key is repeated with another body.

@@ -22,8 +22,8 @@ export type Imported =
   | { readonly legacyId: string; readonly status: 'failed' };
 
 /**
- * Puts legacy orders into the table under their mapped ids, each by a put that succeeds only if the order is absent. So importing an order again
- * never changes it. The second of two orders with the same legacy id is invalid.
+ * Puts legacy orders into the table under their mapped ids, each by a put that succeeds only if the order is absent. So importing an order
+ * again never changes it. The second of two orders with the same legacy id is invalid.
  *
  * @returns one result per order, in the order of `orders`, and the first failure.
  */

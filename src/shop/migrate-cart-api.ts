@@ -22,11 +22,12 @@ export interface CartCookie {
 }
 
 /**
- * `POST /cart/migrate`: moves every line of the anonymous cart (header or cookie `cartId`) to the signed-in user (claim `sub`). The answers:
+ * `POST /cart/migrate`: moves every line of the anonymous cart (header or cookie `cartId`) to the signed-in user (claim `sub`). The
+ * answers:
  *
  * - 200 `{ products: [{ productId, quantity, productDetail }] }`, the user's products, read consistently after the last line was moved. A
- *   repeated request gets the first answer again, with `Idempotency-Replayed: true`, while the anonymous cart is empty. Lines that were added
- *   since are moved, even with the same Idempotency-Key.
+ *   repeated request gets the first answer again, with `Idempotency-Replayed: true`, while the anonymous cart is empty. Lines that were
+ *   added since are moved, even with the same Idempotency-Key.
  * - 400 `Invalid user`, `Invalid cart id`, `Invalid idempotency key`.
  * - 409 while the same migration runs.
  * - 422 if an Idempotency-Key is repeated with another body.

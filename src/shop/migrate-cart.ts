@@ -11,8 +11,8 @@ export interface MigrateOptions {
 }
 
 /**
- * Moves every line of one cart to another owner by `moveLine`. A line that is added during the migration is moved or stays. The migration may
- * end at any point and be repeated at any time.
+ * Moves every line of one cart to another owner by `moveLine`. A line that is added during the migration is moved or stays. The migration
+ * may end at any point and be repeated at any time.
  *
  * @returns how many lines `moveLine` reported as moved, gone or left.
  * @throws the first failure of `moveLine`, after it was tried for the other lines.

@@ -12,13 +12,13 @@ import type { ShopTable } from './table.ts';
  */
 export type Moved = 'moved' | 'gone' | 'left';
 
-/** Whether the new owner's line takes over the expiry time. It ends at the later of the two times; a line without a time stays without. */
+/** Whether the new owner's line takes over the expiry time. The later of the two times remains, and none if one of the lines has none. */
 type Expiry = 'renew' | 'keep';
 
 /**
  * Moves one line to another owner. One transaction adds the quantity and deletes the line, on the condition that the line still has this
- * quantity. So repeated and concurrent calls neither lose a quantity nor count it twice. A line whose quantity changes meanwhile is read again and
- * moved with the new quantity. Attributes of the new owner's line stay as they are.
+ * quantity. So repeated and concurrent calls neither lose a quantity nor count it twice. A line whose quantity changes meanwhile is read
+ * again and moved with the new quantity. Attributes of the new owner's line stay as they are.
  *
  * @throws the last transient error, the first other error, or the signal's reason. The line is then in one of the two carts.
  */

@@ -95,7 +95,9 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Waits for the end of its standard input, then kills the child. The system closes the pipe however this process ends, by `kill -9` too. */
+/**
+ * Waits for the end of its standard input, then kills the child. The system closes the pipe however this process ends, by `kill -9` too.
+ */
 const GUARD = `process.stdin.on('error', () => {}).on('close', () => {
   try { process.kill(Number(process.argv[1]), 'SIGKILL'); } catch {}
 }).resume();`;

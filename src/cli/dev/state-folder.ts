@@ -15,7 +15,9 @@ export async function makeStateFolder(state: string): Promise<void> {
   }
 }
 
-/** The file of the checkpoints of one stream into one cache. Each cache has its own, because a new cache starts at the stream's beginning. */
+/**
+ * The file of the checkpoints of one stream into one cache. Each cache has its own, because a new cache starts at the stream's beginning.
+ */
 export function checkpointsPath(state: string, streamArn: string, config: Config): string {
   const cache = config.backend === 'valkey' ? config.url : config.backend === 'momento' ? config.cacheName : '';
   const name = createHash('sha256')

@@ -28,8 +28,8 @@ export function addDynamoDbOptions(command: Command): Command {
 }
 
 /**
- * AWS, unless `--endpoint` names a DynamoDB Local. That accepts any Region and any access key, but keeps separate tables for each pair, so all
- * commands have the same defaults.
+ * AWS, unless `--endpoint` names a DynamoDB Local. That accepts any Region and any access key, but keeps separate tables for each pair, so
+ * all commands have the same defaults.
  */
 export function locationOf({ endpoint, region, accessKey }: DynamoDbChoice): DynamoDbLocation {
   return endpoint === undefined ? { where: 'aws', region } : { where: 'local', endpoint, region: region ?? 'us-east-1', accessKey };
