@@ -11,7 +11,7 @@ const NO_BORDERS = Object.fromEntries(
     .map((name) => [name, '']),
 );
 
-/** Columns for a table: the terminal's, but 80 to 160; 100 where there is no terminal. */
+/** Width of a table, in columns: that of the terminal, from 80 to 160. 100 without a terminal. */
 export function tableWidth(): number {
   return Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
 }

@@ -9,7 +9,7 @@ export function givenVariables(env: Environment = process.env): Environment {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
 }
 
-/** Parses the variables of a schema. Adds one fault for each wrong variable to `faults`, and then returns nothing. */
+/** Parses the variables of a schema. If some are wrong, adds one fault for each to `faults` and returns undefined. */
 export function parseVariables<Schema extends z.ZodMiniObject>(
   schema: Schema,
   given: Environment,

@@ -43,7 +43,7 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
 /** The options of a client, which `cacheContract` chooses. */
 export interface OpenOptions {
   readonly namespace: string;
-  /** The number of the subject; Infinity if the subject has no limit. */
+  /** The subject's `maxValueBytes`. Infinity if the subject has no limit. */
   readonly maxValueBytes: number;
 }
 

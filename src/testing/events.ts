@@ -14,7 +14,10 @@ export interface EventOptions {
   readonly label?: string;
   /** Names of the key attributes. Default: `pk` and `sk`. */
   readonly keys?: readonly string[];
-  /** Sequence number of the first record; that of each further record is greater by 1. Default: greater than any number used before. */
+  /**
+   * Sequence number of the first record; that of each further record is greater by 1. Default: greater than in any earlier event without
+   * this option.
+   */
   readonly sequenceNumber?: string | bigint;
   /** When DynamoDB wrote the records. Default: now. */
   readonly at?: Date;

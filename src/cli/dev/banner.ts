@@ -4,7 +4,7 @@ export interface Followed {
   readonly table: string;
   readonly location: DynamoDbLocation;
   readonly backend: string;
-  /** Where dead letters go, as people write it. */
+  /** The place of dead letters, in the form of DEAD_LETTERS. */
   readonly letters: string;
 }
 

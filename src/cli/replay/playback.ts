@@ -4,7 +4,7 @@ import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { Cause, RecordReport, Report } from '../../sync/sync.ts';
 import { withApply } from '../with-apply.ts';
-import type { Entries, Played, RecordResult, SetAside } from './result.ts';
+import type { Entries, Played, RecordResult, SetAsideCause } from './result.ts';
 
 export interface Playback {
   /** Gives an event to the stream handler: the very code that runs on Lambda. */
@@ -87,7 +87,7 @@ function reasonOf({ message, cause }: Error): string {
   return cause instanceof Error && !('issues' in cause) ? `${message}: ${cause.message}` : message;
 }
 
-function setAsideOf(cause: Cause): SetAside {
+function setAsideOf(cause: Cause): SetAsideCause {
   const reason = reasonOf(cause.error);
   switch (cause.stage) {
     case 'decode':

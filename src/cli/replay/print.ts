@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Lookup } from '../../cache.ts';
 import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
-import type { Entries, RecordResult, Replay, ReplayedFile, SetAside } from './result.ts';
+import type { Entries, RecordResult, Replay, ReplayedFile, SetAsideCause } from './result.ts';
 
 /** Without `--all`: records shown of a long group, entries of a view, and members of a list. */
 const GROUP_ROWS = 2;
@@ -70,7 +70,7 @@ function recordRows(file: string, record: RecordResult, unexpected: boolean): re
 }
 
 /** From each reason to the views or addresses that it concerns, because all views of an entity fail for the same reason. */
-function reasonsOf(setAside: readonly SetAside[]): ReadonlyMap<string, string> {
+function reasonsOf(setAside: readonly SetAsideCause[]): ReadonlyMap<string, string> {
   const concerned = new Map<string, string[]>();
   for (const { view, address, reason } of setAside) {
     // Drops the view or the record, which the row already names.

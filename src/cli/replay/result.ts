@@ -40,13 +40,13 @@ export interface RecordResult {
   readonly stale: number;
   readonly rejected: number;
   /** Why the record, or a view's part of it, was set aside. */
-  readonly setAside: readonly SetAside[];
+  readonly setAside: readonly SetAsideCause[];
   /** Why the record failed. */
   readonly error?: string;
 }
 
 /** A cause as plain data. */
-export interface SetAside {
+export interface SetAsideCause {
   readonly stage: Cause['stage'];
   readonly view?: string;
   readonly address?: string;
