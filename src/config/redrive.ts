@@ -9,11 +9,11 @@ const redrive = z.object({
 
 /** The configuration of a redrive, by the function or by the command. */
 export interface RedriveConfig {
-  /** As the worker's, with two differences: `letters` is present, and only a dry run has the backend `memory`. */
+  /** The worker's configuration. Its `letters` are present. Its backend is `memory` in a dry run only. */
   readonly cache: Config;
   /** Letters of other tables stay untouched. Absent: letters of all tables are redriven. */
   readonly tableName?: string;
-  /** Read capacity units that are taken from the table in a second. Default: 500. */
+  /** Read capacity units of the table to use per second. */
   readonly readUnitsPerSecond: number;
 }
 

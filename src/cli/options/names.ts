@@ -13,9 +13,9 @@ export function inOptionNames<T>(optionOf: Readonly<Record<string, string>>, par
     if (!(error instanceof ConfigurationError)) throw error;
     const [title, ...faults] = error.message.split('\n  ');
     const renamed = faults.map((fault) => fault.replace(/^[A-Z_]+/, (name) => optionOf[name] ?? name));
-    const options = renamed.filter((fault, i) => fault !== faults[i]).length;
-    if (options === 0) throw error;
-    const what = options === faults.length ? 'the options are wrong:' : `the options are wrong, and ${title}`;
+    const ofOptions = renamed.filter((fault, i) => fault !== faults[i]).length;
+    if (ofOptions === 0) throw error;
+    const what = ofOptions === faults.length ? 'the options are wrong:' : `the options are wrong, and ${title}`;
     throw new ConfigurationError([what, ...renamed].join('\n  '));
   }
 }
