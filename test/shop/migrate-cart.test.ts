@@ -388,7 +388,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       const cart = `c-${who}`;
       for (let n = 0; n < 3; n += 1) await shop.putLine(`cart#${cart}`, `p${n}`, n + 1);
       const mortal = new Process((_, call) => (call === at ? fault : undefined));
-      expect(await mortal.run(() => migrate(request({ sub: who, cartId: cart }), invocation(700)))).toBeUndefined();
+      expect(await mortal.run(() => migrate(request({ sub: who, cartId: cart }), invocation(3_000)))).toBeUndefined();
       const answers: number[] = [];
       const end = Date.now() + 20_000;
       while (answers.at(-1) !== 200 && Date.now() < end) {
