@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { Redis } from 'iovalkey';
 import { describe, expect, it } from 'vitest';
 import { valkeyCache } from '../../src/caches/valkey.ts';
-import { parseConfig, parseRedriveConfig, parseShopConfig } from '../../src/config/worker.ts';
+import { parseRedriveConfig } from '../../src/config/redrive.ts';
+import { parseShopConfig } from '../../src/config/shop.ts';
+import { parseConfig } from '../../src/config/worker.ts';
 import { APPLIED, type Mutation } from '../../src/mutation.ts';
 import { versionOf } from '../../src/version.ts';
 import { missing } from '../servers/requires.ts';
@@ -178,7 +180,7 @@ describe('the variables of a function', () => {
   it.each(stacks)('are what the configuration takes, with $name', ({ stack }) => {
     for (const [name, properties] of ofType(stack.resources, FUNCTION)) {
       const env: Record<string, string> = { ...environmentOf(properties), ...region };
-      if (name === 'RedriveFunction') expect(parseRedriveConfig({}, env)).toMatchObject({ readUnitsPerSecond: 500 });
+      if (name === 'RedriveFunction') expect(parseRedriveConfig(env)).toMatchObject({ readUnitsPerSecond: 500 });
       else if (env.CACHE_BACKEND !== undefined) parseConfig(env);
       else expect([name, parseShopConfig(env).tableName]).toEqual([name, expect.stringMatching(/^(orders|table)$/)]);
     }
@@ -224,7 +226,8 @@ describe('the variables of a function', () => {
   });
 
   it('are those that the code reads', () => {
-    const source = readFileSync(join(PROJECT, 'src/config/worker.ts'), 'utf8');
+    const files = ['worker', 'redrive', 'shop'].map((name) => join(PROJECT, `src/config/${name}.ts`));
+    const source = files.map((file) => readFileSync(file, 'utf8')).join('\n');
     const constants = new Set([...source.matchAll(/\bconst ([A-Z][A-Z_]+)\b/g)].map(([, name]) => name));
     const read = new Set(
       [...source.matchAll(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bMETRICS\b/g)].map(([name]) => name).filter((name) => !constants.has(name)),

@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import { plainCause } from '../../cause.ts';
 import type { MappingEvent } from '../../event-source-mapping/index.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
-import { text as plain } from '../replay/print.ts';
+import { text as plain } from '../terminal.ts';
 
 /** Prints one line a record, and one line for each other thing that a person wants to know, as it happens. */
 export interface ChangeLines {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import {
   eventSourceMapping,
   fileCheckpoints,
@@ -12,12 +12,12 @@ import {
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
 import { parseLettersPlace } from '../../letters/place.ts';
-import { quietLogger, stderrLogger } from '../loggers.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { addDynamoDbOptions, type DynamoDbChoice, explained, requireRegion, settingsOf } from '../options/dynamodb.ts';
+import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, explained, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
 import { isInstalledPackage } from '../sample-views.ts';
 import { stopSignal } from '../stop-signal.ts';
+import { quietLogger, stderrLogger } from '../terminal.ts';
 import { devBanner, FOREIGN_VIEWS } from './banner.ts';
 import { changeLines } from './change-lines.ts';
 import { startDynamoDbLocal } from './dynamodb-local.ts';
@@ -82,7 +82,6 @@ export function devCommand(): Command {
     .option('--dead-letters <place>', 's3://BUCKET[/PREFIX], or a folder')
     .option('--json', 'print one JSON object a line')
     .option('--verbose', "print the handler's log lines on stderr")
-    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', HELP)
     .action((options: DevOptions) => follow(options, stopSignal()));
 }
@@ -98,9 +97,9 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   await makeStateFolder(options.state);
   const starts = options.endpoint === undefined && options.table === undefined;
   const local = starts ? await startDynamoDbLocal(options.port) : undefined;
-  const endpoint = local?.endpoint ?? options.endpoint;
-  const lines = changeLines({ json: options.json === true, lag: endpoint === undefined });
-  const settings = settingsOf({ ...options, endpoint });
+  const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
+  const lines = changeLines({ json: options.json === true, lag: location.where === 'aws' });
+  const settings = clientSettings(location);
   const dynamodb = new DynamoDBClient(settings);
   const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
   const streams = new DynamoDBStreamsClient(settings);
@@ -108,13 +107,13 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     const table = options.table ?? SAMPLE_TABLE;
     await requireRegion(dynamodb);
     const streamArn = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
-      throw explained(error, endpoint);
+      throw explained(error, location);
     });
     const letters = await openLetters({ ...config, letters: place });
     const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
-      views,
+      views: appViews,
       cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
       ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
@@ -140,7 +139,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     });
     await mapping.start();
     if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
-    lines.say(devBanner({ ...options, table, endpoint, backend: config.backend, letters: lettersName(place) }));
+    lines.say(devBanner({ table, location, backend: config.backend, letters: lettersName(place) }));
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
     await cache.close();

@@ -1,7 +1,17 @@
-import type Table from 'cli-table3';
 import type { Cause, Stage } from '../../cause.ts';
-import { count, dim, paint, table, text } from '../replay/print.ts';
-import type { Redriven } from './redrive.ts';
+import type { Config } from '../../config/worker.ts';
+import type { RedriveReport } from '../../redrive/redrive.ts';
+import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
+
+/** What a redrive did, or would do. */
+export interface Redriven {
+  readonly store: string;
+  readonly backend: Config['backend'];
+  readonly dryRun: boolean;
+  readonly trustLetters: boolean;
+  readonly letters: RedriveReport['letters'];
+  readonly stopped?: RedriveReport['stopped'];
+}
 
 const STAGES: Readonly<Record<Stage, string>> = {
   letter: 'no letter, or without records',
@@ -21,7 +31,7 @@ const STOPPED = {
 } as const;
 
 export function printRedrive({ store, backend, dryRun, trustLetters, letters, stopped }: Redriven): void {
-  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
+  const width = tableWidth();
   const kept = letters.filter(({ status }) => status === 'kept');
   const removed = letters.length - kept.length;
   const how = [
@@ -30,10 +40,10 @@ export function printRedrive({ store, backend, dryRun, trustLetters, letters, st
   ];
   const lines = [`${count(letters.length, 'letter')} in ${text(store)}, ${how.join(', ')}`];
   if (letters.length > 0) {
-    const rows: Table.HorizontalTableRow[] = [[dryRun ? 'would be removed' : 'removed', String(removed), '']];
+    const rows: Row[] = [[dryRun ? 'would be removed' : 'removed', String(removed), '']];
     for (const [stage, errors] of byCause(kept.flatMap(({ causes }) => causes.slice(0, 1)))) {
       rows.push([`${dryRun ? 'would stay' : 'kept'}: ${stage}`, String(errors.length), STAGES[stage]]);
-      rows.push(['', { content: paint('yellow', `└ as: ${text(errors[0]?.message ?? '')}`), colSpan: 2, wordWrap: true }]);
+      rows.push(['', { content: paint('yellow', `└ e.g. ${text(errors[0]?.message ?? '')}`), colSpan: 2, wordWrap: true }]);
     }
     lines.push('', table(['LETTERS', 'COUNT', 'WHY'], [22, 7, width - 36], rows), '');
     lines.push(verdict(kept.length, dryRun));

@@ -2,18 +2,17 @@ import { stat } from 'node:fs/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
-import type { Config } from '../../config/worker.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
 import type { LetterStore } from '../../letters/store.ts';
-import { type RedriveReport, redrive } from '../../redrive/redrive.ts';
+import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
 import { addCacheOptions, type CacheChoice } from '../options/cache.ts';
-import { addDynamoDbOptions, type DynamoDbChoice, requireRegion, settingsOf } from '../options/dynamodb.ts';
+import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName } from '../options/letters.ts';
 import { isInstalledPackage } from '../sample-views.ts';
 import { redriveConfigOf } from './config.ts';
-import { printRedrive } from './print.ts';
+import { printRedrive, type Redriven } from './print.ts';
 
 interface RedriveOptions extends CacheChoice, DynamoDbChoice {
   readonly dryRun?: true;
@@ -25,16 +24,6 @@ interface RedriveOptions extends CacheChoice, DynamoDbChoice {
   readonly readUnits?: number;
   readonly trustLetters?: true;
   readonly json?: true;
-}
-
-/** What a redrive did, or would do. */
-export interface Redriven {
-  readonly store: string;
-  readonly backend: Config['backend'];
-  readonly dryRun: boolean;
-  readonly trustLetters: boolean;
-  readonly letters: RedriveReport['letters'];
-  readonly stopped?: RedriveReport['stopped'];
 }
 
 const HELP = `
@@ -80,7 +69,6 @@ export function redriveCommand(): Command {
     .option('--read-units <n>', 'of the table to take in a second; 500 unless given', positive)
     .option('--trust-letters', 'read no table; see below for what that risks')
     .option('--json', 'print one JSON document, and nothing else')
-    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', HELP)
     .action(async (store: string | undefined, options: RedriveOptions) => {
       const redriven = await run(store, options);
@@ -113,7 +101,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   const name = lettersName(config.cache.letters);
   if (config.cache.letters?.kind === 'folder') await stat(name).catch(() => Promise.reject(new Error(`${name}: there is no such folder`)));
   const store = (await openLetters(config.cache)) as LetterStore;
-  const client = trustLetters ? undefined : new DynamoDBClient(settingsOf(options));
+  const client = trustLetters ? undefined : new DynamoDBClient(clientSettings(locationOf(options)));
   if (client) await requireRegion(client);
   const cache = dryRun ? undefined : await openCache(config.cache);
   const bar = new cliProgress.SingleBar({
@@ -128,7 +116,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   process.once('SIGINT', interrupt);
   try {
     const { letters, stopped } = await redrive({
-      views,
+      views: appViews,
       cache,
       store,
       filter,
