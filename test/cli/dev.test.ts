@@ -417,8 +417,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
 
   it.each([
     [['--endpoint', 'ENDPOINT', '--table', 'nowhere'], 'there is no table nowhere at this endpoint'],
-    [['--endpoint', 'ENDPOINT', '--port', '8000'], '--port goes with a DynamoDB Local that is started here'],
-    [['--batch-size', '0'], 'It is a whole number from 1 to 10000'],
+    [['--endpoint', 'ENDPOINT', '--port', '8000'], '--port is for a DynamoDB Local that this command starts'],
+    [['--batch-size', '0'], 'Give a whole number from 1 to 10000'],
     [['--backend', 'valkey'], '--backend valkey needs --url'],
     [['--batch', '1'], 'Run millrace dev --help for usage.'],
     [['--endpoint', 'localhost:8123'], 'Give a URL, such as http://localhost:8123.'],

@@ -230,7 +230,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       const { status, stdout, stderr } = await millrace([folder, ...where()]);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout).toContain(`2 letters in ${folder}, redriven into the valkey cache\n`);
-      expect(stdout).toMatch(/\nLETTERS +COUNT +WHY\nremoved +2\n\nAll is settled\n$/);
+      expect(stdout).toMatch(/\nLETTERS +COUNT +WHY\nremoved +2\n\nAll letters are settled\n$/);
       expect(stdout).not.toContain('\x1b');
       expect(letters()).toBe(0);
       expect(await cached('detail@1:a')).toMatchObject({ id: 'a', status: 'baked' });
@@ -286,10 +286,10 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       const { status, stdout } = await millrace([folder, ...where()]);
       expect(status).toBe(1);
       expect(stdout).toMatch(
-        /removed +1\nkept: view +1 +a view fails on the item as it is\n +└ e.g. view detail cannot project \["order#d","order"\] as it is now:\s+createdAt/,
+        /removed +1\nkept: view +1 +a view fails on the current item\n +└ e.g. view detail cannot project \["order#d","order"\] as it is now:\s+createdAt/,
       );
-      expect(stdout).toMatch(/kept: letter +1 +no letter, or without records/);
-      expect(stdout).toMatch(/2 letters stay\n--json has every letter/);
+      expect(stdout).toMatch(/kept: letter +1 +not a dead letter, or one without records/);
+      expect(stdout).toMatch(/2 letters stay\n--json prints every letter/);
       expect(stdout).not.toContain('noon');
       expect(JSON.parse((await store.get(lambdaName(1))) ?? '')).toMatchObject({ millrace: { redrives: { count: 1 } } });
       expect((await millrace([folder, ...where(), '--cause', 'RecordAgeExceeded'])).stdout).toMatch(/^0 letters/);

@@ -7,7 +7,7 @@ import type { RecordReport, Report } from '../../sync/sync.ts';
 import type { Entries, Played, RecordResult, SetAsideCause } from './result.ts';
 
 export interface Playback {
-  /** Gives an event to the stream handler: the very code that runs on Lambda. */
+  /** Passes an event to the stream handler, the code that runs on Lambda. */
   play(event: StreamEvent): Promise<Played>;
   entries(): Promise<Entries>;
 }
