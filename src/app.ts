@@ -2,9 +2,9 @@ import type { CacheClient } from './cache.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
 import type { View } from './view.ts';
-import { views as shopViews } from './views/index.ts';
+import { views } from './views/index.ts';
 
-export const views: readonly View[] = Object.values(shopViews);
+export const appViews: readonly View[] = Object.values(views);
 
 /** Opens the chosen cache. Loads the code of that backend only. */
 export async function openCache(config: Config): Promise<CacheClient> {

@@ -48,7 +48,7 @@ const shown: { readonly [name in keyof typeof views]: { readonly item: Attribute
     item: order,
     puts: [`put admin@1:7 {"id":"7","createdAt":"${T1}","status":"placed","numItems":1,"items":${ITEMS},"creator":"olive"}`],
   },
-  list: {
+  orders: {
     item: order,
     puts: [`put orders@1:all ${ORDER} @${AT} keep 1000 ${SUMMARY}`, `put orders@1:creator:olive ${ORDER} @${AT} keep 1000 ${SUMMARY}`],
   },
@@ -62,21 +62,21 @@ describe.each(Object.entries(shown))('the view %s', (name, { item, puts }) => {
   const view: View = views[name as keyof typeof views];
   const without = (puts: readonly string[], type: string) => puts.map((put) => put.replace(/^put/, type).replace(/ \{.*$/, ''));
 
-  it('puts what an inserted item shows', () => {
+  it('puts the entries of an inserted item', () => {
     expect(shorts(view, change(undefined, item))).toEqual(puts);
   });
 
-  it('deletes what a deleted item showed', () => {
+  it('deletes the entries of a deleted item', () => {
     expect(shorts(view, change(item, undefined))).toEqual(without(puts, 'delete'));
   });
 
-  it('puts an item again that changed in what the view does not show: its version is newer', () => {
+  it('puts the entries again, at a newer version, if only attributes change that the view does not show', () => {
     const changed = change(item, { ...item, unseen: 1 });
     expect(shorts(view, changed).map((put) => put.replace(/ from -?\d+/, ''))).toEqual(puts);
     for (const mutation of mutationsOf(view, changed)) expect(mutation.version).toBe(version);
   });
 
-  it('has no business with items of other entities', () => {
+  it('ignores items of other entities', () => {
     const others = [order, line, mapping].filter((other) => other !== item);
     for (const other of others) {
       expect(mutationsOf(view, change(undefined, other))).toEqual([]);
@@ -88,19 +88,19 @@ describe.each(Object.entries(shown))('the view %s', (name, { item, puts }) => {
 describe('the difference of two images', () => {
   it('moves an order whose creator changes from one list to the other', () => {
     const summary = `{"id":"7","createdAt":"${T1}","status":"placed","numItems":1,"lastUpdated":"${T2}"}`;
-    expect(shorts(views.list, change(order, { ...order, creator: 'dante', lastUpdated: T2 }))).toEqual([
+    expect(shorts(views.orders, change(order, { ...order, creator: 'dante', lastUpdated: T2 }))).toEqual([
       `delete orders@1:creator:olive ${ORDER} @${AT} keep 1000`,
       `put orders@1:all ${ORDER} @${AT} from ${AT} keep 1000 ${summary}`,
       `put orders@1:creator:dante ${ORDER} @${AT} keep 1000 ${summary}`,
     ]);
   });
 
-  it('tells a list the score that a member had before', () => {
-    const later = shorts(views.list, change(order, { ...order, createdAt: T2 }));
+  it('passes the previous score of a member to its list', () => {
+    const later = shorts(views.orders, change(order, { ...order, createdAt: T2 }));
     expect(later[0]).toMatch(`@${Date.parse(T2)} from ${AT} keep 1000`);
   });
 
-  it("keeps an anonymous cart's line and the user's apart", () => {
+  it("separates the lines of an anonymous cart and of the user's cart", () => {
     expect(mutationsOf(views.cart, change(undefined, { ...line, pk: 'user#olive' }))).toMatchObject([
       { list: 'cart@1:user#olive', member: 'cannoli' },
     ]);
@@ -204,7 +204,7 @@ describe('a view that throws', () => {
   });
 
   it('on the new image of a list forgets the members, with the score they had', () => {
-    const { mutations } = planOf([views.list], change(order, { ...order, createdAt: 'yesterday' }));
+    const { mutations } = planOf([views.orders], change(order, { ...order, createdAt: 'yesterday' }));
     const member = { kind: 'member', member: ORDER, type: 'forget', version, score: AT, keep: 1_000 };
     expect(mutations).toEqual([
       { ...member, list: 'orders@1:all' },
@@ -231,7 +231,7 @@ describe('a view that throws', () => {
   });
 
   it('leaves other views alone, of its own entity or another', () => {
-    const others = [views.detail, views.list, viewOf(() => [{ key: 'k', value: 1 }], 'even')];
+    const others = [views.detail, views.orders, viewOf(() => [{ key: 'k', value: 1 }], 'even')];
     const of = change(order, cursed);
     const { mutations, poison } = planOf([...others.slice(0, 1), moody, ...others.slice(1)], of);
     expect(poison).toHaveLength(1);
@@ -300,7 +300,7 @@ describe('entries that no cache can hold are the fault of their view', () => {
   });
 
   it('the same member in two lists is two addresses', () => {
-    expect(mutationsOf(views.list, change(undefined, order))).toHaveLength(2);
+    expect(mutationsOf(views.orders, change(undefined, order))).toHaveLength(2);
   });
 });
 

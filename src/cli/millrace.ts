@@ -7,7 +7,7 @@ import { replayCommand } from './replay/replay.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
-// A reader that has seen enough, `head` say, is no fault.
+// A reader may close the pipe early, as `head` does. That is no error.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1));
 
 const program = new Command('millrace')
@@ -15,9 +15,11 @@ const program = new Command('millrace')
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
-  .showHelpAfterError('(millrace --help says what there is)');
+  .showHelpAfterError('Run millrace --help for usage.');
 for (const command of [replayCommand(), redriveCommand(), devCommand()]) {
-  program.addCommand(command.showHelpAfterError(`(millrace ${command.name()} --help says what there is)`));
+  program.addCommand(
+    command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
+  );
 }
 
 try {
@@ -29,7 +31,7 @@ try {
   process.exitCode = 1;
 }
 
-/** Packages of backends are optional, and loaded when they are chosen. */
+/** Names the package to install, because the packages of the backends are optional. */
 function packageNamed(error: Error & { readonly code?: string }): Error {
   const [, name] = (error.code === 'ERR_MODULE_NOT_FOUND' && /^Cannot find package '([^']+)'/.exec(error.message)) || [];
   return name === undefined ? error : new Error(`this needs a package that is not installed: npm install ${name}`, { cause: error });

@@ -1,2 +1,2 @@
-/** Whether this code is an installed package: its views are the sample's then, whoever runs it. */
+/** Whether this code runs from an installed package, which contains the views of the sample and not those of the user. */
 export const isInstalledPackage: boolean = import.meta.url.includes('/node_modules/');

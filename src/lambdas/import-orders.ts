@@ -1,4 +1,4 @@
-import { parseShopConfig } from '../config/worker.ts';
+import { parseShopConfig } from '../config/shop.ts';
 import { importOrdersApi } from '../shop/import-orders-api.ts';
 import { dynamoDb } from '../shop/table.ts';
 

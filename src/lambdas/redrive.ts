@@ -1,16 +1,16 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { openCache, openLetters, views } from '../app.ts';
-import { parseRedriveConfig } from '../config/worker.ts';
+import { appViews, openCache, openLetters } from '../app.ts';
+import { parseRedriveConfig } from '../config/redrive.ts';
 import { tableReader } from '../dynamodb/table-reader.ts';
 import { redriveHandler } from '../handlers/redrive-handler.ts';
 import type { LetterStore } from '../letters/store.ts';
 
 const config = parseRedriveConfig();
-// A call must end before the function does.
+// A call must end before the function's time is over.
 const client = new DynamoDBClient({ requestHandler: { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true } });
 
 export const handler = redriveHandler({
-  views,
+  views: appViews,
   cache: await openCache(config.cache),
   letters: (await openLetters(config.cache)) as LetterStore,
   table: tableReader({ client, readUnitsPerSecond: config.readUnitsPerSecond }),

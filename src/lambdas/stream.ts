@@ -1,15 +1,15 @@
-import { openCache, openLetters, views } from '../app.ts';
+import { appViews, openCache, openLetters } from '../app.ts';
 import { parseConfig } from '../config/worker.ts';
 import { streamHandler } from '../handlers/stream-handler.ts';
 
 const config = parseConfig();
 
 export const handler = streamHandler({
-  views,
+  views: appViews,
   cache: await openCache(config),
   letters: await openLetters(config),
   metrics: config.metrics ? (await import('../handlers/metrics.ts')).batchMetrics() : undefined,
-  // A call of the cache that is begun must be able to end, so that its outcome is reported.
+  // Leaves time for the last call of the cache, so that its outcome is reported.
   marginMs: config.deadlineMs + 500,
   poisonRunLimit: config.poisonRunLimit,
   retention: { warnMs: config.retentionWarningMs },

@@ -1,8 +1,8 @@
 import type { Logger } from '@aws-lambda-powertools/logger';
-import { isTransient } from './backoff.ts';
-import type { Invocation, Outcome } from './idempotency.ts';
+import { isTransient } from './calls.ts';
+import type { IdempotentResult, RemainingTime } from './idempotency.ts';
 
-/** The part of an HTTP API's event (payload format 2.0) that is used. */
+/** The fields that are read of an HTTP API's event (payload format 2.0). */
 export interface ApiRequest {
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly cookies?: readonly string[];
@@ -20,20 +20,21 @@ export interface ApiResponse {
   readonly body: string;
 }
 
-/** What an API needs besides its work. */
 export interface ApiOptions {
-  /** Origins whose pages may call with credentials and read the answers, `https://shop.example` say. */
+  /** Origins whose pages may call with credentials and read the answers, such as `https://shop.example`. */
   readonly allowedOrigins: readonly string[];
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
-  /** The work ends so many ms before the function's time does, so that it can be answered. */
+  /**
+   * The signal of the work is aborted this long before the function's time is over, so that there is time for an answer, ms. Default: 3000.
+   */
   readonly marginMs?: number;
 }
 
-export interface Answer extends Outcome {
+interface Answer extends IdempotentResult {
   readonly cookies?: readonly string[];
 }
 
-/** The request cannot be done: the status and the body say why. */
+/** Thrown to answer a request with an error: a status and a body with the message. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly status: number;
@@ -46,18 +47,18 @@ export class RefusedError extends Error {
   }
 }
 
-type Work = (request: ApiRequest, invocation: Invocation, signal: AbortSignal) => Promise<Answer>;
+type Work = (request: ApiRequest, context: RemainingTime, signal: AbortSignal) => Promise<Answer>;
 
 /**
- * A Lambda handler for a route of an HTTP API. It never throws: what the work throws is logged by its name, without values, and
- * answered with a status.
+ * A Lambda handler for a route of an HTTP API. It never throws. An error of the work becomes an answer with a status; from 500 on the
+ * error's name is logged, but not its message, which may contain values.
  */
 export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, work: Work) {
-  return async (request: ApiRequest, invocation: Invocation): Promise<ApiResponse> => {
+  return async (request: ApiRequest, context: RemainingTime): Promise<ApiResponse> => {
     const common = { 'content-type': 'application/json', 'cache-control': 'no-store', ...corsHeaders(request, allowedOrigins) };
     try {
-      const signal = AbortSignal.timeout(Math.max(0, invocation.getRemainingTimeInMillis() - marginMs));
-      const { text, replayed, cookies } = await work(request, invocation, signal);
+      const signal = AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - marginMs));
+      const { text, replayed, cookies } = await work(request, context, signal);
       const headers = { ...common, ...(replayed && { 'idempotency-replayed': 'true' }) };
       return { statusCode: 200, headers, ...(cookies && { cookies }), body: text };
     } catch (error) {
@@ -69,23 +70,23 @@ export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, wo
   };
 }
 
-/** @throws RefusedError 400 unless the authorizer found a signed-in user: the token's `sub`. */
+/** The signed-in user: the `sub` of the authorizer's token. @throws RefusedError 400 without one. */
 export function callerOf({ requestContext }: ApiRequest): string {
   const sub = requestContext?.authorizer?.jwt?.claims?.sub;
   if (typeof sub !== 'string' || sub === '') throw new RefusedError(400, 'Invalid user');
   return sub;
 }
 
-/** @throws RefusedError 400 for a key that is too long or not printable ASCII. */
+/** The header Idempotency-Key. @throws RefusedError 400 for a key that is empty, not printable ASCII, or longer than 255 characters. */
 export function idempotencyKeyOf(request: ApiRequest): string | undefined {
   const key = headerOf(request, 'idempotency-key');
   if (key !== undefined && !/^[\x20-\x7e]{1,255}$/.test(key)) throw new RefusedError(400, 'Invalid idempotency key');
   return key;
 }
 
-/** @param name in lower case. */
+/** @param name the header's name in lower case. */
 export function headerOf({ headers = {} }: ApiRequest, name: string): string | undefined {
-  // An HTTP API gives lower case; other front ends may not.
+  // An HTTP API passes names in lower case; other front ends may not.
   return headers[name] ?? Object.entries(headers).find(([given]) => given.toLowerCase() === name)?.[1];
 }
 
@@ -97,7 +98,7 @@ export function bodyOf({ body = '', isBase64Encoded }: ApiRequest): string {
   return isBase64Encoded ? Buffer.from(body, 'base64').toString() : body;
 }
 
-/** A browser takes no asterisk for a call with credentials, so the origin is named, and caches are told that it matters. */
+/** Names the origin, because browsers refuse an asterisk for calls with credentials. `Vary` makes caches keep the origins apart. */
 function corsHeaders(request: ApiRequest, allowedOrigins: readonly string[]): Record<string, string> {
   if (allowedOrigins.length === 0) return {};
   const origin = headerOf(request, 'origin');
@@ -125,7 +126,7 @@ function refusalOf(error: unknown): RefusedError {
   }
 }
 
-/** Messages may quote what was sent, so those of the AWS SDK alone are told: they name resources and permissions. */
+/** The loggable part of an error. Of messages only those of the AWS SDK (`$fault`), because others may quote the request. */
 function faultOf(error: unknown) {
   if (!(error instanceof Error)) return { fault: typeof error };
   const { name, message, stack, cause } = error;

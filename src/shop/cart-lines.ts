@@ -1,9 +1,11 @@
 import { type AttributeValue, QueryCommand, type QueryCommandInput, type QueryCommandOutput } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import { type Backoff, retried } from './backoff.ts';
+import { retried } from './calls.ts';
 import type { ShopTable } from './table.ts';
 
-/** A row `cart#<cartId>` or `user#<sub>`, `product#<productId>`, as DynamoDB has it: its numbers keep all their digits. */
+/**
+ * An item with `pk` `cart#<cartId>` or `user#<sub>` and `sk` `product#<productId>`, in DynamoDB's form, which keeps all digits of numbers.
+ */
 export type CartLine = Readonly<Record<string, AttributeValue>>;
 
 export interface Product {
@@ -14,27 +16,27 @@ export interface Product {
 
 const LINE = 'product#';
 
-/** All lines of a cart, read consistently, page by page: a page is read when the one before was taken. */
-export async function* linePages({ client, tableName }: ShopTable, owner: string, backoff: Backoff): AsyncGenerator<CartLine[]> {
+/** All lines of a cart, by consistent reads. Reads a page when the page before has been processed. */
+export async function* linePages({ client, tableName }: ShopTable, owner: string, signal?: AbortSignal): AsyncGenerator<CartLine[]> {
   let after: QueryCommandInput['ExclusiveStartKey'];
   do {
     const command = new QueryCommand({ ...linesOf(tableName, owner), ExclusiveStartKey: after });
-    const page: QueryCommandOutput = await retried(() => client.send(command), backoff);
+    const page: QueryCommandOutput = await retried(() => client.send(command), signal);
     yield page.Items ?? [];
     after = page.LastEvaluatedKey;
   } while (after !== undefined);
 }
 
-/** Read consistently. */
-export async function hasLines({ client, tableName }: ShopTable, owner: string, backoff: Backoff): Promise<boolean> {
+/** Whether a cart has lines, by a consistent read. */
+export async function hasLines({ client, tableName }: ShopTable, owner: string, signal?: AbortSignal): Promise<boolean> {
   const command = new QueryCommand({ ...linesOf(tableName, owner), Limit: 1, Select: 'COUNT' });
-  return ((await retried(() => client.send(command), backoff)).Count ?? 0) > 0;
+  return ((await retried(() => client.send(command), signal)).Count ?? 0) > 0;
 }
 
-/** All products of a cart, in the order of their ids. */
-export async function productsOf(table: ShopTable, owner: string, backoff: Backoff): Promise<Product[]> {
+/** All products of a cart, in the order of their ids, by consistent reads. */
+export async function productsOf(table: ShopTable, owner: string, signal?: AbortSignal): Promise<Product[]> {
   const products: Product[] = [];
-  for await (const lines of linePages(table, owner, backoff)) products.push(...lines.flatMap(productOf));
+  for await (const lines of linePages(table, owner, signal)) products.push(...lines.flatMap(productOf));
   return products;
 }
 
@@ -52,7 +54,7 @@ function productOf(line: CartLine): Product[] {
   return line.quantity?.N === undefined ? [] : [{ productId: String(sk).slice(LINE.length), quantity, productDetail }];
 }
 
-/** As in the views: what a double cannot hold, an article number say, stays text. */
+/** Leaves an integer that a double cannot represent as text, such as an article number. The views do the same. */
 function numberOf(text: string): number | string {
   const number = Number(text);
   return Number.isInteger(number) && !Number.isSafeInteger(number) ? text : number;

@@ -3,62 +3,67 @@ import { IdempotencyConfig, makeIdempotent } from '@aws-lambda-powertools/idempo
 import { DynamoDBPersistenceLayer } from '@aws-lambda-powertools/idempotency/dynamodb';
 import { type AttributeValue, DeleteItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 
-/** Where the records of requests are, and for how long. The defaults of the variables are those of Powertools. */
+/**
+ * The table of idempotency records, its attributes, and the life of a record. The environment variables have the defaults of Powertools.
+ */
 export interface IdempotencyOptions {
   readonly tableName: string;
   readonly keyAttribute: string;
-  /** For a table that has a sort key: the record's key goes there, and a fixed text into `keyAttribute`. */
+  /** The sort key of a table that has one. It then contains the record's key, and `keyAttribute` a fixed text. */
   readonly sortKeyAttribute?: string;
   readonly expiryAttribute: string;
   readonly inProgressExpiryAttribute: string;
   readonly statusAttribute: string;
   readonly dataAttribute: string;
   readonly validationAttribute: string;
-  /** How long an answer is replayed, s. */
+  /** For how long an answer is replayed, s. */
   readonly expiresAfterSeconds: number;
 }
 
-/** What tells a request from others. */
-export interface Request {
-  /** Requests of equal keys are one request. */
+/** The identity of a request. */
+interface Request {
+  /** Requests with equal keys are the same request. */
   readonly key: Readonly<Record<string, string>>;
-  /** Must be equal, too, when the key is; it is stored as a hash. */
+  /** Must be the same for the same key. Only its hash is stored. */
   readonly payload: string;
 }
 
-/** The part of Lambda's context that is used: until this time is over, the request is in progress, whatever becomes of the function. */
-export interface Invocation {
+/** The part of Lambda's context that is used. Until this time is over, the request is in progress, even if the function has died. */
+export interface RemainingTime {
   getRemainingTimeInMillis(): number;
 }
 
-export interface Outcome {
+export interface IdempotentResult {
   readonly text: string;
+  /** Whether the text is the stored one of an earlier request. */
   readonly replayed: boolean;
 }
 
 /**
- * Does the work and keeps the text it gives, or gives the text that is kept. The record is deleted when the work throws.
+ * Does the work and stores its text, or returns the stored text of an earlier request. If the work throws, nothing is stored.
  *
- * @param isCurrent is asked before a kept text is given: when there is work again, the text is forgotten and the work done.
- * @throws IdempotencyAlreadyInProgressError, IdempotencyValidationError (the payload is not that of the first request),
- * IdempotencyPersistenceLayerError, and what the work throws.
+ * @param isCurrent is called before a stored text is returned. If it returns false, the stored text is deleted and the work done again.
+ * @throws IdempotencyAlreadyInProgressError while the same request is in progress, IdempotencyValidationError if the payload differs from
+ * the first request's, IdempotencyPersistenceLayerError if the table fails, WorkKeepsComingError, and errors of the work.
  */
 export type Idempotent = (
   request: Request,
-  invocation: Invocation,
+  context: RemainingTime,
   work: () => Promise<string>,
   isCurrent?: () => Promise<boolean>,
-) => Promise<Outcome>;
+) => Promise<IdempotentResult>;
 
-interface Kept {
+/** The record of a replayed text. */
+interface StoredRecord {
   readonly idempotencyKey: string;
   readonly sortKey?: string;
   readonly expiryTimestamp?: number;
 }
 
+/** How often a stored text may turn out not to be current. */
 const ROUNDS = 5;
 
-/** @param name of the work: the first part of its records' keys. */
+/** @param name the name of the work, which begins the keys of its records. */
 export function idempotent(client: DynamoDBClient, name: string, options: IdempotencyOptions): Idempotent {
   const persistenceStore = new DynamoDBPersistenceLayer({
     awsSdkV3Client: client,
@@ -73,42 +78,42 @@ export function idempotent(client: DynamoDBClient, name: string, options: Idempo
     validationKeyAttr: options.validationAttribute,
   });
 
-  return async (request, invocation, work, isCurrent = async () => true) => {
+  return async (request, context, work, isCurrent = async () => true) => {
     for (let round = 0; round < ROUNDS; round += 1) {
-      let kept: Kept | undefined;
+      let replayed: StoredRecord | undefined;
       const config = new IdempotencyConfig({
         eventKeyJmesPath: 'key',
         payloadValidationJmesPath: 'payload',
         throwOnNoIdempotencyKey: true,
         expiresAfterSeconds: options.expiresAfterSeconds,
         hashFunction: 'sha256',
-        // Runs for replays only.
+        // Called only if a stored text is replayed.
         responseHook: (stored, record) => {
-          kept = record;
+          replayed = record;
           return stored;
         },
       });
-      // Without it a record of a function that died would be in progress until it expires.
-      config.registerLambdaContext(invocation as Parameters<IdempotencyConfig['registerLambdaContext']>[0]);
+      // Without the context, the request of a function that died would be in progress until its record expires.
+      config.registerLambdaContext(context as Parameters<IdempotencyConfig['registerLambdaContext']>[0]);
       const run = makeIdempotent(async (_: Request) => pack(await work()), { persistenceStore, config, keyPrefix: name });
       const text = unpack(await run(request));
-      if (!kept) return { text, replayed: false };
+      if (!replayed) return { text, replayed: false };
       if (await isCurrent()) return { text, replayed: true };
-      await forget(client, options, kept);
+      await deleteRecord(client, options, replayed);
     }
-    throw new WorkKeepsComingError(`work kept coming for ${ROUNDS} rounds`);
+    throw new WorkKeepsComingError(`the stored text was not current ${ROUNDS} times in a row`);
   };
 }
 
-export class WorkKeepsComingError extends Error {
+class WorkKeepsComingError extends Error {
   override readonly name = 'WorkKeepsComingError';
 }
 
-/** Unless it was replaced since. */
-async function forget(
+/** Deletes a record, unless it has been replaced. */
+async function deleteRecord(
   client: DynamoDBClient,
   options: IdempotencyOptions,
-  { idempotencyKey, sortKey, expiryTimestamp }: Kept,
+  { idempotencyKey, sortKey, expiryTimestamp }: StoredRecord,
 ): Promise<void> {
   const Key: Record<string, AttributeValue> = { [options.keyAttribute]: { S: idempotencyKey } };
   if (options.sortKeyAttribute && sortKey) Key[options.sortKeyAttribute] = { S: sortKey };
@@ -127,7 +132,7 @@ async function forget(
 const LARGE_CHARACTERS = 100_000;
 const GZIP = 'gzip:';
 
-/** An item holds 400 KB. An answer that could not be kept would make every retry of a request that is done fail. */
+/** Compresses a large text, because an item has 400 KB at most. If a text could not be stored, every retry of its request would fail. */
 function pack(text: string): string {
   return text.length < LARGE_CHARACTERS ? text : GZIP + gzipSync(text).toString('base64');
 }

@@ -1,29 +1,29 @@
 import { createHash } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { type ApiOptions, api, bodyOf, callerOf, idempotencyKeyOf, RefusedError } from './api.ts';
-import { isTransient } from './backoff.ts';
+import { isTransient } from './calls.ts';
 import { type IdempotencyOptions, idempotent } from './idempotency.ts';
-import { type IdsOptions, idMap } from './ids.ts';
-import { importOrders, MOST_ORDERS } from './import-orders.ts';
+import { idMap } from './ids.ts';
+import { importOrders, MAX_ORDERS } from './import-orders.ts';
 import type { ShopTable } from './table.ts';
 
 export interface ImportOrdersApiOptions extends ShopTable, Partial<ApiOptions> {
   readonly idempotency: IdempotencyOptions;
-  readonly ids?: IdsOptions;
 }
 
 /**
- * `POST /orders/import`: puts up to 100 legacy orders, `{ orders: [...] }`, into the table; see `importOrders`.
+ * `POST /orders/import`: puts up to 100 legacy orders, `{ orders: [...] }`, into the table by `importOrders`. The answers:
  *
- * - 200 `{ results: [...] }`, one for each order, in their order: `imported` or `present` with the new id, or `invalid` with the faults. A
- *   request that is repeated (the same Idempotency-Key or, without one, the same body) is given the answer of the first one, with
- *   `Idempotency-Replayed: true`.
- * - 400 `Invalid user`, `Invalid orders`, `Invalid idempotency key`; 409 while the same import runs; 422 when an Idempotency-Key comes
- *   again with another body; 500 or 503 when DynamoDB did not take some orders, with `results`, where these are `failed`: a retry imports
- *   them.
+ * - 200 `{ results: [...] }`, one result per order, in their order: `imported` or `present` with the new id, or `invalid` with the faults.
+ *   A repeated request gets the first answer again, with `Idempotency-Replayed: true`. Requests are the same if their Idempotency-Key is,
+ *   or without one their body.
+ * - 400 `Invalid user`, `Invalid orders`, `Invalid idempotency key`.
+ * - 409 while the same import runs.
+ * - 422 if an Idempotency-Key is repeated with another body.
+ * - 500 or 503 with `results` if DynamoDB did not accept some orders. These are `failed`, and a retry imports them.
  */
 export function importOrdersApi(options: ImportOrdersApiOptions) {
-  const { client, tableName, ids, allowedOrigins = [], logger = new Logger() } = options;
+  const { client, tableName, allowedOrigins = [], logger = new Logger() } = options;
   const once = idempotent(client, 'import-orders', options.idempotency);
 
   return api({ ...options, allowedOrigins, logger }, async (request, invocation, signal) => {
@@ -33,12 +33,12 @@ export function importOrdersApi(options: ImportOrdersApiOptions) {
     const idempotencyKey = idempotencyKeyOf(request);
     const same = idempotencyKey === undefined ? `body ${hash(body)}` : `key ${idempotencyKey}`;
     return once({ key: { caller, same }, payload: body }, invocation, async () => {
-      const mapId = idMap({ client, tableName }, { ...ids, signal });
-      const { results, failure } = await importOrders({ client, tableName }, mapId, orders, { signal });
+      const mapId = idMap({ client, tableName }, { signal });
+      const { results, failure } = await importOrders({ client, tableName }, mapId, orders, signal);
       const count = (status: string) => results.filter((result) => result.status === status).length;
       const counts = { imported: count('imported'), present: count('present'), invalid: count('invalid'), failed: count('failed') };
       logger.info('orders imported', counts);
-      // Thrown, for a kept answer would be replayed instead of doing the rest.
+      // Throws, because a stored answer would be replayed and the failed orders would never be imported.
       if (failure !== undefined) throw new RefusedError(isTransient(failure) ? 503 : 500, 'Try again', { results }, { cause: failure });
       return JSON.stringify({ results });
     });
@@ -47,8 +47,8 @@ export function importOrdersApi(options: ImportOrdersApiOptions) {
 
 function ordersIn(body: string): readonly unknown[] {
   const { orders } = parsed(body) as { orders?: unknown };
-  if (Array.isArray(orders) && orders.length >= 1 && orders.length <= MOST_ORDERS) return orders;
-  throw new RefusedError(400, 'Invalid orders', { faults: [`give { "orders": [...] } with 1 to ${MOST_ORDERS} orders`] });
+  if (Array.isArray(orders) && orders.length >= 1 && orders.length <= MAX_ORDERS) return orders;
+  throw new RefusedError(400, 'Invalid orders', { faults: [`give { "orders": [...] } with 1 to ${MAX_ORDERS} orders`] });
 }
 
 function parsed(body: string): object {

@@ -2,13 +2,13 @@ import * as z from 'zod/mini';
 
 const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum));
 
-/** A field more than these is a fault: to drop it would lose it. */
+/** Refuses further fields, because the import would lose them. */
 const legacyOrder = z.strictObject({
   /** The legacy id. */
   id: text(256),
   createdAt: z.iso.datetime({ offset: true }),
   status: text(64),
-  /** The number of `items` unless told otherwise. */
+  /** Default: the number of `items`. */
   numItems: z.optional(z.int().check(z.minimum(0))),
   items: z
     .array(
@@ -26,14 +26,14 @@ const legacyOrder = z.strictObject({
 
 export type LegacyOrder = z.infer<typeof legacyOrder>;
 
-/** @returns the order, or its faults: the field and what is wrong, without values. */
+/** Returns the order, or its faults: each with the field and the allowed form, without the value. */
 export function parseLegacyOrder(given: unknown): LegacyOrder | { readonly faults: readonly string[] } {
   const parsed = legacyOrder.safeParse(given);
   if (parsed.success) return parsed.data;
-  return { faults: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'order'}: ${wantedOf(issue)}`) };
+  return { faults: parsed.error.issues.map((issue) => `${issue.path.join('.') || 'order'}: ${ruleOf(issue)}`) };
 }
 
-function wantedOf(issue: z.core.$ZodIssue): string {
+function ruleOf(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return `must be of type ${issue.expected}`;

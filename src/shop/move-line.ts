@@ -1,32 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import { GetItemCommand, type TransactWriteItem, TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
-import { type Backoff, isTransient, pause, reasonsOf, retried } from './backoff.ts';
+import { backOff, isTransient, reasonsOf, retried, TRIES } from './calls.ts';
 import type { CartLine } from './cart-lines.ts';
 import type { ShopTable } from './table.ts';
 
 /**
- * - `moved`: the quantity is the new owner's, and the line is gone.
- * - `gone`: somebody else moved or removed it, or this call did, whose answer was lost.
- * - `left`: it cannot be moved: its quantity, or that of the line it would join, is no number, or DynamoDB cannot hold what they make.
+ * The outcome for a line:
+ * - `moved`: its quantity was added to the new owner's line, and the line was deleted.
+ * - `gone`: another call moved or deleted the line, or this one did and its answer was lost.
+ * - `left`: the line cannot be moved, because a quantity is not a number or DynamoDB cannot represent the sum.
  */
 export type Moved = 'moved' | 'gone' | 'left';
 
-/** What becomes of the end of the new owner's line: the later of both stays, and a line that has no end keeps having none. */
+/** Whether the new owner's line takes over the expiry time. The later of the two times remains, and none if one of the lines has none. */
 type Expiry = 'renew' | 'keep';
 
 /**
- * Moves one line to another owner. The quantity is added and the line deleted in one transaction, on the condition that the line still
- * has that quantity: however often this runs, alone or beside itself, nothing counts twice and nothing is lost. A line that grows
- * meanwhile is read again and moved as it is then. Attributes that the new owner's line has stay as they are.
+ * Moves one line to another owner. One transaction adds the quantity and deletes the line, on the condition that the line still has this
+ * quantity. So repeated and concurrent calls neither lose a quantity nor count it twice. A line whose quantity changes meanwhile is read
+ * again and moved with the new quantity. Attributes of the new owner's line stay as they are.
  *
- * @throws what the last try threw, or the first error that will not pass, or the signal's reason; the line is then in one of both carts.
+ * @throws the last transient error, the first other error, or the signal's reason. The line is then in one of the two carts.
  */
-export async function moveLine(table: ShopTable, line: CartLine, to: string, backoff: Backoff): Promise<Moved> {
-  const { tries = 10, signal } = backoff;
+export async function moveLine(table: ShopTable, line: CartLine, to: string, signal?: AbortSignal): Promise<Moved> {
   let current = line;
   let expiry: Expiry = 'renew';
-  // One token for one request: DynamoDB takes a repeated one for done, and refuses a changed one under the same token. A token
-  // derived from the line would take a line that came back for the one that was moved.
+  // One token per request: DynamoDB does not execute a repeated request again, and refuses a changed request with the same token. A token
+  // derived from the line would be the same for an equal line that is added later, which would then not be moved.
   let token = randomUUID();
   for (let attempt = 0; ; attempt += 1) {
     signal?.throwIfAborted();
@@ -39,17 +39,17 @@ export async function moveLine(table: ShopTable, line: CartLine, to: string, bac
       const [added, removed] = reasonsOf(error) ?? [];
       if (added === 'ValidationError' || (error as Error).name === 'ValidationException') return 'left';
       const changed = removed === 'ConditionalCheckFailed';
-      const otherwise = added === 'ConditionalCheckFailed';
-      if (attempt + 1 >= tries || !(changed || otherwise || isTransient(error))) throw error;
-      if (changed || otherwise) token = randomUUID();
-      if (otherwise) expiry = expiry === 'renew' ? 'keep' : 'renew';
+      const otherExpiry = added === 'ConditionalCheckFailed';
+      if (attempt + 1 >= TRIES || !(changed || otherExpiry || isTransient(error))) throw error;
+      if (changed || otherExpiry) token = randomUUID();
+      if (otherExpiry) expiry = expiry === 'renew' ? 'keep' : 'renew';
       if (changed) {
-        const found = await read(table, current, backoff);
+        const found = await read(table, current, signal);
         if (!found) return 'gone';
         current = found;
       }
     }
-    await pause(attempt, backoff);
+    await backOff(attempt, signal);
   }
 }
 
@@ -100,9 +100,9 @@ function remove({ tableName }: ShopTable, line: CartLine): TransactWriteItem {
   };
 }
 
-async function read({ client, tableName }: ShopTable, line: CartLine, backoff: Backoff): Promise<CartLine | undefined> {
+async function read({ client, tableName }: ShopTable, line: CartLine, signal?: AbortSignal): Promise<CartLine | undefined> {
   const command = new GetItemCommand({ TableName: tableName, Key: keyOf(line), ConsistentRead: true });
-  return (await retried(() => client.send(command), backoff)).Item;
+  return (await retried(() => client.send(command), signal)).Item;
 }
 
 function keyOf({ pk = { S: '' }, sk = { S: '' } }: CartLine) {

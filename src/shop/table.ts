@@ -1,12 +1,12 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 
-/** The shop's table: `pk` and `sk`. */
+/** The shop's table, with the key attributes `pk` and `sk`. */
 export interface ShopTable {
   readonly client: DynamoDBClient;
   readonly tableName: string;
 }
 
-/** For a function that somebody waits for: without these times a connection that hangs would take all of the function's. */
+/** A client with short timeouts: a hanging connection must not use up the time of an API function. */
 export function dynamoDb(): DynamoDBClient {
   return new DynamoDBClient({
     maxAttempts: 2,

@@ -11,35 +11,43 @@ import { names } from './contract/names.ts';
 import { pages } from './contract/pages.ts';
 import { values } from './contract/values.ts';
 
-/** Something that a backend has no way to do, and why. Its cases are reported as skipped, with this reason. */
+/** Says why a backend lacks an ability. The cases that need the ability are reported as skipped, with this reason. */
 export interface Cannot {
   readonly cannot: string;
 }
 
-/** A backend under test. Whatever it cannot do it must say, so that nothing is left out unnoticed. */
+/** A backend under test. It must state each ability that it lacks, so that no case is skipped unnoticed. */
 export interface CacheSubject<Client extends CacheClient = CacheClient> {
   readonly name: string;
-  /** Opens a client. Clients of other namespaces share nothing with it. */
+  /**
+   * Opens a client, which the suite closes. Clients of different namespaces must share nothing. The suite opens a new namespace for each
+   * case.
+   */
   open(options: OpenOptions): Promise<Client> | Client;
-  /** The largest value that a client takes, bytes of its JSON text; `open` is told the same number. Small ones make the suite fast. */
+  /**
+   * The size of the largest value that a client accepts, in bytes of its JSON text. `open` gets the same number. A small limit keeps the
+   * suite fast.
+   */
   readonly maxValueBytes: number | Cannot;
-  /** Whether two clients that are opened with one namespace share one store. */
+  /** Whether two clients that are opened with the same namespace share their entries. */
   readonly shared: true | Cannot;
-  /** Drops one document or one whole list behind the backend's back, as a store under memory pressure would. */
+  /** Evicts one document or one whole list without a call of the client's methods, like a store that runs out of memory. */
   readonly evict: ((target: LeaseTarget, client: Client, namespace: string) => Promise<void> | void) | Cannot;
   /**
-   * For a backend that keeps one list under several keys: drops one of these keys alone, the `part`th (any natural number, by remainder),
-   * and says whether it was there.
+   * Evicts one key of a list, in a backend that stores a list under several keys. `part` chooses the key: any natural number, modulo the
+   * number of keys. Returns whether the key was present.
    */
   readonly evictPart: ((list: string, part: number, client: Client, namespace: string) => Promise<boolean> | boolean) | Cannot;
 }
 
+/** The options of a client, which `cacheContract` chooses. */
 export interface OpenOptions {
   readonly namespace: string;
+  /** The subject's `maxValueBytes`. Infinity if the subject has no limit. */
   readonly maxValueBytes: number;
 }
 
-/** `describe` and `it` of vitest, node:test or jest. */
+/** The functions `describe` and `it` of vitest, node:test or jest. */
 export interface Runner {
   describe(name: string, body: () => void): unknown;
   it: {
@@ -49,17 +57,20 @@ export interface Runner {
 }
 
 export interface ContractOptions {
-  /** Random histories of each kind. */
+  /** Number of random histories of each kind. Default: 300. */
   readonly histories?: number;
-  /** Repeats the histories of a run that failed. */
+  /** The seed that a failed run printed, to repeat its histories. Default: random. */
   readonly seed?: number;
-  /** Of one case, ms. */
+  /** Longest duration of one case, ms. Default: 120,000. */
   readonly timeout?: number;
 }
 
 const sections: readonly Section[] = [documents, names, values, pages, lists, documentLeases, listLeases, concurrency, histories];
 
-/** Declares tests of everything that `CacheClient` promises. */
+/**
+ * Declares one test for each promise of `CacheClient`, and tests that compare random histories with a model after every step. A case that
+ * needs an ability which the subject lacks is declared as skipped. Needs the package fast-check.
+ */
 export function cacheContract<Client extends CacheClient>(
   subject: CacheSubject<Client>,
   { describe, it }: Runner,
@@ -87,7 +98,7 @@ function reasonOf(ability: unknown): string | undefined {
   return typeof ability === 'object' && ability !== null && 'cannot' in ability ? String(ability.cannot) : undefined;
 }
 
-/** Each case has a namespace of its own. */
+/** Runs a case in a namespace of its own. */
 async function run<Client extends CacheClient>(subject: CacheSubject<Client>, { run }: Case, options: ContractOptions): Promise<void> {
   const namespace = `contract-${randomUUID()}`;
   const { histories = 300, seed } = options;

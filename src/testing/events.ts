@@ -1,23 +1,29 @@
 import { marshall } from '@aws-sdk/util-dynamodb';
 import type { StreamEvent, StreamRecord } from '../dynamodb/record.ts';
 
-/** An item in plain JavaScript: a `Set` becomes a set, a `Uint8Array` binary; `undefined` is left out. */
+/** An item in plain JavaScript. A `Set` becomes a DynamoDB set, a `Uint8Array` becomes binary, and `undefined` is omitted. */
 export type PlainItem = Readonly<Record<string, unknown>>;
 
 export interface EventOptions {
-  /** `TestTable` unless told otherwise. */
+  /** Name of the table. Default: `TestTable`. */
   readonly table?: string;
-  /** When the stream was born: part of its ARN. A new stream of the same table has a later one. */
+  /**
+   * Creation time of the stream, which is part of its ARN. A later label is a newer stream of the table. Default:
+   * `2026-01-01T00:00:00.000`.
+   */
   readonly label?: string;
-  /** Names of the key attributes: `pk` and `sk` unless told otherwise. */
+  /** Names of the key attributes. Default: `pk` and `sk`. */
   readonly keys?: readonly string[];
-  /** Of the first record; those that follow count on from it. */
+  /**
+   * Sequence number of the first record; that of each further record is greater by 1. Default: greater than in any earlier event without
+   * this option.
+   */
   readonly sequenceNumber?: string | bigint;
-  /** When DynamoDB wrote the records. */
+  /** When DynamoDB wrote the records. Default: now. */
   readonly at?: Date;
 }
 
-/** A change, to be made a record by `streamEvent`. */
+/** A change of one item, which `streamEvent` turns into a record. */
 export type Step = (options: StepOptions) => StreamRecord;
 
 interface StepOptions {
@@ -30,9 +36,11 @@ interface StepOptions {
 const FIRST = 100_000_000_000_000_000_000n;
 
 /**
- * The event that Lambda gets for these changes, in their order. Sequence numbers grow from event to event, too.
+ * The event that Lambda passes to a stream function for these changes, in their order. The records of later events are newer.
  *
  *     await handler(streamEvent([insert(order), modify(order, { ...order, status: 'baked' }), remove(order)]));
+ *
+ * @throws TypeError if an item lacks a key attribute, or `modify` changes one.
  */
 export function streamEvent(steps: readonly Step[], options: EventOptions = {}): StreamEvent {
   const { table = 'TestTable', label = '2026-01-01T00:00:00.000', keys = ['pk', 'sk'], at = new Date() } = options;
@@ -41,11 +49,12 @@ export function streamEvent(steps: readonly Step[], options: EventOptions = {}):
   return { Records: steps.map((step, i) => step({ arn, keys, sequenceNumber: String(first + BigInt(i)), at })) };
 }
 
+/** An item that is new. */
 export function insert(item: PlainItem): Step {
   return (options) => record('INSERT', undefined, item, options);
 }
 
-/** Keys do not change: an item with other keys is another item. */
+/** A change of an existing item. Its key attributes must be the same before and after. */
 export function modify(before: PlainItem, after: PlainItem): Step {
   return (options) => {
     for (const key of options.keys) {
@@ -56,7 +65,7 @@ export function modify(before: PlainItem, after: PlainItem): Step {
   };
 }
 
-/** `expired`: DynamoDB's time-to-live deleted the item, not a user. */
+/** The deletion of an item. `expired`: DynamoDB's time-to-live deleted the item. Default: a user did. */
 export function remove(item: PlainItem, { expired = false }: { expired?: boolean } = {}): Step {
   const userIdentity = { type: 'Service', principalId: 'dynamodb.amazonaws.com' };
   return (options) => ({ ...record('REMOVE', item, undefined, options), ...(expired && { userIdentity }) });
@@ -84,7 +93,7 @@ function record(eventName: string, before: PlainItem | undefined, after: PlainIt
   };
 }
 
-/** As it is in an event: binary as base64. */
+/** The image in the form of an event, with binary as base64. */
 function image(item: PlainItem): Record<string, unknown> {
   const marshalled = marshall(item, { removeUndefinedValues: true });
   return JSON.parse(

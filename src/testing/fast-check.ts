@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 
 export type FastCheck = typeof import('fast-check');
 
-/** Loaded when it is needed, at once: what does not generate anything works without it. Throws when it is not installed. */
+/** Loads fast-check when it is first needed, because only the generating tests need it. @throws Error if it is not installed. */
 export function fastCheck(): FastCheck {
   try {
     return createRequire(import.meta.url)('fast-check');

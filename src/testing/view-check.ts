@@ -11,42 +11,40 @@ import { fastCheck } from './fast-check.ts';
 export interface ViewCheckOptions {
   /** Names of the table's key attributes. */
   readonly keys: readonly string[];
-  /** Sets of items that are tried: 200 unless told otherwise. */
+  /** Number of generated sets of items. Default: 200. */
   readonly runs?: number;
-  /** Repeats a run that failed. */
+  /** The seed that a failed check printed, to repeat it. Default: random. */
   readonly seed?: number;
 }
 
-/** An arbitrary of fast-check: `fc.record(...)`, say. */
+/** An arbitrary of fast-check that generates items, such as `fc.record(...)`. */
 export interface ItemArbitrary {
   generate(random: never, biasFactor: number | undefined): { readonly value: Attributes };
 }
 
-const DAY = 86_400_000;
+const LATER_MS = 86_400_000 + 3_723_004;
 
 /**
- * Checks a view by generated items, in plain JavaScript as views get them (see `Attributes`):
+ * Checks a view with generated items in plain JavaScript (see `Attributes`):
  *
- * - it takes every item of its entity, without a throw, and gives entries that a cache can hold;
- * - it is pure: it does not change the item, and gives the same entries again, at any time;
- * - an address belongs to one item: items of different keys share none;
- * - values survive JSON, so that a reader gets what was projected.
+ * 1. The view projects every item of its entity without throwing, to entries that a cache can hold.
+ * 2. The view is pure: it does not change the item, and projects it to the same entries at any time.
+ * 3. Items with different keys share no address.
+ * 4. Values survive JSON, so a reader gets the projected value.
  *
- * Let few values of each attribute be generated, so that items meet.
+ * Generate few different values per attribute, because only items with equal values can share an address. Needs the package fast-check.
  *
- * It needs fast-check.
- *
- * @throws ViewError that names the view, what is wrong, the smallest items that show it, and the seed.
+ * @throws ViewError with the view's name, the fault, the smallest items that show the fault, and the seed.
  */
 export function checkView<Item, Value>(view: View<Item, Value>, items: ItemArbitrary, options: ViewCheckOptions): void {
   const fc = fastCheck();
   const { keys, runs = 200, seed } = options;
   let owned = 0;
   const property = fc.property(fc.array(items as Arbitrary<Attributes>, { minLength: 1, maxLength: 20, size: 'max' }), (generated) => {
-    const mine = generated.filter((item) => view.entity.owns(item));
-    owned += mine.length;
+    const ownedItems = generated.filter((item) => view.entity.owns(item));
+    owned += ownedItems.length;
     const owners = new Map<string, { readonly key: string; readonly item: Attributes }>();
-    for (const item of mine) {
+    for (const item of ownedItems) {
       checkProjection(view, item);
       const key = keyOfItem(item, keys);
       for (const address of addressesOf(view, item, key)) {
@@ -63,7 +61,7 @@ export function checkView<Item, Value>(view: View<Item, Value>, items: ItemArbit
   if (owned === 0) throw new ViewError(`view ${view.name}: none of the generated items is of its entity "${view.entity.name}"`);
 }
 
-/** What is wrong, and the items that show it. */
+/** A fault of the view, and the items that show it. */
 class Fault extends Error {
   readonly items: readonly Attributes[];
   constructor(message: string, items: readonly Attributes[], cause?: unknown) {
@@ -79,17 +77,17 @@ function failure(view: { readonly name: string }, error: unknown, seed: number):
 }
 
 function checkProjection<Item, Value>(view: View<Item, Value>, image: Attributes): void {
-  const parse = () => attempt(image, 'its entity does not take the item', () => view.entity.schema.parse(structuredClone(image)));
+  const parse = () => attempt(image, 'the schema of its entity refuses the item', () => view.entity.schema.parse(structuredClone(image)));
   const [item, untouched] = [parse(), parse()];
   const project = (of: Item) => attempt(image, 'it throws', () => view.project(of));
   const first = project(item);
-  if (!isDeepStrictEqual(item, untouched)) throw new Fault('it changes the item that it is given', [image]);
+  if (!isDeepStrictEqual(item, untouched)) throw new Fault('it changes its item', [image]);
   for (const [i, entry] of first.entries()) checkJson(entry.value, `value${first.length > 1 ? ` of entry ${i}` : ''}`, image);
-  const again = inAnotherTime(() => project(untouched));
+  const again = aDayLater(() => project(untouched));
   if (!isDeepStrictEqual(first, again)) {
-    throw new Fault(`it gives other entries when it is asked again: first ${shown(first)}, then ${shown(again)}`, [image]);
+    throw new Fault(`it projects the same item to different entries: first ${shown(first)}, then ${shown(again)}`, [image]);
   }
-  attempt(image, 'it changes the item that it is given', () => view.project(frozen(parse())));
+  attempt(image, 'it changes its item', () => view.project(frozen(parse())));
 }
 
 function attempt<T>(item: Attributes, fault: string, action: () => T): T {
@@ -100,7 +98,7 @@ function attempt<T>(item: Attributes, fault: string, action: () => T): T {
   }
 }
 
-/** The addresses, made and checked as in production. */
+/** The addresses of the item's entries, checked as in production. */
 function addressesOf<Item, Value>(view: View<Item, Value>, item: Attributes, key: string): string[] {
   const change: Change = { table: '', keys: {}, item: key, after: item, version: FLOOR, expired: false };
   const { mutations, poison } = planOf([view as View], change);
@@ -117,7 +115,7 @@ function keyOfItem(item: Attributes, keys: readonly string[]): string {
   return itemOf(Object.fromEntries(keys.map((key) => [key, item[key]])));
 }
 
-/** A property that is `undefined` reads the same as one that is absent. All else must come back from JSON as it was. */
+/** Checks that JSON preserves the value. A property that is `undefined` may be lost, because it reads like an absent one. */
 function checkJson(value: unknown, path: string, item: Attributes): void {
   const fault = (what: string) => new Fault(`its ${path} is ${what}, which does not survive JSON`, [item]);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
@@ -127,7 +125,7 @@ function checkJson(value: unknown, path: string, item: Attributes): void {
   }
   if (typeof value !== 'object') throw fault(value === undefined ? 'undefined' : `a ${typeof value}`);
   if (Array.isArray(value)) {
-    // Not forEach, which leaves holes out.
+    // entries() includes the holes of an array, which forEach skips.
     for (const [i, element] of value.entries()) checkJson(element, `${path}[${i}]`, item);
     return;
   }
@@ -139,10 +137,13 @@ function checkJson(value: unknown, path: string, item: Attributes): void {
   }
 }
 
-/** Runs what is synchronous a day and a bit later: a view that asks for the time is found out. */
-function inAnotherTime<T>(action: () => T): T {
+/**
+ * Runs a synchronous action with the clock a day, 1 h, 2 min and 3.004 s later. A view that reads any part of the time then gives other
+ * entries.
+ */
+function aDayLater<T>(action: () => T): T {
   const RealDate = globalThis.Date;
-  const later = () => RealDate.now() + DAY + 3_723_004;
+  const later = () => RealDate.now() + LATER_MS;
   globalThis.Date = new Proxy(RealDate, {
     construct: (target, args) => Reflect.construct(target, args.length === 0 ? [later()] : args, target),
     apply: () => new RealDate(later()).toString(),

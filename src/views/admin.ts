@@ -1,7 +1,7 @@
 import { documentView } from '../view.ts';
 import { order } from './order.ts';
 
-/** What the staff sees of an order: all of it. */
+/** The order as the staff sees it: all its attributes. */
 export const admin = documentView({
   name: 'admin',
   revision: 1,

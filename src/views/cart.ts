@@ -15,7 +15,9 @@ const cartLine = entity({
   }),
 });
 
-/** The lines of one owner's cart: `cart#<cartId>` or `user#<sub>`. A cart has no order of its own, so all scores are 0. */
+/**
+ * The lines of each cart. The list is named by its owner: `cart#<cartId>` or `user#<sub>`. All scores are 0, because a cart has no order.
+ */
 export const cart = listView({
   name: 'cart',
   revision: 1,

@@ -1,7 +1,7 @@
 import { documentView } from '../view.ts';
 import { order } from './order.ts';
 
-/** What a customer sees of an order. */
+/** The order as a customer sees it: without its creator. */
 export const detail = documentView({
   name: 'detail',
   revision: 1,

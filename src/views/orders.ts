@@ -1,8 +1,8 @@
 import { listView } from '../view.ts';
 import { order } from './order.ts';
 
-/** The newest orders: of everyone (`all`) and of each creator (`creator:<creator>`). */
-export const list = listView({
+/** The newest orders, without their items: of all creators in the list `all`, and of each in `creator:<creator>`. */
+export const orders = listView({
   name: 'orders',
   revision: 1,
   keep: 1_000,

@@ -24,7 +24,7 @@ import { freePort, type OwnedProcess, own, until } from '../servers/processes.ts
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
 
-/** How long the cache is away, s; an hour is as good as a minute, and a few seconds do for a first look. */
+/** How long the cache is away, s. Default: 5. Set 3600 for a long outage. */
 const OUTAGE_SECONDS = Number(process.env.OUTAGE_SECONDS ?? 5);
 const ORDERS = 40;
 const WITHOUT_AWS = Object.fromEntries([
@@ -86,7 +86,7 @@ class Worker {
   end = (signal: 'SIGTERM' | 'SIGKILL') => this.#process.end(signal);
 }
 
-/** Puts, changes and deletes orders without a pause, until it is stopped. */
+/** Inserts, changes and deletes orders until `stop` is called. */
 function startLoad(client: DynamoDBClient, tableName: string): { stop(): Promise<number> } {
   let stopped = false;
   let writes = 0;
@@ -114,7 +114,7 @@ function startLoad(client: DynamoDBClient, tableName: string): { stop(): Promise
   };
 }
 
-/** What the cache should hold, by address. */
+/** The expected contents of the cache, by address. */
 async function projectedTable(client: DynamoDBClient, tableName: string) {
   const documents = new Map<string, unknown>();
   const lists = new Map<string, Map<string, unknown>>();
@@ -130,7 +130,7 @@ async function projectedTable(client: DynamoDBClient, tableName: string) {
   return { documents, lists };
 }
 
-/** Empty when the cache holds the whole table and nothing else. */
+/** Empty if the cache holds exactly the projected table. */
 async function differences(cache: CacheClient, client: DynamoDBClient, tableName: string): Promise<string[]> {
   const { documents, lists } = await projectedTable(client, tableName);
   const found: string[] = [];
@@ -145,7 +145,7 @@ async function differences(cache: CacheClient, client: DynamoDBClient, tableName
     }
   }
   for (const name of ['all', 'creator:creator 0', 'creator:creator 1', 'creator:creator 2']) {
-    const list = keyOf(views.list, name);
+    const list = keyOf(views.orders, name);
     const { members } = await cache.list(list, { limit: 1_000 });
     const byName = (rows: Iterable<readonly [string, unknown]>) => [...rows].sort(([a], [b]) => (a < b ? -1 : 1));
     same(list, byName(members.map(({ member, value }: PageMember) => [member, value])), byName(lists.get(list) ?? []));
@@ -181,7 +181,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('the lines of millrace dev', () => {
+describe('changeLines', () => {
   const lines = (options: { readonly json: boolean; readonly lag: boolean }) => {
     const out = new PassThrough();
     return { lines: changeLines({ ...options, out }), printed: () => String(out.read() ?? '') };
@@ -189,14 +189,14 @@ describe('the lines of millrace dev', () => {
   const insert = { kind: 'INSERT', table: 'shop', keys: { pk: 'a' }, item: '["a"]', version: FLOOR, at: 1, expired: false } as const;
   const done = { change: insert, status: 'done', applied: 1, stale: 0, rejected: 0, causes: [] } as const;
 
-  it('tell the lag only where the stream has the second of a write', () => {
+  it('prints the lag only if the stream contains the second of a write', () => {
     const [aws, local] = [lines({ json: true, lag: true }), lines({ json: true, lag: false })];
     for (const it of [aws, local]) it.lines.report({ records: [done] });
     expect(JSON.parse(aws.printed())).toMatchObject({ item: '["a"]', lagMs: expect.any(Number) });
     expect(JSON.parse(local.printed())).not.toHaveProperty('lagMs');
   });
 
-  it('say once why records fail', () => {
+  it('prints the reason of failed records once', () => {
     const it = lines({ json: false, lag: false });
     const failed = { ...done, status: 'failed', applied: 0, error: new Error('the cache is full') } as const;
     it.lines.report({ records: [done, failed, { ...failed, error: new Error('an earlier record failed') }] });
@@ -207,7 +207,7 @@ describe('the lines of millrace dev', () => {
     expect(printed.split('\n')).toHaveLength(3);
   });
 
-  it('say once that checkpoints are not saved, and what that means, until they are', () => {
+  it('prints once that checkpoints cannot be saved, until one is saved', () => {
     const it = lines({ json: false, lag: false });
     const unsaved = { type: 'checkpoint-failed', shardId: 's', error: new Error('EACCES') } as const;
     for (let i = 0; i < 3; i += 1) it.lines.event(unsaved);
@@ -217,19 +217,19 @@ describe('the lines of millrace dev', () => {
     expect(it.printed()).toContain('EACCES');
   });
 
-  it('have the reasons in JSON', () => {
+  it('prints the messages of errors in JSON', () => {
     const it = lines({ json: true, lag: false });
     it.lines.event({ type: 'read-failed', error: new Error('throttled'), delayMs: 1 });
     expect(JSON.parse(it.printed())).toMatchObject({ type: 'read-failed', error: { message: 'throttled' } });
   });
 
-  it('tell once that a service fails, and that it is back', async () => {
+  it('prints each reason of an outage once, and the end of the outage', async () => {
     const it = lines({ json: true, lag: false });
     const call = outageLines(it.lines, 'letters');
     for (const reason of ['EACCES', 'EACCES', 'ENOSPC', 'EACCES']) await call(() => Promise.reject(new Error(reason))).catch(() => {});
     for (let i = 0; i < 2; i += 1) await call(async () => {});
-    const told = it.printed().trim().split('\n');
-    expect(told.map((line) => JSON.parse(line))).toMatchObject([
+    const printed = it.printed().trim().split('\n');
+    expect(printed.map((line) => JSON.parse(line))).toMatchObject([
       { type: 'letters-failed', reason: 'EACCES' },
       { type: 'letters-failed', reason: 'ENOSPC' },
       { type: 'letters-back' },
@@ -245,7 +245,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
   let tableName: string;
   let args: string[];
   let tables = 0;
-  /** Something that is not DynamoDB. */
+  /** A server that is not DynamoDB. */
   let server: Server;
   let website: string;
 
@@ -288,7 +288,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       timeoutMs,
     );
 
-  it('leaves the cache equal to the table, however often it is killed under load', async () => {
+  it('leaves the cache equal to the table after being killed under load three times', async () => {
     let worker = await start();
     const load = startLoad(local.client, tableName);
     for (const ms of [2_500, 1_200, 2_000]) {
@@ -303,7 +303,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
   }, 180_000);
 
   it(
-    'loses nothing and writes no letter while the cache is away',
+    'loses no change and writes no letter while the cache is away',
     async () => {
       const worker = await start();
       const load = startLoad(local.client, tableName);
@@ -321,12 +321,12 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     200_000 + OUTAGE_SECONDS * 4_000,
   );
 
-  it('puts a record that no view can project into the folder of letters, and goes on', async () => {
+  it('writes a letter for a record that no view can project, and continues', async () => {
     const worker = await start();
     const item = { pk: 'order#bad', sk: 'order', id: 1 };
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(item) }));
     await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall({ pk: 'order#none', sk: 'order' }) }));
-    await until('the record to be told', () => worker.lines.length > 0, 60_000);
+    await until('the line of the record', () => worker.lines.length > 0, 60_000);
     await worker.end('SIGTERM');
     const written = readdirSync(letters(), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
     expect(written).toEqual([expect.stringContaining(`millrace/${tableName}/`)]);
@@ -343,27 +343,27 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     ]);
   }, 120_000);
 
-  it('tells soon why the cache does not take a change, says that it is stopping, and ends at once when asked twice', async () => {
+  it('prints within 3 s why the cache gives no answer, and ends at once on a second Ctrl-C', async () => {
     const port = await freePort();
     const worker = await Worker.start(cli, [...args, '--url', `valkey://localhost:${port}`], () => true);
     await sleep(1_500);
     const began = Date.now();
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
-    await until('the reason to be told', () => worker.lines.some(({ type }) => type === 'cache-failed'), 30_000);
+    await until('the line of the outage', () => worker.lines.some(({ type }) => type === 'cache-failed'), 30_000);
     expect(Date.now() - began).toBeLessThan(3_000);
     await until('the last reason', () => /ECONNREFUSED/.test(worker.lines.at(-1)?.reason ?? ''), 5_000);
     process.kill(worker.pid, 'SIGINT');
-    await until('it to say so', () => worker.said.includes('stopping: '), 2_000);
+    await until('the line on stderr', () => worker.said.includes('stopping: '), 2_000);
     expect(worker.said).toMatch(/^stopping: .*Ctrl-C again to end at once\)\n$/);
     await sleep(400);
     process.kill(worker.pid, 'SIGINT');
-    await until('it to end', () => !isAlive(worker.pid), 2_000);
+    await until('the end of the command', () => !isAlive(worker.pid), 2_000);
   }, 60_000);
 
-  it('tells soon why a letter is not taken', async () => {
+  it('prints why a letter cannot be written', async () => {
     const worker = await Worker.start(cli, [...args, '--dead-letters', join(cli.home, 'file')]);
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall({ ...order, id: 1 }) }));
-    await until('the reason to be told', () => worker.lines.some(({ type }) => type === 'letters-failed'), 30_000);
+    await until('the line of the outage', () => worker.lines.some(({ type }) => type === 'letters-failed'), 30_000);
     expect(worker.lines.map(({ type, reason }) => [type, reason])).toContainEqual([
       'letters-failed',
       expect.stringMatching(/ENOTDIR|EEXIST/),
@@ -371,7 +371,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     await worker.end('SIGKILL');
   }, 60_000);
 
-  it('starts DynamoDB Local with the sample table, follows it, and says why a record is set aside and where its letter lies', async () => {
+  it('starts DynamoDB Local with the sample table, follows it, and prints why a record is set aside and the name of its letter', async () => {
     const port = await freePort();
     const state = join(cli.home, 'started');
     const worker = await Worker.start(cli, ['--port', String(port), '--state', state], (printed) =>
@@ -387,13 +387,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       await worker.end('SIGTERM');
     }
     expect(worker.printed).toContain(`Dead letters go to ${join(state, 'letters')}.`);
-    // DynamoDB Local tells the minute of a write: a lag would be that of the clock.
+    // DynamoDB Local reports only the minute of a write, so no lag is printed.
     expect(worker.printed).toMatch(/\["order#1","order"\] {2}4 applied\n/);
     expect(worker.printed).toMatch(/3 set aside\n +└ view detail cannot project the new image of .*: id/);
     await until('DynamoDB Local to be gone', async () => !(await answers(port)), 10_000);
   }, 120_000);
 
-  it('takes DynamoDB Local with it when it is killed', async () => {
+  it('ends DynamoDB Local when it is killed', async () => {
     const port = await freePort();
     const worker = await Worker.start(cli, ['--port', String(port)], (printed) => printed.includes('Following table'));
     expect(await answers(port)).toBe(true);
@@ -401,7 +401,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     await until('DynamoDB Local to be gone', async () => !(await answers(port)), 10_000);
   }, 60_000);
 
-  it('says that the views are the sample’s where it is an installed package', async () => {
+  it('warns that an installed package has the views of the sample', async () => {
     const installed = join(cli.home, 'app/node_modules/millrace');
     mkdirSync(installed, { recursive: true });
     for (const name of readdirSync(join(cli.home, 'node_modules'))) {
@@ -410,26 +410,26 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     cpSync(join(cli.home, 'dist'), join(installed, 'dist'), { recursive: true });
     copyFileSync(join(cli.home, 'package.json'), join(installed, 'package.json'));
     const worker = await Worker.start({ ...cli, path: join(installed, 'dist/cli/millrace.js') }, args);
-    await until('it to say so', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
-    expect(worker.said).toContain("the views are those of its sample, a pizza shop: they know no items but the sample's");
+    await until('the line on stderr', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
+    expect(worker.said).toContain('Its views are those of its sample, a pizza shop, and apply to items of the sample only');
     await worker.end('SIGTERM');
   }, 60_000);
 
   it.each([
     [['--endpoint', 'ENDPOINT', '--table', 'nowhere'], 'there is no table nowhere at this endpoint'],
-    [['--endpoint', 'ENDPOINT', '--port', '8000'], '--port goes with a DynamoDB Local that is started here'],
-    [['--batch-size', '0'], 'It is a whole number from 1 to 10000'],
+    [['--endpoint', 'ENDPOINT', '--port', '8000'], '--port is for a DynamoDB Local that this command starts'],
+    [['--batch-size', '0'], 'Give a whole number from 1 to 10000'],
     [['--backend', 'valkey'], '--backend valkey needs --url'],
-    [['--batch', '1'], '(millrace dev --help says what there is)'],
+    [['--batch', '1'], 'Run millrace dev --help for usage.'],
     [['--endpoint', 'localhost:8123'], 'Give a URL, such as http://localhost:8123.'],
     [['--endpoint', 'http://localhost:1', '--table', 'x'], 'nothing answers at http://localhost:1 (connect ECONNREFUSED'],
     [['--endpoint', 'WEBSITE', '--table', 'x'], 'is not DynamoDB: correct --endpoint'],
     [['--table', 'x'], 'no AWS Region is known (Region is missing): give --region or set AWS_REGION; for DynamoDB Local give --endpoint'],
-    [['--state', 'FILE/state'], '/file/state: the folder cannot be made or written to (ENOTDIR); give another one'],
+    [['--state', 'FILE/state'], '/file/state: the folder cannot be created or written to (ENOTDIR); give another one'],
     [['--dead-letters', 'ftp://x'], '--dead-letters is "ftp://x": give s3://BUCKET'],
     [['--url', 'foo'], 'the options are wrong:\n  --url is not a URL: give valkey://HOST:PORT'],
   ])(
-    'says what is wrong with %j',
+    'explains the fault of the arguments %j',
     async (wrong, message) => {
       const given = wrong.map((arg) =>
         arg.replace('ENDPOINT', local.endpoint).replace('WEBSITE', website).replace('FILE', join(cli.home, 'file')),

@@ -29,7 +29,7 @@ import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } fr
 const ROOT = join(import.meta.dirname, '../..');
 const AWS = { AWS_REGION: 'us-east-1', AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_EC2_METADATA_DISABLED: 'true' };
 
-/** The command, built elsewhere. */
+/** A folder with the bundled command. */
 let home: string;
 
 interface Ended {
@@ -45,7 +45,7 @@ function run(script: string, args: readonly string[], env?: NodeJS.ProcessEnv): 
 function node(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
     const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
-    // The AWS SDK warns of the age of Node 20.
+    // Suppresses the AWS SDK's warning about Node 20.
     const all = { ...inherited, ...AWS, NODE_NO_WARNINGS: '1', ...env };
     execFile(process.execPath, args, { cwd: home, env: all }, (error, stdout, stderr) => {
       resolve({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr });
@@ -77,7 +77,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 describe('millrace redrive', () => {
-  it('says what it does, what it risks, and when it ends with which status', async () => {
+  it('documents every option, the exit status and examples', async () => {
     const { status, stdout, stderr } = await millrace(['--help']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const option of [
@@ -103,20 +103,20 @@ describe('millrace redrive', () => {
 
   it.each([
     [[], {}, /DEAD_LETTERS is absent: give s3:\/\/BUCKET or a folder/],
-    [['letters'], {}, /^millrace: no cache is chosen that outlives this process.*removed for nothing: give --url valkey:\/\/HOST:PORT/],
-    [['letters', '--backend', 'memory'], {}, /no cache is chosen that outlives this process/],
+    [['letters'], {}, /CACHE_BACKEND is absent, so the cache is memory: .*removed for nothing.*or give --url on the command line/],
+    [['letters', '--backend', 'memory'], {}, /the options are wrong:\n {2}--backend is "memory": that cache ends with this process/],
     [['letters', '--url', 'foo'], {}, /the options are wrong:\n {2}--url is not a URL/],
     [['letters', '--url', 'foo'], { READ_UNITS_PER_SECOND: '0' }, /READ_UNITS_PER_SECOND is "0".*\n {2}--url is not a URL/],
     [['letters', '--cause', 'bogus', '--dry-run'], {}, /Give decode, view or rejected; or the condition/],
     [['letters', '--endpoint', 'localhost:8123', '--dry-run'], {}, /Give a URL, such as http:\/\/localhost:8123/],
     [['letters', '--dry-run'], { AWS_REGION: undefined }, /no AWS Region is known.*give --region or set AWS_REGION/],
-    [['letters', '--dry'], {}, /\(millrace redrive --help says what there is\)/],
+    [['letters', '--dry'], {}, /Run millrace redrive --help for usage\./],
     [['nowhere', '--url', 'valkey://127.0.0.1:1'], {}, /^millrace: nowhere: there is no such folder/],
     [['letters', '--url', 'valkey://127.0.0.1:1', '--since', 'monday'], {}, /since is "monday": give a time like/],
     [['letters', '--limit', '0'], {}, /positive whole number/],
     [['ftp://letters', '--dry-run'], {}, /the store is "ftp:\/\/letters": give s3/],
     [['letters'], { CACHE_BACKEND: 'redsi' }, /CACHE_BACKEND is "redsi"/],
-  ])('does not begin with %j in the environment %j', async (args, env, message) => {
+  ])('explains the fault of the arguments %j with the environment %j, and does nothing', async (args, env, message) => {
     mkdirSync(join(home, 'letters'), { recursive: true });
     const { status, stdout, stderr } = await millrace(args, env);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
@@ -124,14 +124,14 @@ describe('millrace redrive', () => {
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  it('has nothing to do where there are no letters', async () => {
+  it('succeeds in a folder without letters', async () => {
     mkdirSync(join(home, 'empty'));
     writeFileSync(join(home, 'empty/README.txt'), 'not a letter');
     const { status, stdout } = await millrace(['empty', '--url', 'valkey://127.0.0.1:1']);
     expect({ status, stdout }).toEqual({ status: 0, stdout: '0 letters in empty, redriven into the valkey cache\n' });
   });
 
-  it('does not judge letters by the sample’s views where it is an installed package', async () => {
+  it('refuses to run as an installed package, which has the views of the sample', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'millrace-installed-'));
     try {
       mkdirSync(join(elsewhere, 'node_modules/millrace'), { recursive: true });
@@ -149,8 +149,8 @@ describe('millrace redrive', () => {
   });
 });
 
-describe('letters in S3 without the package', () => {
-  it('are told with the way to install it', async () => {
+describe('s3Store', () => {
+  it('names the package to install if the S3 client is missing', async () => {
     const elsewhere = mkdtempSync(join(tmpdir(), 'millrace-letters-'));
     try {
       writeFileSync(join(elsewhere, 'package.json'), '{ "type": "module" }');
@@ -217,7 +217,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       }
     };
 
-    it('settles what is in the table now, and says so on one screen', async () => {
+    it('writes the current items of the table to the cache, and removes the letters', async () => {
       await put(order('a'));
       await put(order('b'));
       await put(order('c'));
@@ -230,7 +230,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       const { status, stdout, stderr } = await millrace([folder, ...where()]);
       expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
       expect(stdout).toContain(`2 letters in ${folder}, redriven into the valkey cache\n`);
-      expect(stdout).toMatch(/\nLETTERS +COUNT +WHY\nremoved +2\n\nAll is settled\n$/);
+      expect(stdout).toMatch(/\nLETTERS +COUNT +WHY\nremoved +2\n\nAll letters are settled\n$/);
       expect(stdout).not.toContain('\x1b');
       expect(letters()).toBe(0);
       expect(await cached('detail@1:a')).toMatchObject({ id: 'a', status: 'baked' });
@@ -238,7 +238,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(await cached('admin@1:c')).toMatchObject({ id: 'c', creator: 'ann' });
     });
 
-    it('needs no AWS environment for DynamoDB Local, and does not mind another one', async () => {
+    it('ignores the AWS environment for DynamoDB Local', async () => {
       await put(order('local'));
       await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
       const without = Object.fromEntries(Object.keys(AWS).map((name) => [name, undefined]));
@@ -253,7 +253,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(elsewhere.stdout).toMatch(/would stay: table +1/);
     });
 
-    it('redrives more items than a call of the table takes', async () => {
+    it('redrives more items than one BatchGetItem call takes', async () => {
       const items = Array.from({ length: 130 }, (_, i) => order(`m${i}`));
       for (let i = 0; i < items.length; i += 10) await Promise.all(items.slice(i, i + 10).map(put));
       await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
@@ -271,7 +271,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(await cached('detail@1:m129')).toMatchObject({ id: 'm129' });
     });
 
-    it('ends with 1 when letters stay, and says by cause how many and why', async () => {
+    it('exits with 1 if letters are kept, and prints the count and an example of each cause', async () => {
       await put({ ...order('d'), createdAt: 'noon' });
       await put(order('e'));
       const [bad, good] = await records();
@@ -286,17 +286,17 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       const { status, stdout } = await millrace([folder, ...where()]);
       expect(status).toBe(1);
       expect(stdout).toMatch(
-        /removed +1\nkept: view +1 +a view fails on the item as it is\n +└ as: view detail cannot project \["order#d","order"\] as it is now:\s+createdAt/,
+        /removed +1\nkept: view +1 +a view fails on the current item\n +└ e.g. view detail cannot project \["order#d","order"\] as it is now:\s+createdAt/,
       );
-      expect(stdout).toMatch(/kept: letter +1 +no letter, or without records/);
-      expect(stdout).toMatch(/2 letters stay\n--json has every letter/);
+      expect(stdout).toMatch(/kept: letter +1 +not a dead letter, or one without records/);
+      expect(stdout).toMatch(/2 letters stay\n--json prints every letter/);
       expect(stdout).not.toContain('noon');
       expect(JSON.parse((await store.get(lambdaName(1))) ?? '')).toMatchObject({ millrace: { redrives: { count: 1 } } });
       expect((await millrace([folder, ...where(), '--cause', 'RecordAgeExceeded'])).stdout).toMatch(/^0 letters/);
       expect((await millrace([folder, ...where(), '--table', 'other', '--until', '2026-11-22T03:00:02Z'])).stdout).toMatch(/^0 letters/);
     });
 
-    it('takes the place of the letters from the environment, and trusts them if told to', async () => {
+    it('reads the place of the letters from the environment, and no table with --trust-letters', async () => {
       await put(order('f', { status: 'then' }));
       await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
       await put(order('f', { status: 'now' }));
@@ -308,10 +308,10 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(await cached('detail@1:f')).toMatchObject({ status: 'then' });
     });
 
-    it('is done by the function, too, which is bundled without the command line', async () => {
+    it('runs as the Lambda function too, whose bundle contains no code of the command line', async () => {
       const { metafile } = await bundle(join(home, 'dist'), 'lambdas/redrive.ts');
       const inputs = Object.keys(metafile.inputs).filter((file) => !file.includes('node_modules'));
-      expect(inputs).toContainEqual(expect.stringMatching(/src\/redrive\.ts$/));
+      expect(inputs).toContainEqual(expect.stringMatching(/src\/redrive\/redrive\.ts$/));
       expect(inputs.filter((file) => /src\/(cli|testing|shop)\//.test(file))).toEqual([]);
       const packages = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
       expect(packages).toContain('@aws-sdk/client-dynamodb');
@@ -342,16 +342,16 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       expect(await cached('detail@1:i')).toMatchObject({ id: 'i' });
     });
 
-    it('keeps all letters while the table is away, and ends with 1', async () => {
+    it('keeps all letters and exits with 1 while the table is away', async () => {
       await put(order('g'));
       await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
       const { status, stdout } = await millrace([folder, ...where(), '--endpoint', 'http://127.0.0.1:1']);
       expect(status).toBe(1);
-      expect(stdout).toMatch(/kept: table +1 +the table could not be read\n +└ as: .*ECONNREFUSED/);
+      expect(stdout).toMatch(/kept: table +1 +the table could not be read\n +└ e.g. .*ECONNREFUSED/);
       expect(letters()).toBe(1);
     });
 
-    it.skipIf(missing(motoAvailable(), HOW_TO_GET_MOTO))('works on a bucket', async () => {
+    it.skipIf(missing(motoAvailable(), HOW_TO_GET_MOTO))('redrives the letters of a bucket', async () => {
       const moto: MotoServer = await startMoto();
       const client = new S3Client(moto.settings);
       try {

@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const EVENTS = join(ROOT, 'events');
 const story = (name: string) => join(EVENTS, `${name}.json`);
 
-/** The project, built elsewhere, so that its own `dist` is left alone. */
+/** A folder with the built project, so that the project's own `dist` does not change. */
 let home: string;
 
 interface Ended {
@@ -61,14 +61,14 @@ const withoutImages = {
 const poison = { Records: [{ ...withoutImages, dynamodb: { Keys: { pk: { S: 'order#1' } }, SequenceNumber: '7' } }] };
 
 describe('millrace', () => {
-  it('says what it can do', async () => {
+  it('documents its commands and its version', async () => {
     const help = await millrace(['--help']);
     expect(help).toMatchObject({ status: 0, stderr: '' });
     expect(help.stdout).toMatch(/Usage: millrace .*\n[\s\S]*replay/);
     expect((await millrace(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  it('replay says when it ends with which status, in lines that fit a terminal', async () => {
+  it('documents the options and the exit status of replay, in lines of 100 characters at most', async () => {
     const { status, stdout } = await millrace(['replay', '--help']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/Exit status: 0 if/);
@@ -77,24 +77,24 @@ describe('millrace', () => {
   });
 
   it.each([[['reply']], [['replay']], [['replay', '--colour', 'x.json']], [['replay', '--backend', 'redsi', story('insert')]]])(
-    'does not guess what %j might mean',
+    'refuses the arguments %j',
     async (args) => {
       const { status, stdout, stderr } = await millrace(args);
       expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-      expect(stderr).toMatch(/^error: .*\n[\s\S]*\(millrace (replay )?--help says what there is\)\n$/);
+      expect(stderr).toMatch(/^error: .*\n[\s\S]*Run millrace (replay )?--help for usage\.\n$/);
       expect(stderr).not.toMatch(/\n\s+at /);
     },
   );
 });
 
-describe('replay of the folder events', () => {
-  it('is what a newcomer sees: one screen of tables, all well', async () => {
+describe('millrace replay events', () => {
+  it('prints tables of 100 columns at most, and that no record is unexpected', async () => {
     const { status, stdout, stderr } = await millrace(['replay', 'events']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const lines = stdout.trimEnd().split('\n');
     expect(lines.length).toBeLessThanOrEqual(80 + 10 * Object.keys(views).length);
     expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(100);
-    // No colour in a pipe.
+    // A pipe gets no colours.
     expect(stdout).not.toContain('\x1b');
     expect(lines[0]).toMatch(/^\d+ files, \d+ records, replayed into the memory cache$/);
     expect(stdout).toMatch(/older-after-newer .*\d applied\n.*999…9940 \(21\) +\d stale/);
@@ -104,17 +104,17 @@ describe('replay of the folder events', () => {
     expect(stdout).toMatch(/detail@1: \d+ documents[\s\S]*no-pineapple-please +hit +id: no-pineapple-please/);
     expect(stdout).toMatch(/second-slice +miss\n/);
     expect(stdout).toMatch(/cart@1: \d+ lists[\s\S]*cart#window-shopper-51 +empty/);
-    expect(stdout).toContain('All well: what was set aside is expected');
+    expect(stdout).toContain('All well: the records set aside are expected');
   });
 
-  it('prints every row if told to', async () => {
+  it('prints every row with --all', async () => {
     const { stdout } = await millrace(['replay', 'events', '--all']);
     expect(stdout).not.toContain('more like this');
     for (const id of ['hawaii-07', 'bianca-20']) expect(stdout).toContain(`order#${id} order`);
     expect(stdout).toMatch(/not-hungry-after-all +gone/);
   });
 
-  it('is one history: what an earlier file did is there for the later', async () => {
+  it('replays its files as one history into one cache', async () => {
     const { stdout } = await millrace(['replay', story('status-change'), story('insert'), '--json']);
     const { files, views } = JSON.parse(stdout);
     expect(files.map(({ file }: { file: string }) => file)).toEqual([story('status-change'), story('insert')]);
@@ -126,7 +126,7 @@ describe('replay of the folder events', () => {
 });
 
 describe('--json', () => {
-  it('prints one document and nothing else', async () => {
+  it('prints one JSON document and nothing else', async () => {
     const { status, stdout, stderr } = await millrace(['replay', story('creator-change'), '--json']);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(JSON.parse(stdout)).toMatchObject({
@@ -152,13 +152,13 @@ describe('--json', () => {
     });
   });
 
-  it('prints nothing on stdout if nothing was replayed', async () => {
+  it('prints nothing on stdout if a file is missing', async () => {
     expect(await millrace(['replay', 'nowhere.json', '--json'])).toMatchObject({ status: 1, stdout: '' });
   });
 });
 
 describe('the exit status', () => {
-  it('is 1 for poison that nobody expects, and the file is named', async () => {
+  it('exits with 1 for unexpected poison, and names the file', async () => {
     const file = save('alone/poison.json', poison);
     const { status, stdout } = await millrace(['replay', file, story('insert')]);
     expect(status).toBe(1);
@@ -170,7 +170,7 @@ describe('the exit status', () => {
     });
   });
 
-  it('is 0 if the expectation beside the file records the same cause, and 1 if it records another', async () => {
+  it('exits with 0 if the expectation beside the file has the same cause, else with 1', async () => {
     const file = save('beside/poison.json', poison);
     const expect_ = (setAside: unknown) => save('beside/expected/poison.json', { records: [{ setAside }] });
     expect_([{ stage: 'decode', reason: 'in other words' }]);
@@ -181,8 +181,8 @@ describe('the exit status', () => {
     expect((await millrace(['replay', file])).status).toBe(1);
   });
 
-  it('is 1 if the cache gives no answer, with the reason and no stack', async () => {
-    // A port of no service.
+  it('exits with 1 if the cache gives no answer, and prints the reason without a stack', async () => {
+    // No server listens on this port.
     const args = ['replay', story('insert'), '--url', 'valkey://127.0.0.1:1'];
     const { status, stdout, stderr } = await millrace(args);
     expect(status).toBe(1);
@@ -191,8 +191,8 @@ describe('the exit status', () => {
   }, 30_000);
 });
 
-describe('files that cannot be replayed', () => {
-  it('are all named, with the reason and the way out; nothing is replayed', async () => {
+describe('readSavedEvents', () => {
+  it('names every faulty file with its fault and the way out; no file is replayed', async () => {
     const files = {
       missing: join(home, 'saved/missing.json'),
       broken: save('bad/broken.json', '{"Records": ['),
@@ -211,12 +211,12 @@ describe('files that cannot be replayed', () => {
       expect.stringMatching(/broken\.json: it is not JSON \(.*\): correct it/),
       expect.stringMatching(/scheduled\.json: it has no Records: save the whole event/),
       expect.stringMatching(/nothing\.json: it has no Records/),
-      expect.stringMatching(/blank\.json: it is empty: save the event anew/),
+      expect.stringMatching(/blank\.json: it is empty: save it again/),
       expect.stringMatching(/saved\/empty: the folder has no \.json files/),
     ]);
   });
 
-  it('have an expectation that is no JSON', async () => {
+  it('names an expectation that is not JSON', async () => {
     const file = save('worse/poison.json', poison);
     save('worse/expected/poison.json', '{');
     const { status, stderr } = await millrace(['replay', file]);
@@ -224,7 +224,7 @@ describe('files that cannot be replayed', () => {
     expect(stderr).toMatch(/poison\.json: its expectation .*expected.poison\.json is not JSON/);
   });
 
-  it('do not include those with a byte order mark, or with no records', async () => {
+  it('accepts a byte order mark, and an event without records', async () => {
     const marked = save('fine/marked.json', '\uFEFF{"Records": []}');
     const { status, stdout } = await millrace(['replay', marked]);
     expect(status).toBe(0);
@@ -233,7 +233,7 @@ describe('files that cannot be replayed', () => {
 });
 
 describe('the cache', () => {
-  it('is chosen by the environment, and its faults are told', async () => {
+  it('lists the faults of the cache that the environment chooses', async () => {
     const { status, stdout, stderr } = await millrace(['replay', story('insert')], { CACHE_BACKEND: 'redsi', CACHE_CLUSTER: 'yes' });
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toBe(
@@ -241,19 +241,19 @@ describe('the cache', () => {
     );
   });
 
-  it('is chosen by the options, whatever the environment says', async () => {
+  it('prefers the cache of the options to that of the environment', async () => {
     const { status } = await millrace(['replay', story('insert'), '--backend', 'memory'], { CACHE_BACKEND: 'valkey' });
     expect(status).toBe(0);
   });
 
   it.each([
     [['--backend', 'valkey'], /--backend valkey needs --url valkey:\/\/HOST:PORT/],
-    [['--backend', 'memory', '--url', 'valkey://h'], /--url goes with --backend valkey/],
-    [['--namespace', 'mine'], /--namespace goes with --url/],
+    [['--backend', 'memory', '--url', 'valkey://h'], /--url needs --backend valkey/],
+    [['--namespace', 'mine'], /--namespace needs --url/],
     [['--url', 'http://u:s3cret@h'], /the options are wrong:\n {2}--url has another scheme/],
     [['--url', 'foo'], /the options are wrong:\n {2}--url is not a URL: give valkey/],
     [['--url', 'valkey://h', '--namespace', 'a b'], /the options are wrong:\n {2}--namespace is "a b": use letters/],
-  ])('is not guessed from %j', async (args, message) => {
+  ])('explains the fault of the cache options %j', async (args, message) => {
     const { status, stdout, stderr } = await millrace(['replay', story('insert'), ...args]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
     expect(stderr).toMatch(message);
@@ -265,7 +265,7 @@ describe('a backend whose package is not installed', () => {
   it.each([
     ['iovalkey', { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://127.0.0.1:1' }],
     ['@gomomento/sdk', { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: 'shop', MOMENTO_API_KEY: 'key', MOMENTO_ENDPOINT: 'localhost' }],
-  ])('is told with the way to install it: %s', async (name, env) => {
+  ])('names the package of the chosen backend if it is missing: %s', async (name, env) => {
     const app = mkdtempSync(join(tmpdir(), 'millrace-app-'));
     try {
       cpSync(join(home, 'dist'), join(app, 'dist'), { recursive: true });
@@ -287,7 +287,7 @@ describe('a backend whose package is not installed', () => {
 });
 
 describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on Valkey', () => {
-  it('the stories end as they do in memory; what is there outlives the run, so a second one finds it newer', async () => {
+  it('leaves the same entries as in memory; a second replay finds newer entries there', async () => {
     const server = await startValkey();
     try {
       const replay = async (...args: string[]) => JSON.parse((await millrace(['replay', 'events', '--json', ...args])).stdout);
@@ -297,7 +297,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on Valkey', () =
       const second = await replay('--url', server.url, '--namespace', 'cli-test');
       expect(second.views).toEqual(first.views);
       const burst = second.files.find(({ file }: { file: string }) => file.includes('burst')).records;
-      // All but the last change of the burst are older than what the first run left.
+      // Only the last change of the burst is not older than the entry of the first replay.
       expect(burst.map(({ applied, stale }: { applied: number; stale: number }) => [applied > 0, stale > 0])).toEqual([
         ...Array(4).fill([false, true]),
         [true, false],
@@ -309,7 +309,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on Valkey', () =
 });
 
 describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on a Valkey that is full', () => {
-  it('records fail, which no expectation excuses; the tables say why, and the exit status is 1', async () => {
+  it('prints why records fail, which is always unexpected, and exits with 1', async () => {
     const server = await startValkey({ config: { maxmemory: '1', 'maxmemory-policy': 'noeviction' } });
     try {
       const { status, stdout } = await millrace(['replay', story('insert'), story('keys-only'), '--url', server.url]);
@@ -323,7 +323,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on a Valkey that
 });
 
 describe('the log of the handler', () => {
-  it('does not mix with the tables; --verbose shows it on stderr, as JSON', async () => {
+  it('prints log lines with --verbose only, on stderr, as JSON', async () => {
     const quiet = await millrace(['replay', story('poison-in-the-middle')]);
     const verbose = await millrace(['replay', story('poison-in-the-middle'), '--verbose']);
     expect(quiet.stderr).toBe('');
@@ -344,8 +344,8 @@ describe('the log of the handler', () => {
   });
 });
 
-describe('what others wrote', () => {
-  it('does not steer the terminal', async () => {
+describe('text from a file', () => {
+  it('prints text from a file without control characters', async () => {
     const event = structuredClone(poison);
     const [record] = event.Records;
     const trick = '\x1b[31mred\x07\nalert';
@@ -357,13 +357,13 @@ describe('what others wrote', () => {
     });
     const { stdout } = await millrace(['replay', file]);
     expect(stdout).toContain('red');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test looks for control characters
     expect(stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
   });
 });
 
-describe('a reader that has seen enough', () => {
-  it('is no fault', async () => {
+describe('a reader that closes the pipe early', () => {
+  it('prints no error if its reader closes the pipe early', async () => {
     const cli = `"${process.execPath}" "${join(home, 'dist/cli/millrace.js')}"`;
     const { stdout, stderr } = await run('sh', ['-c', `${cli} replay events --json | head -n 1`]);
     expect({ stdout, stderr }).toEqual({ stdout: '{\n', stderr: '' });

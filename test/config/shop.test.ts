@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { parseShopConfig } from '../../src/config/worker.ts';
+import { parseShopConfig } from '../../src/config/shop.ts';
 import { ConfigurationError } from '../../src/errors.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -17,11 +17,11 @@ function faultsOf(env: Parameters<typeof parseShopConfig>[0]): readonly string[]
       .slice(1)
       .map((fault) => fault.trim());
   }
-  throw new Error('nothing was found wrong');
+  throw new Error('no fault was found');
 }
 
-describe("the write side's environment", () => {
-  it("needs two tables; the rest has the idempotency library's defaults", () => {
+describe('parseShopConfig', () => {
+  it("needs the names of two tables, and has the idempotency library's defaults", () => {
     expect(parseShopConfig(NAMES)).toEqual({
       tableName: 'shop',
       idempotency: {
@@ -42,7 +42,7 @@ describe("the write side's environment", () => {
     expect(parseShopConfig({ ...NAMES, IDEMPOTENCY_SORT_KEY_ATTRIBUTE: '', CORS_ALLOWED_ORIGINS: ' ' })).toEqual(parseShopConfig(NAMES));
   });
 
-  it('names every attribute, time and origin', () => {
+  it('reads every variable of the write side', () => {
     const env = {
       ...NAMES,
       IDEMPOTENCY_KEY_ATTRIBUTE: 'pk',
@@ -77,7 +77,7 @@ describe("the write side's environment", () => {
     });
   });
 
-  it('tells every fault at once, each with what is allowed', () => {
+  it('lists every fault of the write side, each with the allowed values', () => {
     const faults = faultsOf({
       IDEMPOTENCY_KEY_ATTRIBUTE: 'id',
       IDEMPOTENCY_DATA_ATTRIBUTE: 'id',
@@ -88,7 +88,7 @@ describe("the write side's environment", () => {
       'TABLE_NAME is absent: give the name of a DynamoDB table',
       expect.stringMatching(/^CORS_ALLOWED_ORIGINS has "\*": give origins/),
       expect.stringMatching(/^CORS_ALLOWED_ORIGINS has "https:\/\/shop\.example\/cart": give origins/),
-      'IDEMPOTENCY_DATA_ATTRIBUTE is "id", as is IDEMPOTENCY_KEY_ATTRIBUTE: give each a name of its own',
+      'IDEMPOTENCY_DATA_ATTRIBUTE is "id", like IDEMPOTENCY_KEY_ATTRIBUTE: give each attribute its own name',
     ]);
     const numbers = { IDEMPOTENCY_EXPIRES_AFTER_SECONDS: '0', CART_LINES_AT_ONCE: 'all', CART_COOKIE_SAME_SITE: 'none' };
     expect(faultsOf({ ...NAMES, ...numbers })).toEqual([
@@ -99,11 +99,11 @@ describe("the write side's environment", () => {
   });
 });
 
-describe('the bundle of the stream function', () => {
-  it('has nothing of the write side', async () => {
+describe('the bundle of a function', () => {
+  const texts = async (name: string) => {
     const { outputFiles } = await build({
       absWorkingDir: ROOT,
-      entryPoints: ['src/lambdas/stream.ts'],
+      entryPoints: [`src/lambdas/${name}.ts`],
       bundle: true,
       write: false,
       splitting: true,
@@ -112,8 +112,17 @@ describe('the bundle of the stream function', () => {
       outdir: 'out',
       logLevel: 'error',
     });
-    const has = (text: string) => outputFiles.some((file) => file.text.includes(text));
-    expect(has('CACHE_BACKEND')).toBe(true);
-    for (const text of ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE', 'client-dynamodb']) expect(has(text), text).toBe(false);
+    return outputFiles.map(({ text }) => text).join('\n');
+  };
+
+  it.each([
+    ['stream', ['CACHE_BACKEND'], ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE', 'READ_UNITS_PER_SECOND', 'client-dynamodb']],
+    ['redrive', ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND'], ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE']],
+    ['migrate-cart', ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND']],
+    ['import-orders', ['IDEMPOTENCY_TABLE_NAME'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND']],
+  ])('contains the variables that %s reads, and no others', async (name, present, absent) => {
+    const bundle = await texts(name);
+    for (const text of present) expect(bundle, text).toContain(text);
+    for (const text of absent) expect(bundle, text).not.toContain(text);
   });
 });

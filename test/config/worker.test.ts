@@ -13,14 +13,14 @@ function faultsOf(env: Env): readonly string[] {
     expect(title).toBe('the environment is wrong:');
     return faults.map((fault) => fault.trim());
   }
-  throw new Error('nothing was found wrong');
+  throw new Error('no fault was found');
 }
 
 const momento = { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: 'shop', MOMENTO_SECRET_ID: 'shop/momento' };
 const valkey = { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://localhost:6379' };
 
-describe('an environment that is right', () => {
-  it('may be empty: memory is the default', () => {
+describe('parseConfig, with an environment without faults,', () => {
+  it('chooses the memory cache by default', () => {
     expect(parseConfig({})).toEqual({
       backend: 'memory',
       namespace: 'millrace',
@@ -33,17 +33,17 @@ describe('an environment that is right', () => {
     });
   });
 
-  it('needs no more than a URL for Valkey', () => {
+  it('needs only a URL for Valkey', () => {
     expect(parseConfig(valkey)).toMatchObject({ cluster: false, connectTimeoutMs: 1_000, commandTimeoutMs: 2_000, deadlineMs: 5_000 });
     expect(parseConfig({ ...valkey, CACHE_CLUSTER: 'false' })).toEqual(parseConfig(valkey));
   });
 
-  it('tells seconds in milliseconds', () => {
+  it('converts seconds to milliseconds', () => {
     const env = { ...valkey, CACHE_ENTRY_TTL_SECONDS: '3600', CACHE_TOMBSTONE_TTL_SECONDS: '86400' };
     expect(parseConfig(env)).toMatchObject({ entryTtlMs: 3_600_000, tombstoneTtlMs: 86_400_000 });
   });
 
-  it('has all that Valkey needs', () => {
+  it('reads every variable of Valkey', () => {
     const env = {
       ...valkey,
       CACHE_CLUSTER: 'true',
@@ -75,7 +75,7 @@ describe('an environment that is right', () => {
     },
   );
 
-  it('has an IAM identity to log in with', () => {
+  it('reads the IAM identity of the login to ElastiCache', () => {
     const env = {
       CACHE_BACKEND: 'valkey',
       CACHE_URL: 'valkeys://h:6379',
@@ -89,7 +89,7 @@ describe('an environment that is right', () => {
     expect(parseConfig({ ...env, CACHE_IAM_USER: '', CACHE_IAM_CACHE_NAME: '' })).not.toHaveProperty('iam');
   });
 
-  it('has all that Momento needs', () => {
+  it('reads every variable of Momento', () => {
     expect(parseConfig(momento)).toMatchObject({
       backend: 'momento',
       cacheName: 'shop',
@@ -129,7 +129,7 @@ describe('an environment that is right', () => {
     }
   });
 
-  it('has longer times for a Momento cache that is provisioned for them', () => {
+  it('allows longer lives of entries in a Momento cache that is provisioned for them', () => {
     const env = { ...momento, MOMENTO_MAX_TTL_SECONDS: '604800', CACHE_ENTRY_TTL_SECONDS: '604800' };
     expect(parseConfig(env)).toMatchObject({ maxTtlMs: 604_800_000, entryTtlMs: 604_800_000, tombstoneTtlMs: 90_000_000 });
     expect(parseConfig({ ...env, CACHE_TOMBSTONE_TTL_SECONDS: '200000' })).toMatchObject({ tombstoneTtlMs: 200_000_000 });
@@ -149,18 +149,18 @@ describe('an environment that is right', () => {
     expect(parseConfig({ DEAD_LETTERS }).letters).toEqual(place);
   });
 
-  it('has the owner of the bucket, if one is given', () => {
+  it('reads the owner of the bucket of dead letters', () => {
     const env = { DEAD_LETTERS: 's3://letters', DEAD_LETTERS_BUCKET_OWNER: '123456789012' };
     expect(parseConfig(env).letters).toEqual({ kind: 's3', bucket: 'letters', prefix: '', owner: '123456789012' });
     expect(parseConfig({ DEAD_LETTERS_BUCKET_OWNER: '123456789012' }).letters).toBeUndefined();
   });
 
-  it('has limits of what is put up with, and says whether to measure', () => {
+  it('reads the poison-run limit, the retention warning and whether to write metrics', () => {
     const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true' };
     expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true });
   });
 
-  it('takes an empty variable as an absent one, for a template cannot leave one out', () => {
+  it('takes an empty variable for an absent one, because a template cannot leave a variable out', () => {
     const env = {
       CACHE_BACKEND: '',
       CACHE_URL: '',
@@ -175,13 +175,13 @@ describe('an environment that is right', () => {
     ]);
   });
 
-  it('may hold what belongs to others', () => {
+  it('ignores variables that it does not know', () => {
     expect(parseConfig({ PATH: '/usr/bin', AWS_REGION: 'eu-west-1', CACHE_UNKNOWN: '1' })).toEqual(parseConfig({}));
   });
 });
 
-describe('an environment that is wrong', () => {
-  it('names every fault at once, each with what is allowed', () => {
+describe('parseConfig, with a faulty environment,', () => {
+  it('lists every fault of the worker, each with the allowed values', () => {
     const faults = faultsOf({
       CACHE_BACKEND: 'redsi',
       CACHE_CLUSTER: 'yes',
@@ -223,18 +223,18 @@ describe('an environment that is wrong', () => {
     'sqs://queue',
     'file://elsewhere/letters',
     'arn:aws:s3:::letters',
-  ])('has no place for dead letters in %s', (DEAD_LETTERS) => {
+  ])('refuses %s as the place of dead letters', (DEAD_LETTERS) => {
     expect(faultsOf({ DEAD_LETTERS })).toEqual([expect.stringMatching(/^DEAD_LETTERS is ".+".*: give s3:\/\/BUCKET, .* or a folder/)]);
   });
 
-  it('names faults of the URL beside the others', () => {
+  it('lists a fault of the URL together with the others', () => {
     const faults = faultsOf({ CACHE_BACKEND: 'valkey', CACHE_CLUSTER: 'yes' });
     expect(faults).toHaveLength(2);
     expect(faults.join()).toMatch(/CACHE_CLUSTER.*CACHE_URL is absent/);
   });
 
-  it('has an IAM identity in part, or beside what it replaces', () => {
-    const together = 'to log in by IAM takes CACHE_IAM_USER, CACHE_IAM_CACHE_NAME, AWS_REGION';
+  it('refuses an incomplete IAM identity, and one together with a password', () => {
+    const together = 'a login by IAM needs CACHE_IAM_USER, CACHE_IAM_CACHE_NAME, AWS_REGION';
     expect(faultsOf({ ...valkey, CACHE_IAM_USER: 'millrace' })).toEqual([
       'CACHE_URL is without TLS, which CACHE_IAM_USER needs: give valkeys://HOST:PORT',
       `CACHE_IAM_CACHE_NAME is absent: ${together}`,
@@ -247,7 +247,7 @@ describe('an environment that is wrong', () => {
     expect(faultsOf({ ...valkey, ...both, CACHE_IAM_SERVERLESS: 'no' })).toContain('CACHE_IAM_SERVERLESS is "no": use true or false');
   });
 
-  it('names faults of Momento beside the others', () => {
+  it('lists the faults of Momento together with the others', () => {
     expect(faultsOf({ CACHE_BACKEND: 'momento', CACHE_CLUSTER: 'yes', MOMENTO_MAX_TTL_SECONDS: '3600' })).toEqual([
       'CACHE_CLUSTER is "yes": use true or false',
       'MOMENTO_MAX_TTL_SECONDS is "3600": give 86400 or more',
@@ -264,13 +264,11 @@ describe('an environment that is wrong', () => {
     expect(faultsOf({ ...keyless, MOMENTO_LOCAL: 'localhost' })).toEqual(['MOMENTO_LOCAL is "localhost": give HOST:PORT']);
   });
 
-  it('has times that are longer than Momento holds anything', () => {
+  it('refuses lives of entries that the Momento cache does not allow', () => {
     const env = { ...momento, CACHE_ENTRY_TTL_SECONDS: '86401', CACHE_TOMBSTONE_TTL_SECONDS: '90000' };
-    const wayOut = 'give 86400 or less, or raise MOMENTO_MAX_TTL_SECONDS, if your cache is provisioned for it';
-    expect(faultsOf(env)).toEqual([
-      `CACHE_ENTRY_TTL_SECONDS is "86401": the cache holds nothing longer: ${wayOut}`,
-      `CACHE_TOMBSTONE_TTL_SECONDS is "90000": the cache holds nothing longer: ${wayOut}`,
-    ]);
+    const wayOut =
+      'longer than the cache keeps an entry: give 86400 or less, or raise MOMENTO_MAX_TTL_SECONDS if your cache is provisioned for it';
+    expect(faultsOf(env)).toEqual([`CACHE_ENTRY_TTL_SECONDS is "86401", ${wayOut}`, `CACHE_TOMBSTONE_TTL_SECONDS is "90000", ${wayOut}`]);
   });
 
   it('never shows the API key of Momento', () => {
@@ -281,13 +279,13 @@ describe('an environment that is wrong', () => {
     expect(faults.join()).not.toContain('s3cret');
   });
 
-  it('has a deadline for one command that is longer than that for all', () => {
+  it('refuses a command timeout above the deadline', () => {
     const faults = faultsOf({ ...valkey, CACHE_COMMAND_TIMEOUT_MS: '3000', CACHE_DEADLINE_MS: '2000' });
     expect(faults).toEqual(['CACHE_COMMAND_TIMEOUT_MS is 3000: it must not exceed CACHE_DEADLINE_MS, which is 2000']);
   });
 
   it.each(['http://u:s3cret@h:1', 'u:s3cret@h', 's3cret', 'valkey://u:s3cret@h:port', 'redis:s3cret', 'default:s3cret@h:6379'])(
-    'never shows the password of a URL, however wrong: %s',
+    'never shows the password of the faulty URL %s',
     (CACHE_URL) => {
       const faults = faultsOf({ ...valkey, CACHE_URL, CACHE_CLUSTER: 'yes' });
       expect(faults).toHaveLength(2);

@@ -163,7 +163,7 @@ async function shown(cache: CacheClient, orders: readonly string[]): Promise<Rec
 
 const OWNERS = ['cart#1', 'user#2'];
 const LISTS = [
-  ...['all', 'creator:ann', 'creator:bob', 'creator:cy'].map((list) => keyOf(shopViews.list, list)),
+  ...['all', 'creator:ann', 'creator:bob', 'creator:cy'].map((list) => keyOf(shopViews.orders, list)),
   ...OWNERS.map((owner) => keyOf(shopViews.cart, owner)),
 ];
 

@@ -1,7 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { itemOf } from '../../src/change.ts';
-import { parseRedriveConfig } from '../../src/config/worker.ts';
 import { attributesOf } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { redriveMetrics } from '../../src/handlers/metrics.ts';
@@ -330,45 +329,5 @@ describe('the names of letters', () => {
     ]);
     expect(await oldestFirst(store, { from: lambdaName(9) })).toEqual([lambdaName(9), lambdaName(1), worker('2026-11-22T03.00.05')]);
     expect(await oldestFirst(store, { from: lambdaName(30) })).toEqual(await oldestFirst(store));
-  });
-});
-
-describe('the environment of a redrive', () => {
-  const env = { DEAD_LETTERS: 's3://letters', CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://127.0.0.1:6379', CACHE_NAMESPACE: 'mine' };
-
-  it('is that of the worker, and more', () => {
-    expect(parseRedriveConfig({}, env)).toMatchObject({
-      cache: { backend: 'valkey', namespace: 'mine', letters: { kind: 's3', bucket: 'letters' } },
-      readUnitsPerSecond: 500,
-    });
-    expect(parseRedriveConfig({}, { ...env, TABLE_NAME: 'shop', READ_UNITS_PER_SECOND: '25' })).toMatchObject({
-      tableName: 'shop',
-      readUnitsPerSecond: 25,
-    });
-  });
-
-  it('is wrong with every fault at a time', () => {
-    const faults = () => parseRedriveConfig({}, { READ_UNITS_PER_SECOND: 'many', CACHE_DEADLINE_MS: 'soon' });
-    expect(faults).toThrow(/DEAD_LETTERS is absent: give/);
-    expect(faults).toThrow(/READ_UNITS_PER_SECOND is "many"/);
-    expect(faults).toThrow(/CACHE_DEADLINE_MS is "soon"/);
-  });
-
-  it('refuses a cache that would end with the process, but for a dry run', () => {
-    const memory = { DEAD_LETTERS: 's3://letters' };
-    expect(() => parseRedriveConfig({}, memory)).toThrow(/CACHE_BACKEND is "memory".*removed for nothing/);
-    expect(parseRedriveConfig({}, memory, true).cache.backend).toBe('memory');
-  });
-
-  it('gives way to what is given, and a given backend to nothing of another cache', () => {
-    const given = { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://127.0.0.1:7000', CACHE_NAMESPACE: undefined, DEAD_LETTERS: './letters' };
-    expect(parseRedriveConfig(given, { ...env, CACHE_CLUSTER: 'true', METRICS: 'true' }).cache).toMatchObject({
-      url: 'valkey://127.0.0.1:7000',
-      namespace: 'millrace',
-      cluster: false,
-      metrics: true,
-      letters: { kind: 'folder', path: './letters' },
-    });
-    expect(parseRedriveConfig({ DEAD_LETTERS: './letters' }, env).cache).toMatchObject({ namespace: 'mine', letters: { kind: 'folder' } });
   });
 });

@@ -10,10 +10,10 @@ import { type Fault, Process } from '../shop/shop-process.ts';
 
 const PRODUCTS = ['cola', 'pizza', 'salad', 'soup', 'tea'];
 const FAULTS: readonly Fault[] = ['throttled', 'conflict', 'lost', 'dies before', 'dies after'];
-/** A process that dies, or cannot say that it has ended, is taken over after this time, as one that Lambda has killed. */
+/** The remaining time of a process with faults, ms. After it, another process may repeat its request, as after Lambda has killed a function. */
 const SHORT_MS = 200;
 
-/** How many histories; without it, as many as go into the time. SEED repeats those of a failure. */
+/** Number of histories. Default: as many as fit into `TIME_MS`. SEED repeats the histories of a failed run. */
 const HISTORIES = process.env.SHOP_HISTORIES === undefined ? undefined : Number(process.env.SHOP_HISTORIES);
 const SEED = process.env.SEED === undefined ? Math.trunc(Math.random() * 2 ** 31) : Number(process.env.SEED);
 const TIME_MS = 8_000;
@@ -34,7 +34,7 @@ const history = fc.record({
   cart: quantities,
   user: quantities,
   linesAtOnce: fc.integer({ min: 1, max: 4 }),
-  /** The same request, again and again, at once and later. */
+  /** When the request is sent, and which of its calls fail. */
   deliveries: fc.array(
     fc.record({
       afterMs: fc.integer({ min: 0, max: 40 }),
@@ -45,7 +45,7 @@ const history = fc.record({
     }),
     { minLength: 1, maxLength: 4, size: 'max' },
   ),
-  /** What the customer puts into the anonymous cart meanwhile. */
+  /** What the customer adds to the anonymous cart meanwhile. */
   additions: fc.oneof(fc.constant<Addition[]>([]), fc.array(addition, { minLength: 1, maxLength: 3 })),
   idempotencyKey: fc.option(fc.constant('checkout-1'), { nil: undefined }),
 });
@@ -132,7 +132,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a cart migration', (
   };
 
   const minutes = Math.max(2, (HISTORIES ?? 0) / 50);
-  it('neither loses nor repeats a quantity, and answers equally, whatever runs beside it, fails or dies', {
+  it('neither loses nor repeats a quantity, and gives the same answers, in random histories of faults and concurrent requests', {
     timeout: minutes * 60_000,
   }, async () => {
     const share = {
@@ -143,7 +143,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a cart migration', (
     const shares = Array.from({ length: AT_ONCE }, (_, i) => fc.assert(fc.asyncProperty(history, live), { ...share, seed: SEED + i }));
     await Promise.all(shares);
     if (process.env.SHOW_TALLY) console.log({ histories: lives, ...tally });
-    // A world in which nothing happens proves nothing, but a slow machine lives through few.
+    // Histories without faults prove nothing. A slow machine runs few histories, which may lack some faults.
     expect(lives).toBeGreaterThanOrEqual(AT_ONCE);
     for (const what of lives < 100 ? [] : [...FAULTS, '200', '409', '503', 'dead', 'replayed', 'retried']) {
       expect(tally[what] ?? 0, what).toBeGreaterThan(lives / 50);

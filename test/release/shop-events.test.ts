@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, describe, expect, it } from 'vitest';
-import { parseShopConfig } from '../../src/config/worker.ts';
+import { parseShopConfig } from '../../src/config/shop.ts';
 import { importOrdersApi } from '../../src/shop/import-orders-api.ts';
 import { migrateCartApi } from '../../src/shop/migrate-cart-api.ts';
 import { invocation, watched, witness } from '../shop/shop.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseShopConfig } from '../../src/config/worker.ts';
+import { parseShopConfig } from '../../src/config/shop.ts';
 import {
   ALARM,
   type Answers,

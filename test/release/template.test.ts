@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseConfig, parseRedriveConfig } from '../../src/config/worker.ts';
+import { parseRedriveConfig } from '../../src/config/redrive.ts';
+import { parseConfig } from '../../src/config/worker.ts';
 import {
   ALARM,
   type Answers,
@@ -103,7 +104,7 @@ describe('the variables of a function', () => {
   it.each(stacks)('gives its functions variables that the configuration accepts, with $name', ({ stack }) => {
     for (const [name, properties] of ofType(stack.resources, FUNCTION)) {
       const env: Record<string, string> = { ...environmentOf(properties), ...region };
-      if (name === 'RedriveFunction') expect(parseRedriveConfig({}, env)).toMatchObject({ readUnitsPerSecond: 500 });
+      if (name === 'RedriveFunction') expect(parseRedriveConfig(env)).toMatchObject({ readUnitsPerSecond: 500 });
       else parseConfig(env);
     }
   });

@@ -39,7 +39,7 @@ function millrace(): Worker {
       return await memory.apply(mutations);
     },
   };
-  const nameOf = (list: string) => keyOf(views.list, list === 'all' ? 'all' : `creator:${list}`);
+  const nameOf = (list: string) => keyOf(views.orders, list === 'all' ? 'all' : `creator:${list}`);
   return {
     handle: streamHandler({ views: Object.values(views), cache, logger: SILENT }),
     breakFor: (writes) => {
@@ -54,7 +54,7 @@ function millrace(): Worker {
       return { orders: members.map(({ value }) => named(value)), complete };
     },
     async evictLists() {
-      for (const list of ['all', 'ann', 'bob']) memory.evict({ kind: 'list', list: nameOf(list), keep: views.list.keep });
+      for (const list of ['all', 'ann', 'bob']) memory.evict({ kind: 'list', list: nameOf(list), keep: views.orders.keep });
     },
   };
 }

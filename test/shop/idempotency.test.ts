@@ -1,7 +1,7 @@
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type IdempotencyOptions, idempotent, type Outcome } from '../../src/shop/idempotency.ts';
+import { type IdempotencyOptions, type IdempotentResult, idempotent } from '../../src/shop/idempotency.ts';
 import { type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
 import { missing } from '../servers/requires.ts';
 import { IDEMPOTENCY, invocation, ShopDatabase } from './shop.ts';
@@ -50,12 +50,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       return `answer ${works}`;
     };
     const once = (more: Partial<IdempotencyOptions> = {}) => idempotent(shop.client, 'test', { ...options, ...more });
-    const send = (payload = 'p', doWork: () => Promise<string> = work): Promise<Outcome> => once()({ key, payload }, invocation(), doWork);
+    const send = (payload = 'p', doWork: () => Promise<string> = work): Promise<IdempotentResult> =>
+      once()({ key, payload }, invocation(), doWork);
     const record = async () => {
       const records = await shop.records(options.tableName);
       return records.filter((found) => found[options.statusAttribute] !== undefined);
     };
-    /** Changes the record of the only request of a test, as time would. */
+    /** Changes the record of the test's only request, as if time had passed. */
     const age = async (before: readonly Record<string, unknown>[], changes: Record<string, unknown>): Promise<void> => {
       const known = new Set(before.map((found) => JSON.stringify([found[options.keyAttribute], found[options.sortKeyAttribute ?? '']])));
       const mine = (await record()).filter(
@@ -66,13 +67,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       await shop.client.send(new PutItemCommand({ TableName: options.tableName, Item }));
     };
 
-    it('gives a repeated request the kept answer', async () => {
+    it('returns the stored answer to a repeated request', async () => {
       expect(await send()).toEqual({ text: 'answer 1', replayed: false });
       expect(await send()).toEqual({ text: 'answer 1', replayed: true });
       expect(works).toBe(1);
     });
 
-    it('keeps what was asked for as hashes, and the rest under the names that are configured', async () => {
+    it('stores only hashes of the request, under the configured attribute names', async () => {
       const before = await record();
       await send('a secret payload');
       const kept = (await record()).find((found) => !before.some((other) => JSON.stringify(other) === JSON.stringify(found)));
@@ -87,7 +88,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(JSON.stringify(kept)).not.toMatch(/secret|ann-/);
     });
 
-    it('does the work again when the record has expired', async () => {
+    it('does the work again after the record has expired', async () => {
       const before = await record();
       await send();
       await age(before, { [options.expiryAttribute]: Math.floor(Date.now() / 1_000) - 1 });
@@ -95,7 +96,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await send()).toEqual({ text: 'answer 2', replayed: true });
     });
 
-    it('refuses a request that is in progress, and does it once', async () => {
+    it('refuses a request that is in progress, and does its work once', async () => {
       let go = () => {};
       const gate = new Promise<void>((resolve) => {
         go = resolve;
@@ -116,7 +117,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await send()).toEqual({ text: 'answer 1', replayed: true });
     });
 
-    it("takes a dead process's request over when that process's time is over, and not before", async () => {
+    it("repeats a dead process's request only after the time of that process is over", async () => {
       const mortal = new Process((_, call) => (call === 2 ? 'dies before' : undefined));
       const died = Date.now();
       expect(await mortal.run(() => once()({ key, payload: 'p' }, invocation(400), work))).toBeUndefined();
@@ -126,7 +127,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await send()).toEqual({ text: 'answer 2', replayed: false });
     });
 
-    it('refuses another payload under the same key, done or in progress', async () => {
+    it('refuses another payload for the same key, after the first request and during it', async () => {
       await send();
       await expect(send('tampered')).rejects.toMatchObject({ name: 'IdempotencyValidationError' });
       expect(works).toBe(1);
@@ -139,7 +140,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await inner).toEqual({ text: 'answer 2', replayed: false });
     });
 
-    it('deletes the record when the work throws, which is what the caller sees', async () => {
+    it('deletes the record if the work throws, and rethrows', async () => {
       const before = (await record()).length;
       await expect(
         send('p', async () => {
@@ -150,7 +151,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await send()).toEqual({ text: 'answer 1', replayed: false });
     });
 
-    it('does not give an answer that is not current, but does the work and keeps that', async () => {
+    it('does the work again if the stored answer is not current', async () => {
       await send();
       let current = false;
       const asked = () => once()({ key, payload: 'p' }, invocation(), work, async () => current);
@@ -159,13 +160,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(await asked()).toEqual({ text: 'answer 2', replayed: true });
     });
 
-    it('forgets no answer but the one that is not current', async () => {
+    it('keeps a stored answer that has replaced the outdated one', async () => {
       const before = await record();
       await send();
       let asked = 0;
       const outcome = await once()({ key, payload: 'p' }, invocation(), work, async () => {
         asked += 1;
-        // Somebody else was faster.
+        // Another process has replaced the record.
         if (asked === 1) await age(before, { [options.dataAttribute]: 'of another', [options.expiryAttribute]: 4_000_000_000 });
         return asked > 1;
       });
@@ -173,7 +174,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       expect(works).toBe(1);
     });
 
-    it('gives up when no answer stays current', async () => {
+    it('fails if the stored answer is never current', async () => {
       await send();
       await expect(
         once()({ key, payload: 'p' }, invocation(), work, async () => {
@@ -183,7 +184,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
       ).resolves.toMatchObject({ replayed: false });
     });
 
-    it('keeps an answer that is larger than an item', async () => {
+    it('stores an answer that is larger than an item', async () => {
       const large = JSON.stringify(Array.from({ length: 60_000 }, (_, n) => ({ product: n % 977 })));
       expect(large.length).toBeGreaterThan(900_000);
       await send('p', async () => large);
@@ -191,7 +192,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('idempotency', { time
     });
   });
 
-  it('tells works of different names apart', async () => {
+  it('separates the records of works with different names', async () => {
     const request = { key: { caller: 'bob' }, payload: '' };
     await idempotent(shop.client, 'one', IDEMPOTENCY)(request, invocation(), async () => 'first');
     const other = await idempotent(shop.client, 'two', IDEMPOTENCY)(request, invocation(), async () => 'second');

@@ -48,7 +48,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
   const resultsOf = (response: ApiResponse | undefined): Result[] => response && bodyOf(response).results;
   const stored = async (id: string | undefined) => (await shop.lines(`order#${id}`))[0];
 
-  it('puts orders in under their mapped ids, in a shape that the views know', async () => {
+  it('writes orders under their mapped ids, in a form that the views accept', async () => {
     const response = await send([legacy('a'), legacy('b', { numItems: 7, lastUpdated: '2020-01-01T00:00:00Z' })]);
     expect(response.statusCode).toBe(200);
     const [a, b] = resultsOf(response);
@@ -69,7 +69,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(order.schema.parse(await stored(b?.id))).toMatchObject({ numItems: 7, lastUpdated: '2020-01-01T00:00:00.000Z' });
   });
 
-  it('takes 100 orders, and no more', async () => {
+  it('accepts 100 orders and refuses 101', async () => {
     const hundred = Array.from({ length: 100 }, (_, n) => legacy(n));
     const results = resultsOf(await send(hundred));
     expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['imported']));
@@ -77,7 +77,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(await send([...hundred, legacy(100)])).toMatchObject({ statusCode: 400 });
   });
 
-  it('changes nothing when it is done again, by whatever request', async () => {
+  it('does not change an order that another request imported', async () => {
     const [first] = resultsOf(await send([legacy('a')]));
     const before = await stored(first?.id);
     const again = await send([legacy('a', { status: 'cancelled' })]);
@@ -87,7 +87,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(await stored(first?.id)).toEqual(before);
   });
 
-  it('tells what is wrong with an order, and imports the others', async () => {
+  it('lists the faults of each invalid order, and imports the others', async () => {
     const { creator: _, ...anonymous } = legacy('d');
     const results = resultsOf(
       await send([
@@ -109,7 +109,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
       ['creator: must be of type string'],
       ['numItems: must have 0 or more', 'items: must be of type array'],
       ['order: must be of type object'],
-      ['id: order 2 has it too'],
+      ['id: order 2 has the same id'],
       ['id: must be of type string'],
       ['id: must have 1 or more'],
     ]);
@@ -131,13 +131,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(response).toMatchObject({ statusCode: 400, body: '{"message":"Invalid user"}' });
   });
 
-  it('reads a body in base64', async () => {
+  it('decodes a body in base64', async () => {
     const body = Buffer.from(JSON.stringify({ orders: [legacy('a')] })).toString('base64');
     const response = await importOrders({ ...request({ sub: 'clerk', body }), isBase64Encoded: true }, invocation());
     expect(resultsOf(response)).toMatchObject([{ status: 'imported' }]);
   });
 
-  it('gives the same request the same answer, and says so', async () => {
+  it('replays the answer to the same request, and marks it as replayed', async () => {
     const orders = [legacy('a'), legacy('b', { status: 5 })];
     const first = await send(orders);
     const process = new Process();
@@ -147,7 +147,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(await send(orders, {}, 'another clerk')).not.toMatchObject({ headers: { 'idempotency-replayed': 'true' } });
   });
 
-  it('answers 422 when an idempotency key comes with other orders', async () => {
+  it('answers 422 if an idempotency key is repeated with other orders', async () => {
     const headers = { 'idempotency-key': `key-${tests}` };
     const first = await send([legacy('a')], headers);
     expect(await send([legacy('b')], headers)).toMatchObject({ statusCode: 422 });
@@ -156,7 +156,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     expect(await send([legacy('b')], { 'idempotency-key': 'ä' })).toMatchObject({ statusCode: 400 });
   });
 
-  it('answers 409 while the same import runs, and imports once', async () => {
+  it('answers 409 while the same import runs, and imports its orders once', async () => {
     const orders = Array.from({ length: 20 }, (_, n) => legacy(n));
     const responses = await Promise.all(Array.from({ length: 5 }, () => send(orders)));
     expect(responses.map(({ statusCode }) => statusCode).sort()).toContain(409);
@@ -165,7 +165,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     }
   });
 
-  it('answers 503 with what was done when DynamoDB fails, keeps no answer, and a retry does the rest', async () => {
+  it('answers 503 with the results if DynamoDB fails, and imports the rest on a retry', async () => {
     const orders = Array.from({ length: 6 }, (_, n) => legacy(n));
     let calls = 0;
     const failing = new Process((command) => {
@@ -183,7 +183,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
   });
 
   it.each(['lost', 'throttled', 'dies before', 'dies after'] satisfies Fault[])(
-    'makes one order of each legacy order when a call is %s, whichever call it is',
+    'imports each legacy order once if any single call is %s',
     async (fault) => {
       const orders = [legacy('a'), legacy('b')];
       const failAt = async (at: number): Promise<void> => {
@@ -203,7 +203,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
     },
   );
 
-  it('logs how many, and nothing of them', async () => {
+  it('logs counts, but no part of an order', async () => {
     await send([legacy('a', { creator: 'Ann Secret' }), legacy('b', { status: { Secret: 1 } })]);
     const throttled = new Process((command, call) => (command === 'PutItemCommand' && call > 1 ? 'throttled' : undefined));
     const body = JSON.stringify({ orders: [legacy('c', { creator: 'Bob Secret' })] });

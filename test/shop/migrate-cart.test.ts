@@ -15,7 +15,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
   let shop: ShopDatabase;
   let seen: Witness;
   let migrate: ReturnType<typeof migrateCartApi>;
-  /** Owners of their own for each test. */
+  /** Each test has its own owners. */
   let sub: string;
   let cartId: string;
   let from: string;
@@ -40,7 +40,15 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
   });
 
   const open = (more: Partial<Parameters<typeof migrateCartApi>[0]> = {}) =>
-    migrateCartApi({ ...shop, ...watched(seen), idempotency: IDEMPOTENCY, cookie: COOKIE, allowedOrigins: [ORIGIN], ...more });
+    migrateCartApi({
+      ...shop,
+      ...watched(seen),
+      idempotency: IDEMPOTENCY,
+      cookie: COOKIE,
+      linesAtOnce: 8,
+      allowedOrigins: [ORIGIN],
+      ...more,
+    });
   const mine = (more: Parameters<typeof request>[0] = {}): ApiRequest => request({ sub, cartId, ...more });
   const send = (more: Parameters<typeof request>[0] = {}) => migrate(mine(more), invocation());
   const sendWith = async (faultAt: (command: string, call: number) => Fault | undefined) => {
@@ -56,8 +64,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     };
   };
 
-  describe('moves', () => {
-    it('every line, adds quantities up, and answers with the products of the user', async () => {
+  describe('the lines', () => {
+    it('moves every line, adds quantities, and answers with the products of the user', async () => {
       await shop.putLine(from, 'cola', 2, { expiresAt: 1_900_000_000 });
       await shop.putLine(from, 'pizza', 1.5);
       await shop.putLine(to, 'cola', 3, { productDetail: { name: 'Cola, the old one' } });
@@ -77,7 +85,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(seen.measured).toEqual({ CartMigrated: 1, CartLinesMoved: 2 });
     });
 
-    it('all pages of a cart, and answers with all pages', async () => {
+    it('moves all pages of a cart, and answers with all products', async () => {
       const note = 'x'.repeat(100_000);
       for (let n = 0; n < 25; n += 1) await shop.putLine(from, `p${String(n).padStart(2, '0')}`, n + 1, { note });
       const process = new Process();
@@ -85,18 +93,18 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       const wanted = Object.fromEntries(Array.from({ length: 25 }, (_, n) => [`p${String(n).padStart(2, '0')}`, n + 1]));
       expect(response && quantitiesIn(response)).toEqual(wanted);
       expect(await shop.quantities(from)).toEqual({});
-      // Three pages of 1 MB each way.
+      // Three pages of 1 MB for reading the cart, and three for the user's products.
       expect(process.calls.filter((name) => name === 'QueryCommand')).toHaveLength(6);
     });
 
-    it('no other row of the cart', async () => {
+    it('does not move other items of the cart', async () => {
       await shop.put({ pk: from, sk: 'note', text: 'ring twice' });
       await shop.putLine(from, 'cola', 1);
       expect(quantitiesIn(await send())).toEqual({ cola: 1 });
       expect(await shop.lines(from)).toEqual([{ pk: from, sk: 'note', text: 'ring twice' }]);
     });
 
-    it('whatever else a line has, but keeps what the line it joins has', async () => {
+    it("moves the other attributes of a line, but keeps those of the user's line", async () => {
       await shop.putLine(from, 'cola', 1, { gift: true, note: 'from the cart' });
       await shop.putLine(to, 'cola', 1, { note: 'from the user' });
       await send();
@@ -104,11 +112,11 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     });
 
     it.each([
-      ['the later of two ends', 2_000, 1_000, 2_000],
-      ['the later of two ends, the other way round', 1_000, 2_000, 2_000],
-      ['no end where the user has none', 1_000, undefined, undefined],
-      ['no end where the cart has none', undefined, 1_000, undefined],
-    ])('to %s', async (_, cart, user, wanted) => {
+      ['the later expiry time', 2_000, 1_000, 2_000],
+      ['the later expiry time, the other way round', 1_000, 2_000, 2_000],
+      ["no expiry time if the user's line has none", 1_000, undefined, undefined],
+      ["no expiry time if the cart's line has none", undefined, 1_000, undefined],
+    ])('gives the merged line %s', async (_, cart, user, wanted) => {
       await shop.putLine(from, 'cola', 1, cart ? { expiresAt: cart } : {});
       await shop.putLine(to, 'cola', 1, user ? { expiresAt: user } : {});
       await send();
@@ -116,12 +124,12 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect((await shop.lines(to))[0]?.expiresAt).toBe(wanted);
     });
 
-    it('numbers with all their digits', async () => {
+    it('answers with all digits of a large number', async () => {
       await shop.put({ pk: from, sk: 'product#cola', quantity: 1, productDetail: { article: 2n ** 70n } });
       expect(bodyOf(await send()).products).toEqual([{ productId: 'cola', quantity: 1, productDetail: { article: String(2n ** 70n) } }]);
     });
 
-    it('at most so many lines at once', async () => {
+    it('moves at most the configured number of lines at the same time', async () => {
       for (let n = 0; n < 12; n += 1) await shop.putLine(from, `p${n}`, 1);
       migrate = open({ linesAtOnce: 3 });
       let [now, most] = [0, 0];
@@ -145,7 +153,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(most).toBe(3);
     });
 
-    it('what can be moved, when some cannot', async () => {
+    it('leaves lines whose quantity is not a number, and moves the others', async () => {
       await shop.putLine(from, 'cola', 2);
       await shop.putLine(from, 'odd', 'many');
       await shop.putLine(from, 'pizza', 1);
@@ -157,21 +165,21 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
   });
 
   describe('answers', () => {
-    it('400 without a user', async () => {
+    it('answers 400 without a user', async () => {
       for (const response of [await migrate(request({ cartId }), invocation()), await send({ sub: '' })]) {
         expect(response).toMatchObject({ statusCode: 400, body: '{"message":"Invalid user"}' });
       }
     });
 
-    it.each(['', ' ', 'a b', 'x'.repeat(129), 'a;Path=/', 'ä'])('400 for the cart id %j', async (wrong) => {
+    it.each(['', ' ', 'a b', 'x'.repeat(129), 'a;Path=/', 'ä'])('answers 400 to the cart id %j', async (wrong) => {
       expect(await send({ cartId: wrong })).toMatchObject({ statusCode: 400, body: '{"message":"Invalid cart id"}' });
     });
 
-    it('400 without a cart id', async () => {
+    it('answers 400 without a cart id', async () => {
       expect(await migrate(request({ sub }), invocation())).toMatchObject({ statusCode: 400, body: '{"message":"Invalid cart id"}' });
     });
 
-    it('by the cookie or the header', async () => {
+    it('takes the cart id from the cookie or the header', async () => {
       await shop.putLine(from, 'cola', 1);
       const cookies = ['theme=dark', `cartId=${cartId}`];
       expect(quantitiesIn(await migrate(request({ sub, cookies }), invocation()))).toEqual({ cola: 1 });
@@ -179,7 +187,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(quantitiesIn(await migrate(request({ sub, headers: { cartId } }), invocation()))).toEqual({ cola: 2 });
     });
 
-    it('an allowed origin as a browser with credentials needs it', async () => {
+    it('names an allowed origin in the CORS headers, and sets the cookie', async () => {
       const response = await send({ headers: { origin: ORIGIN } });
       expect(response.headers).toMatchObject({
         'access-control-allow-origin': ORIGIN,
@@ -192,7 +200,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(refused.headers).toMatchObject({ 'access-control-allow-origin': ORIGIN });
     });
 
-    it('any other origin without leave to read', async () => {
+    it('sends no CORS headers to any other origin', async () => {
       for (const origin of ['https://evil.example', `${ORIGIN}.evil.example`, 'null']) {
         const { headers } = await send({ headers: { origin } });
         expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
@@ -200,7 +208,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       }
     });
 
-    it('503 when the time runs out, and a retry moves the rest', async () => {
+    it('answers 503 if the time runs out, and moves the rest on a retry', async () => {
       for (let n = 0; n < 40; n += 1) await shop.putLine(from, `p${n}`, 1);
       migrate = open({ marginMs: 0, linesAtOnce: 1 });
       const response = await migrate(mine(), invocation(60));
@@ -212,9 +220,9 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     });
   });
 
-  describe('counts once', () => {
+  describe('a quantity', () => {
     const FAULTS: Fault[] = ['throttled', 'conflict', 'lost'];
-    it.each(FAULTS)('when a transaction is %s', async (fault) => {
+    it.each(FAULTS)('counts a quantity once if a transaction is %s', async (fault) => {
       await shop.putLine(from, 'cola', 2);
       const { process, response } = await sendWith(once('TransactWriteItems', fault));
       expect(process.faults).toHaveLength(1);
@@ -222,7 +230,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(await shop.quantities(from)).toEqual({});
     });
 
-    it('when a line comes back just as it was, after an answer was lost', async () => {
+    it('moves an equal line that is added after the migration', async () => {
       await shop.putLine(from, 'cola', 2);
       expect(quantitiesIn(await send())).toEqual({ cola: 2 });
       await shop.putLine(from, 'cola', 2);
@@ -230,7 +238,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(await shop.quantities(from)).toEqual({});
     });
 
-    it('a line that grows while it is moved', async () => {
+    it('moves the whole quantity of a line that grows during the move', async () => {
       await shop.putLine(from, 'cola', 1);
       shop.client.middlewareStack.add(
         (next, { commandName }) =>
@@ -247,7 +255,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(await shop.quantities(from)).toEqual({});
     });
 
-    it('with one token for one transaction, however often it is sent, and another for another', async () => {
+    it('repeats a transaction with the same token, and sends a changed one with a new token', async () => {
       await shop.putLine(from, 'cola', 2);
       const sent: { token?: string; items: string }[] = [];
       shop.client.middlewareStack.add(
@@ -273,7 +281,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(changed?.token).not.toBe(first?.token);
     });
 
-    it('beside itself, ten times at once', async () => {
+    it('counts quantities once in ten concurrent migrations', async () => {
       for (let n = 0; n < 10; n += 1) await shop.putLine(from, `p${n}`, n + 1);
       const responses = await Promise.all(Array.from({ length: 10 }, () => send()));
       const wanted = Object.fromEntries(Array.from({ length: 10 }, (_, n) => [`p${n}`, n + 1]));
@@ -283,7 +291,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(seen.measured.CartMigrated).toBe(1);
     });
 
-    it('for two users who take one cart at once', async () => {
+    it('gives each line to one of two users who take the same cart concurrently', async () => {
       for (let n = 0; n < 10; n += 1) await shop.putLine(from, `p${n}`, 1);
       const others = [sub, `${sub}-other`];
       await Promise.all(others.map((other) => send({ sub: other })));
@@ -293,8 +301,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     });
   });
 
-  describe('a request that comes again', () => {
-    it('is given the same answer, which says so, and does no work', async () => {
+  describe('a repeated request', () => {
+    it('replays the first answer, marked as replayed, without work', async () => {
       await shop.putLine(from, 'cola', 2);
       const first = await send();
       await shop.putLine(to, 'salad', 1);
@@ -306,7 +314,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(seen.measured.CartMigrated).toBe(1);
     });
 
-    it.each([undefined, 'my-key'])('moves what has come since, even under one idempotency key (%s)', async (idempotencyKey) => {
+    it.each([undefined, 'my-key'])('moves lines that were added since, also with the same idempotency key (%s)', async (idempotencyKey) => {
       const headers = idempotencyKey ? { 'idempotency-key': idempotencyKey } : undefined;
       await shop.putLine(from, 'cola', 2);
       await send({ headers });
@@ -320,9 +328,9 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(third.body).toBe(second.body);
     });
 
-    it('moves what came while the first was under way', async () => {
+    it('moves a line that was added during the first request', async () => {
       await shop.putLine(from, 'cola', 2);
-      // The line comes after the cart was read and before the answer is kept.
+      // Adds the line after the cart was read and before the answer is stored.
       shop.client.middlewareStack.add(
         (next, { commandName }) =>
           async (args) => {
@@ -341,16 +349,16 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(quantitiesIn(await send())).toEqual({ cola: 2, late: 1 });
     });
 
-    it('is another one with another idempotency key, user or cart', async () => {
+    it('treats another idempotency key, user or cart as another request', async () => {
       await send({ headers: { 'idempotency-key': 'one' } });
       expect((await send({ headers: { 'idempotency-key': 'two' } })).headers['idempotency-replayed']).toBeUndefined();
       expect((await send({ headers: { 'idempotency-key': 'one' } })).headers['idempotency-replayed']).toBe('true');
       expect((await send({ sub: `${sub}-other`, headers: { 'idempotency-key': 'one' } })).headers['idempotency-replayed']).toBeUndefined();
-      // No part of the key can be taken for another.
+      // The parts of the key cannot be confused with each other.
       expect((await send({ sub: cartId, cartId: sub })).headers['idempotency-replayed']).toBeUndefined();
     });
 
-    it('keeps an answer of any size', async () => {
+    it('replays an answer of 500 kB', async () => {
       const detail = (n: number) => ({ text: Array.from({ length: 3_000 }, (_, i) => `word${(i * 7919 + n) % 1_000}`).join(' ') });
       for (let n = 0; n < 40; n += 1) await shop.putLine(from, `p${n}`, 1, { productDetail: detail(n) });
       const first = await send();
@@ -362,7 +370,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
   });
 
   describe('a process that dies', () => {
-    it('at any of its calls, leaves nothing that a retry does not mend', async () => {
+    it('repairs by a retry whatever a process left that died at any of its calls', async () => {
       migrate = open({ marginMs: 0, linesAtOnce: 2 });
       const rehearsal = new Process();
       for (let n = 0; n < 3; n += 1) await shop.putLine(from, `p${n}`, n + 1);
@@ -380,7 +388,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       const cart = `c-${who}`;
       for (let n = 0; n < 3; n += 1) await shop.putLine(`cart#${cart}`, `p${n}`, n + 1);
       const mortal = new Process((_, call) => (call === at ? fault : undefined));
-      expect(await mortal.run(() => migrate(request({ sub: who, cartId: cart }), invocation(700)))).toBeUndefined();
+      expect(await mortal.run(() => migrate(request({ sub: who, cartId: cart }), invocation(3_000)))).toBeUndefined();
       const answers: number[] = [];
       const end = Date.now() + 20_000;
       while (answers.at(-1) !== 200 && Date.now() < end) {
@@ -396,7 +404,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     };
   });
 
-  it('logs neither products nor the cart id, whatever happens', async () => {
+  it('logs neither products nor ids', async () => {
     await shop.putLine(from, 'caviar', 7, { productDetail: { name: 'Beluga' } });
     const faults: Fault[] = ['throttled', 'lost', 'conflict'];
     let call = 0;

@@ -2,14 +2,14 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 
 /**
- * What becomes of one call of DynamoDB:
- * - `throttled`, `conflict`: refused, nothing is done;
- * - `lost`: done, but the answer does not arrive;
- * - `dies before`, `dies after`: the process ends, and makes no more calls.
+ * The fate of one call of DynamoDB:
+ * - `throttled`, `conflict`: it is refused without effect;
+ * - `lost`: it takes effect, but its answer is lost;
+ * - `dies before`, `dies after`: the process dies before or after it takes effect, and makes no further call.
  */
 export type Fault = 'throttled' | 'conflict' | 'lost' | 'dies before' | 'dies after';
 
-/** One execution of a function: it can be made to fail at any of its calls, which are counted as the caller of the client sees them. */
+/** One execution of a function, which can be made to fail at any of its calls. The SDK's own retries are not counted as calls. */
 export class Process {
   readonly calls: string[] = [];
   readonly faults: string[] = [];
@@ -25,7 +25,7 @@ export class Process {
     });
   }
 
-  /** Undefined when the process dies on the way. */
+  /** Returns undefined if the process dies. */
   async run<T>(work: () => Promise<T>): Promise<T | undefined> {
     const done = running.run(this, work);
     const first = await Promise.race([done.then((value) => ({ value })), this.#death]);
@@ -69,7 +69,7 @@ function named(name: string, more: object = {}): Error {
   return Object.assign(new Error(name), { name, $fault: 'client', ...more });
 }
 
-/** Above the SDK's own retries: what is thrown here is what they gave up on. */
+/** Passes the client's calls to the running process, outside the SDK's own retries. */
 export function throughProcesses(client: DynamoDBClient): void {
   client.middlewareStack.add(
     (next, { commandName = '' }) =>

@@ -24,7 +24,7 @@ export const IDEMPOTENCY: IdempotencyOptions = {
   expiresAfterSeconds: 3_600,
 };
 
-/** Keeps what was logged and measured. */
+/** Records log lines and metrics. */
 export function witness() {
   const lines: { level: string; message: unknown; fields: unknown }[] = [];
   const measured: Record<string, number> = {};
@@ -43,7 +43,7 @@ export function witness() {
 
 export type Witness = ReturnType<typeof witness>;
 
-/** What the APIs take, in place of Powertools' own. */
+/** The witness in the types of Powertools. */
 export function watched({ logger, metrics }: Witness) {
   return { logger, metrics } as unknown as { logger: import('@aws-lambda-powertools/logger').Logger; metrics: never };
 }
@@ -70,7 +70,7 @@ export function request({ sub, cartId, cookies, headers = {}, body }: Sent): Api
   };
 }
 
-/** The shop's tables in DynamoDB Local, and a client whose calls go through processes. */
+/** The shop's tables in DynamoDB Local, and a client whose calls a `Process` can make fail. */
 export class ShopDatabase {
   readonly client: DynamoDBClient;
   readonly tableName: string;
@@ -90,7 +90,7 @@ export class ShopDatabase {
     return new ShopDatabase(client, tableName, streamArn);
   }
 
-  /** A table for records, with a sort key if it is named. */
+  /** Creates the table of idempotency records, with a sort key if the options name one. */
   async createRecords({ tableName, keyAttribute, sortKeyAttribute }: IdempotencyOptions): Promise<void> {
     const keys = [keyAttribute, ...(sortKeyAttribute ? [sortKeyAttribute] : [])];
     await this.client.send(
@@ -112,7 +112,7 @@ export class ShopDatabase {
     return this.put({ pk: owner, sk: `product#${productId}`, quantity, productDetail: { name: productId, price: 1.5 }, ...more });
   }
 
-  /** As a customer does who puts more of it into the cart. */
+  /** Adds to the quantity of a line, like a customer. */
   async addTo(owner: string, productId: string, quantity: number): Promise<void> {
     await this.client.send(
       new UpdateItemCommand({

@@ -21,7 +21,7 @@ import { bodyOf, IDEMPOTENCY, invocation, request, ShopDatabase, watched, witnes
 
 const views: readonly View[] = Object.values<View>(shopViews);
 
-describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what the write side writes', { timeout: 60_000 }, () => {
+describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of the write side', { timeout: 60_000 }, () => {
   let local: DynamoDbLocal;
   let shop: ShopDatabase;
   let stream: StreamReader;
@@ -45,7 +45,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     for (const record of records) expect(await handler({ Records: [record] })).toEqual({ batchItemFailures: [] });
     return records.length;
   };
-  /** As a reader fills a list from the table. */
+  /** Fills a list from the table, like a reader. */
   const fill = async (owner: string): Promise<void> => {
     const list = keyOf(shopViews.cart, owner);
     const lease = await cache.lease({ kind: 'list', list, keep: 1_000 });
@@ -63,7 +63,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     return { complete, products: products.sort((a, b) => (a.productId < b.productId ? -1 : 1)) };
   };
 
-  it("show the user's cart complete and the anonymous one empty after a migration", async () => {
+  it("shows the user's cart complete and the anonymous cart empty after a migration", async () => {
     await shop.putLine('cart#c1', 'cola', 2);
     await shop.putLine('cart#c1', 'pizza', 1);
     await shop.putLine('user#ann', 'cola', 3);
@@ -73,11 +73,11 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     expect(await shown('cart#c1')).toMatchObject({ complete: true, products: [{ productId: 'cola' }, { productId: 'pizza' }] });
 
     const cookie = { maxAgeSeconds: 60, sameSite: 'Lax' } as const;
-    const migrate = migrateCartApi({ ...shop, ...watched(witness()), idempotency: IDEMPOTENCY, cookie });
+    const migrate = migrateCartApi({ ...shop, ...watched(witness()), idempotency: IDEMPOTENCY, cookie, linesAtOnce: 8 });
     const send = () => migrate(request({ sub: 'ann', cartId: 'c1' }), invocation());
     const responses = await Promise.all([send(), send(), send()]);
     const answer = responses.find(({ statusCode }) => statusCode === 200);
-    // An addition and a deletion for each line, however many ask.
+    // An addition and a deletion for each line, for any number of requests.
     expect(await follow()).toBe(4);
     expect(await shown('cart#c1')).toEqual({ complete: true, products: [] });
     expect(await shown('user#ann')).toEqual({ complete: true, products: answer && bodyOf(answer).products });
@@ -87,7 +87,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     ]);
   });
 
-  it('show an imported order under its new id, once', async () => {
+  it('shows an imported order once, under its new id', async () => {
     const importOrders = importOrdersApi({ ...shop, ...watched(witness()), idempotency: IDEMPOTENCY });
     const legacy = { id: '4711', createdAt: '2019-05-04T18:30:00Z', status: 'delivered', items: [], creator: 'ann' };
     const send = (more = {}) =>
@@ -100,7 +100,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of what th
     expect(await cache.get(keyOf(shopViews.admin, id))).toMatchObject({ type: 'hit', value: { ...wanted, creator: 'ann' } });
     expect(await cache.get(keyOf(shopViews.detail, '4711'))).toMatchObject({ type: 'miss' });
     for (const list of ['all', 'creator:ann']) {
-      const { members } = await cache.list(keyOf(shopViews.list, list), { limit: 10 });
+      const { members } = await cache.list(keyOf(shopViews.orders, list), { limit: 10 });
       expect(members.map(({ value }) => (value as { id: string }).id)).toEqual([id]);
     }
   });

@@ -28,7 +28,7 @@ const fault = (view: View, generated: fc.Arbitrary<Record<string, unknown>> = it
 };
 
 describe('checkView', () => {
-  it('finds no fault with a view that keeps the rules', () => {
+  it('accepts a view that keeps the rules', () => {
     expect(fault(document(({ pk, title, tags }) => [{ key: pk, value: { title, tags, subtitle: undefined } }]))).toBe('no fault');
     const list = listView({
       name: 'by-title',
@@ -52,11 +52,11 @@ describe('checkView', () => {
         tags.sort().push('z');
         return [{ key: pk, value: 1 }];
       }),
-      /it changes the item that it is given/,
+      /it changes its item/,
     ],
-    ['asks for the time', document(({ pk }) => [{ key: pk, value: { year: Date.now() } }]), /other entries when it is asked again/],
-    ['asks for the date', document(({ pk }) => [{ key: pk, value: new Date().toISOString() }]), /other entries when it is asked again/],
-    ['throws dice', document(({ pk }) => [{ key: pk, value: Math.random() }]), /other entries when it is asked again/],
+    ['reads the time', document(({ pk }) => [{ key: pk, value: { year: Date.now() } }]), /the same item to different entries/],
+    ['reads the date', document(({ pk }) => [{ key: pk, value: new Date().toISOString() }]), /the same item to different entries/],
+    ['uses random numbers', document(({ pk }) => [{ key: pk, value: Math.random() }]), /the same item to different entries/],
     ['shares an address', document(({ title }) => [{ key: title, value: 1 }]), /two items share the address 'books@1:(one|two)'/],
     ['gives an address twice', document(({ pk }) => [pk, pk].map((key) => ({ key: key, value: 1 }))), /gives one address twice/],
     ['gives an empty key', document(() => [{ key: '', value: 1 }]), /a key is empty/],
@@ -77,28 +77,28 @@ describe('checkView', () => {
       }),
       /a score is not a finite number/,
     ],
-  ])('tells of a view that %s, with the item', (_, view, expected) => {
+  ])('refuses a view that %s, and shows the item', (_, view, expected) => {
     const message = fault(view);
     expect(message).toMatch(expected);
     expect(message).toMatch(/^view books: .*\n {2}item: \{ pk: '\w'/);
     expect(message).toMatch(/seed: 1$/);
   });
 
-  it('shows both of the items that share an address, and nothing else', () => {
+  it('shows only the two items that share an address', () => {
     const message = fault(document(({ title }) => [{ key: title, value: 1 }]));
     expect(message.match(/item: \{ pk: '(\w)'/g)).toHaveLength(2);
   });
 
-  it('tells of an item that the entity owns and its schema refuses', () => {
+  it('refuses a view whose schema refuses an item of its entity', () => {
     expect(
       fault(
         document(({ pk }) => [{ key: pk, value: 1 }]),
         fc.record({ pk, sk: fc.constant('book') }),
       ),
-    ).toMatch(/its entity does not take the item[\s\S]*title/);
+    ).toMatch(/the schema of its entity refuses the item[\s\S]*title/);
   });
 
-  it('tells when no item is of the entity, or one has no key', () => {
+  it('refuses generated items without an item of the entity, or without a key', () => {
     const view = document(({ pk }) => [{ key: pk, value: 1 }]);
     expect(fault(view, fc.record({ pk, sk: fc.constant('author') }))).toMatch(/none of the generated items is of its entity "book"/);
     expect(() => checkView(view, items, { keys: ['id'] })).toThrow(/lacks the key attribute "id"/);
@@ -110,7 +110,7 @@ describe('streamEvent', () => {
   const view = documentView({ name: 'books', revision: 1, entity: book, project: ({ pk, title }) => [{ key: pk, value: { title } }] });
   const logger = { info() {}, warn() {}, error() {} };
 
-  it('makes events that the handler understands, each newer than the one before', async () => {
+  it('makes events for the stream handler, each newer than the one before', async () => {
     const cache = memoryCache();
     const handler = streamHandler({ views: [view], cache, logger });
     expect(await handler(streamEvent([insert(item), modify(item, { ...item, title: 'two' })]))).toEqual({ batchItemFailures: [] });
@@ -123,7 +123,7 @@ describe('streamEvent', () => {
     expect(await cache.get('books@1:a')).toMatchObject({ type: 'hit', value: { title: 'one' } });
   });
 
-  it('marshals what DynamoDB can hold, and names what is missing', () => {
+  it('marshals sets and binary, and refuses items without their keys', () => {
     const odd = { id: 1, set: new Set(['a']), bytes: new Uint8Array([1, 2]), none: undefined };
     const { Records } = streamEvent([insert(odd)], { keys: ['id'], table: 'Odd', at: new Date(5_999) });
     expect(Records[0]).toMatchObject({

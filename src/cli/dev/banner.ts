@@ -1,19 +1,30 @@
+import type { DynamoDbLocation } from '../options/dynamodb.ts';
+
 export interface Followed {
   readonly table: string;
-  readonly endpoint?: string;
-  readonly region?: string;
-  readonly accessKey: string;
+  readonly location: DynamoDbLocation;
   readonly backend: string;
+  /** The place of dead letters, in the form of DEAD_LETTERS. */
   readonly letters: string;
 }
 
 export const FOREIGN_VIEWS =
-  "This is the installed package, and the views are those of its sample, a pizza shop: they know no items but the sample's.\n" +
+  'This is the installed package. Its views are those of its sample, a pizza shop, and apply to items of the sample only.\n' +
   'To follow a table of your own, run your handler with eventSourceMapping of millrace/testing\n' +
   '(README, "Run any stream handler on DynamoDB Local").';
 
-export function devBanner({ table, endpoint, region = 'us-east-1', accessKey, backend, letters }: Followed): string {
-  const at = endpoint ? ` at ${endpoint}` : '';
+/** The first lines of `millrace dev`. For DynamoDB Local they contain a command that writes an item. */
+export function devBanner({ table, location, backend, letters }: Followed): string {
+  const at = location.where === 'local' ? ` at ${location.endpoint}` : '';
+  return [
+    `Following table ${table}${at} into the ${backend} cache. Ctrl-C ends the command.`,
+    `Dead letters go to ${letters}.`,
+    ...(location.where === 'local' ? writeExample(table, location) : []),
+    '',
+  ].join('\n');
+}
+
+function writeExample(table: string, { endpoint, region, accessKey }: Extract<DynamoDbLocation, { where: 'local' }>): readonly string[] {
   const order = JSON.stringify({
     pk: { S: 'order#1' },
     sk: { S: 'order' },
@@ -24,17 +35,9 @@ export function devBanner({ table, endpoint, region = 'us-east-1', accessKey, ba
     items: { L: [] },
     creator: { S: 'ada' },
   });
-  const example = endpoint
-    ? [
-        'Write to it from another shell, say:',
-        `  AWS_ACCESS_KEY_ID=${accessKey} AWS_SECRET_ACCESS_KEY=local aws dynamodb put-item --region ${region} --endpoint-url ${endpoint} \\`,
-        `    --table-name ${table} --item '${order}'`,
-      ]
-    : [];
   return [
-    `Following table ${table}${at} into the ${backend} cache. Ctrl-C ends it.`,
-    `Dead letters go to ${letters}.`,
-    ...example,
-    '',
-  ].join('\n');
+    'Write an item from another shell, for example:',
+    `  AWS_ACCESS_KEY_ID=${accessKey} AWS_SECRET_ACCESS_KEY=local aws dynamodb put-item --region ${region} --endpoint-url ${endpoint} \\`,
+    `    --table-name ${table} --item '${order}'`,
+  ];
 }

@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import { plainCause } from '../../cause.ts';
 import type { MappingEvent } from '../../event-source-mapping/index.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
-import { text as plain } from '../replay/print.ts';
+import { text as plain } from '../terminal.ts';
 
 /** Prints one line a record, and one line for each other thing that a person wants to know, as it happens. */
 export interface ChangeLines {
@@ -10,7 +10,7 @@ export interface ChangeLines {
   /** Says that a service gives no answer, and why. Without a reason: the service answers again. */
   outage(service: string, reason: string | undefined): void;
   event(event: MappingEvent): void;
-  say(text: string): void;
+  print(text: string): void;
 }
 
 export interface ChangeLinesOptions {
@@ -75,7 +75,7 @@ export function changeLines({ json, lag, out = process.stdout }: ChangeLinesOpti
       const told = again ? undefined : noteworthy(event);
       if (told) write('yellow', told.kind, told.text, event);
     },
-    say(text) {
+    print(text) {
       if (json) return;
       out.write(`${text}\n`);
     },

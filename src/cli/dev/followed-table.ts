@@ -1,12 +1,13 @@
 import { CreateTableCommand, DescribeTableCommand, type DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 
-/** What the sample's table is called where none is named. */
+/** The name of the sample's table. */
 export const SAMPLE_TABLE = 'pizza-shop';
 
 /**
- * The ARN of a table's stream. `make`: makes the sample's table if it is not there.
+ * The ARN of a table's stream.
  *
- * @throws Error that says what is wrong with the table: absent, no stream, or a stream without both images.
+ * @param make whether to create an absent table, with the keys and the stream of the sample's table.
+ * @throws Error if the table is absent, has no stream, or has a stream without both images.
  */
 export async function streamOf(client: DynamoDBClient, tableName: string, make: boolean): Promise<string> {
   if (make) await makeTable(client, tableName);
@@ -21,7 +22,7 @@ export async function streamOf(client: DynamoDBClient, tableName: string, make: 
   }
   if (view !== 'NEW_AND_OLD_IMAGES') {
     throw new Error(
-      `the stream of table ${tableName} has ${view}: a cache needs NEW_AND_OLD_IMAGES, so disable the stream and enable it anew`,
+      `the stream of table ${tableName} has ${view}: a cache needs NEW_AND_OLD_IMAGES, so disable the stream and enable it again`,
     );
   }
   return Table.LatestStreamArn;

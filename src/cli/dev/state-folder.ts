@@ -4,18 +4,20 @@ import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/worker.ts';
 
-/** Makes the folder if it is not there. */
+/** Creates the folder if it is absent. @throws Error if it cannot be created or written to. */
 export async function makeStateFolder(state: string): Promise<void> {
   try {
     await mkdir(state, { recursive: true });
     await access(state, constants.W_OK);
   } catch (cause) {
     const { code = (cause as Error).message } = cause as NodeJS.ErrnoException;
-    throw new Error(`--state ${state}: the folder cannot be made or written to (${code}); give another one`, { cause });
+    throw new Error(`--state ${state}: the folder cannot be created or written to (${code}); give another one`, { cause });
   }
 }
 
-/** One file for one stream into one cache: another cache is to be filled from the stream's beginning. */
+/**
+ * The file of the checkpoints of one stream into one cache. Each cache has its own, because a new cache starts at the stream's beginning.
+ */
 export function checkpointsPath(state: string, streamArn: string, config: Config): string {
   const cache = config.backend === 'valkey' ? config.url : config.backend === 'momento' ? config.cacheName : '';
   const name = createHash('sha256')

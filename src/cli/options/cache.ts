@@ -2,39 +2,44 @@ import { type Command, Option } from 'commander';
 import { type Config, parseConfig } from '../../config/worker.ts';
 import { inOptionNames } from './names.ts';
 
-/** What a command line may say of the cache. */
+/** The options that choose the cache. */
 export interface CacheChoice {
   readonly backend?: string;
   readonly url?: string;
   readonly namespace?: string;
 }
 
-/** From the variables that `variablesOf` gives. */
+/** The option for each variable that `variablesOf` returns. */
 export const CACHE_OPTIONS = { CACHE_BACKEND: '--backend', CACHE_URL: '--url', CACHE_NAMESPACE: '--namespace' } as const;
 
 /** Adds the options of `CacheChoice`. */
 export function addCacheOptions(command: Command): Command {
   return command
-    .addOption(new Option('--backend <name>', 'the cache to use').choices(['memory', 'valkey']))
-    .option('--url <url>', 'where Valkey or Redis is: valkey://HOST:PORT, or valkeys:// for TLS; implies --backend valkey')
-    .option('--namespace <name>', 'begins every key in Valkey (with --url)');
+    .addOption(
+      new Option('--backend <name>', 'cache to write to. Default: the cache that the environment chooses, else memory').choices([
+        'memory',
+        'valkey',
+      ]),
+    )
+    .option('--url <url>', 'Valkey or Redis server, valkey://HOST:PORT, or valkeys:// for TLS. Implies --backend valkey')
+    .option('--namespace <name>', 'first part of every key in Valkey (with --url). Default: millrace');
 }
 
-/** By the options alone, if one chooses a cache; else by the environment. */
+/** The configuration by the options alone if they choose a cache, else by the environment. */
 export function configOf(choice: CacheChoice): Config {
   const variables = variablesOf(choice);
   return inOptionNames(variables ? CACHE_OPTIONS : {}, () => parseConfig(variables));
 }
 
-/** The options as variables of the environment; `undefined` when none chooses a cache. */
+/** The options as environment variables. `undefined` if they choose no cache. */
 export function variablesOf({ backend, url, namespace }: CacheChoice): Readonly<Record<string, string | undefined>> | undefined {
   if (backend === undefined && url === undefined) {
-    if (namespace !== undefined) throw new Error('--namespace goes with --url: without it, set CACHE_NAMESPACE');
+    if (namespace !== undefined) throw new Error('--namespace needs --url: give it too, or set CACHE_NAMESPACE instead');
     return undefined;
   }
-  if (backend === 'memory' && url !== undefined) throw new Error('--url goes with --backend valkey: the memory cache is in this process');
+  if (backend === 'memory' && url !== undefined) throw new Error('--url needs --backend valkey: the memory cache is in this process');
   if (backend === 'valkey' && url === undefined) {
-    throw new Error('--backend valkey needs --url valkey://HOST:PORT; or leave both out, and set CACHE_BACKEND=valkey and CACHE_URL');
+    throw new Error('--backend valkey needs --url valkey://HOST:PORT; or omit both, and set CACHE_BACKEND=valkey and CACHE_URL');
   }
   return { CACHE_BACKEND: backend ?? 'valkey', CACHE_URL: url, CACHE_NAMESPACE: namespace };
 }

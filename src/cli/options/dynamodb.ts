@@ -1,14 +1,19 @@
 import { type Command, InvalidArgumentError } from 'commander';
 
-/** What a command line may say of where the table is. */
+/** The options that say where the table is. */
 export interface DynamoDbChoice {
-  /** Of DynamoDB Local. Absent: AWS. */
   readonly endpoint?: string;
   readonly region?: string;
   readonly accessKey: string;
 }
 
-export interface DynamoDbSettings {
+/** Where the table is. `region` absent: the Region of the environment. */
+export type DynamoDbLocation =
+  | { readonly where: 'aws'; readonly region?: string }
+  | { readonly where: 'local'; readonly endpoint: string; readonly region: string; readonly accessKey: string };
+
+/** The part of an SDK client's configuration that depends on where the table is. */
+export interface DynamoDbClientSettings {
   readonly endpoint?: string;
   readonly region?: string;
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
@@ -17,18 +22,26 @@ export interface DynamoDbSettings {
 /** Adds the options of `DynamoDbChoice`. */
 export function addDynamoDbOptions(command: Command): Command {
   return command
-    .option('--endpoint <url>', 'where DynamoDB Local runs already: http://HOST:PORT', parseEndpoint)
-    .option('--region <name>', "of the table; with DynamoDB Local us-east-1, else your environment's, unless told otherwise")
-    .option('--access-key <id>', 'DynamoDB Local keeps tables apart by it (unless -sharedDb)', 'local');
+    .option('--endpoint <url>', 'a running DynamoDB Local, http://HOST:PORT', parseEndpoint)
+    .option('--region <name>', 'Region of the table. Default: us-east-1 for DynamoDB Local, else that of your environment')
+    .option('--access-key <id>', 'access key of DynamoDB Local, which keeps the tables of each key apart (without -sharedDb)', 'local');
 }
 
-/** DynamoDB Local takes any Region and any key, but keeps tables apart by both: here they are the same for all commands. */
-export function settingsOf({ endpoint, region, accessKey }: DynamoDbChoice): DynamoDbSettings {
-  if (endpoint === undefined) return region === undefined ? {} : { region };
-  return { endpoint, region: region ?? 'us-east-1', credentials: { accessKeyId: accessKey, secretAccessKey: 'local' } };
+/**
+ * AWS, unless `--endpoint` names a DynamoDB Local. That accepts any Region and any access key, but keeps separate tables for each pair, so
+ * all commands have the same defaults.
+ */
+export function locationOf({ endpoint, region, accessKey }: DynamoDbChoice): DynamoDbLocation {
+  return endpoint === undefined ? { where: 'aws', region } : { where: 'local', endpoint, region: region ?? 'us-east-1', accessKey };
 }
 
-/** @throws Error that says how to name a Region, where none is known. */
+export function clientSettings(location: DynamoDbLocation): DynamoDbClientSettings {
+  if (location.where === 'aws') return location.region === undefined ? {} : { region: location.region };
+  const { endpoint, region, accessKey } = location;
+  return { endpoint, region, credentials: { accessKeyId: accessKey, secretAccessKey: 'local' } };
+}
+
+/** @throws Error that says how to name a Region, if the client has none. */
 export async function requireRegion({ config }: { readonly config: { region(): Promise<string> } }): Promise<void> {
   await config.region().catch((cause: Error) => {
     throw new Error(`no AWS Region is known (${cause.message}): give --region or set AWS_REGION; for DynamoDB Local give --endpoint`, {
@@ -37,20 +50,21 @@ export async function requireRegion({ config }: { readonly config: { region(): P
   });
 }
 
-/** What a call of the table threw, with the way out where it did not reach DynamoDB. */
-export function explained(error: Error & { readonly code?: string }, endpoint: string | undefined): Error {
+/** Adds the way out to an error of a call that did not reach DynamoDB. Returns other errors as they are. */
+export function explained(error: Error & { readonly code?: string }, location: DynamoDbLocation): Error {
   const { code, name, message } = error;
   if (/Credentials/.test(name)) {
     const way = 'set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for DynamoDB Local give --endpoint';
     return new Error(`no AWS credentials are found (${message}): ${way}`, { cause: error });
   }
-  if (endpoint === undefined) return error;
+  if (location.where === 'aws') return error;
+  const { endpoint } = location;
   if (/^E[A-Z_]+$/.test(code ?? '') || name === 'TimeoutError') {
     const way = 'start DynamoDB Local there, or correct --endpoint';
     return new Error(`nothing answers at ${endpoint} (${message || code}): ${way}`, { cause: error });
   }
   if (name === 'SyntaxError' || message === 'UnknownError') {
-    return new Error(`what answers at ${endpoint} is not DynamoDB: correct --endpoint`, { cause: error });
+    return new Error(`the service at ${endpoint} is not DynamoDB: correct --endpoint`, { cause: error });
   }
   return error;
 }

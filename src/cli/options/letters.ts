@@ -1,12 +1,12 @@
 import type { Config } from '../../config/worker.ts';
 import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
 
-/** The place of the letters as people write it. */
+/** The place of the letters in the form of DEAD_LETTERS: s3://BUCKET/PREFIX or a folder. */
 export function lettersName(letters: Config['letters']): string {
   return letters?.kind === 's3' ? `s3://${letters.bucket}/${letters.prefix}`.replace(/\/$/, '') : (letters?.path ?? '');
 }
 
-/** From the option --dead-letters. */
+/** @throws Error with the name of the option --dead-letters. */
 export function placeOf(deadLetters: string): LettersPlace {
   try {
     return parseLettersPlace(deadLetters);

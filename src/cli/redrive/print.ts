@@ -1,27 +1,37 @@
-import type Table from 'cli-table3';
 import type { Cause, Stage } from '../../cause.ts';
-import { count, dim, paint, table, text } from '../replay/print.ts';
-import type { Redriven } from './redrive.ts';
+import type { Config } from '../../config/worker.ts';
+import type { RedriveReport } from '../../redrive/redrive.ts';
+import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
+
+/** What a redrive did, or would do. */
+export interface Redriven {
+  readonly store: string;
+  readonly backend: Config['backend'];
+  readonly dryRun: boolean;
+  readonly trustLetters: boolean;
+  readonly letters: RedriveReport['letters'];
+  readonly stopped?: RedriveReport['stopped'];
+}
 
 const STAGES: Readonly<Record<Stage, string>> = {
-  letter: 'no letter, or without records',
-  decode: 'a record that cannot be read',
-  view: 'a view fails on the item as it is',
-  rejected: 'the cache will not take a value',
-  changing: 'changed as fast as it was read',
+  letter: 'not a dead letter, or one without records',
+  decode: 'a record cannot be decoded',
+  view: 'a view fails on the current item',
+  rejected: 'the cache rejects a value',
+  changing: 'the item changed between every two reads',
   cache: 'the cache did not answer',
   table: 'the table could not be read',
   store: 'the store of letters failed',
 };
 
 const STOPPED = {
-  aborted: 'Interrupted: run it again for the rest',
-  limit: 'The limit was reached: run it again for the rest',
-  unavailable: 'Cache, table or store gave no answer again and again: run it again when they do',
+  aborted: 'Interrupted: run the command again for the rest',
+  limit: 'The limit was reached: run the command again for the rest',
+  unavailable: 'The cache, the table or the store stopped answering: run the command again when it answers',
 } as const;
 
 export function printRedrive({ store, backend, dryRun, trustLetters, letters, stopped }: Redriven): void {
-  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
+  const width = tableWidth();
   const kept = letters.filter(({ status }) => status === 'kept');
   const removed = letters.length - kept.length;
   const how = [
@@ -30,20 +40,20 @@ export function printRedrive({ store, backend, dryRun, trustLetters, letters, st
   ];
   const lines = [`${count(letters.length, 'letter')} in ${text(store)}, ${how.join(', ')}`];
   if (letters.length > 0) {
-    const rows: Table.HorizontalTableRow[] = [[dryRun ? 'would be removed' : 'removed', String(removed), '']];
+    const rows: Row[] = [[dryRun ? 'would be removed' : 'removed', String(removed), '']];
     for (const [stage, errors] of byCause(kept.flatMap(({ causes }) => causes.slice(0, 1)))) {
       rows.push([`${dryRun ? 'would stay' : 'kept'}: ${stage}`, String(errors.length), STAGES[stage]]);
-      rows.push(['', { content: paint('yellow', `└ as: ${text(errors[0]?.message ?? '')}`), colSpan: 2, wordWrap: true }]);
+      rows.push(['', { content: paint('yellow', `└ e.g. ${text(errors[0]?.message ?? '')}`), colSpan: 2, wordWrap: true }]);
     }
     lines.push('', table(['LETTERS', 'COUNT', 'WHY'], [22, 7, width - 36], rows), '');
     lines.push(verdict(kept.length, dryRun));
-    if (kept.length > 0) lines.push(dim('--json has every letter with all of its causes'));
+    if (kept.length > 0) lines.push(dim('--json prints every letter with all its causes'));
   }
   if (stopped) lines.push(paint('yellow', STOPPED[stopped]));
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** By the first cause of each letter, so that the counts add up. */
+/** Groups the first cause of each letter by its stage, so that each letter is counted once. */
 function byCause(causes: readonly Cause[]): ReadonlyMap<Stage, Error[]> {
   const found = new Map<Stage, Error[]>();
   for (const { stage, error } of causes) found.set(stage, [...(found.get(stage) ?? []), error]);
@@ -51,6 +61,7 @@ function byCause(causes: readonly Cause[]): ReadonlyMap<Stage, Error[]> {
 }
 
 function verdict(kept: number, dryRun: boolean): string {
-  if (kept === 0) return paint('green', dryRun ? 'All would be settled, unless the cache refuses a value' : 'All is settled');
+  if (kept === 0)
+    return paint('green', dryRun ? 'All letters would be settled, unless the cache rejects a value' : 'All letters are settled');
   return paint('red', `${count(kept, 'letter')} ${dryRun ? 'would stay' : kept === 1 ? 'stays' : 'stay'}`);
 }

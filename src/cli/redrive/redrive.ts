@@ -2,18 +2,17 @@ import { stat } from 'node:fs/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters, views } from '../../app.ts';
-import type { Config } from '../../config/worker.ts';
+import { appViews, openCache, openLetters } from '../../app.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
 import type { LetterStore } from '../../letters/store.ts';
-import { type RedriveReport, redrive } from '../../redrive/redrive.ts';
+import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
 import { addCacheOptions, type CacheChoice } from '../options/cache.ts';
-import { addDynamoDbOptions, type DynamoDbChoice, requireRegion, settingsOf } from '../options/dynamodb.ts';
+import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName } from '../options/letters.ts';
 import { isInstalledPackage } from '../sample-views.ts';
 import { redriveConfigOf } from './config.ts';
-import { printRedrive } from './print.ts';
+import { printRedrive, type Redriven } from './print.ts';
 
 interface RedriveOptions extends CacheChoice, DynamoDbChoice {
   readonly dryRun?: true;
@@ -27,60 +26,50 @@ interface RedriveOptions extends CacheChoice, DynamoDbChoice {
   readonly json?: true;
 }
 
-/** What a redrive did, or would do. */
-export interface Redriven {
-  readonly store: string;
-  readonly backend: Config['backend'];
-  readonly dryRun: boolean;
-  readonly trustLetters: boolean;
-  readonly letters: RedriveReport['letters'];
-  readonly stopped?: RedriveReport['stopped'];
-}
-
 const HELP = `
-A letter is a hint: its items are read from the table as they are now, and the cache is made to
-hold just that, wherever the letter says that they are or were; what is newer there stays. So
-neither the order nor the age of the letters matters. A letter is removed when all of its records
-are settled; one that fails again stays, with the count and the cause in its field "millrace".
+A letter says which items may be wrong in the cache. The command reads these items from the table
+as they are now, and corrects the cache at every address that the letter mentions. Newer entries in
+the cache stay. So neither the order nor the age of the letters matters. A letter is removed when
+all its records are settled. A letter that fails again is kept, with the count and the cause in its
+field "millrace".
 
-The table of a letter is named by its stream. AWS credentials and Region are those of the AWS
-CLI, and need dynamodb:BatchGetItem on the table; with --endpoint they are those of "millrace
-dev". A bucket needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject. Lambda writes
-its own letters to the bucket's root, below aws/lambda/: give the bucket without a prefix to
-reach them.
+A letter names its table by the stream. AWS credentials and Region are those of the AWS CLI, and
+need dynamodb:BatchGetItem on the table. With --endpoint they are those of "millrace dev". A bucket
+needs s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject. Lambda writes its own letters
+below aws/lambda/ in the bucket's root: give the bucket without a prefix to reach them.
 
-With --trust-letters no table is read: what an item is now is taken from the newest of its
-letters. What is newer in the cache stays all the same; but where that was evicted since, an old
-value, or a deleted item, comes back and stays until the item changes again.
+With --trust-letters no table is read: the newest letter of an item says what the item is now.
+Newer entries in the cache stay. But if such an entry was evicted, an old value or a deleted item
+comes back, and stays until the item changes again.
 
-With --backend or --url the cache is chosen by the options alone; without them by the environment,
-as the Lambda function does: CACHE_BACKEND, CACHE_URL and the rest. The memory cache would end
-with this process, so only --dry-run takes it.
+--backend or --url choose the cache by the options alone. Without them the environment chooses it,
+as for the Lambda function: CACHE_BACKEND, CACHE_URL and the other variables. The memory cache ends
+with this command, so only --dry-run accepts it.
 
-Exit status: 0 if no letter was kept. 1 if some were, or if it was stopped early.
+Exit status: 0 if no letter was kept, also if --limit was reached. 1 if letters were kept, or if
+the command stopped early.
 
 Examples:
   millrace redrive s3://my-dead-letters --dry-run     what would be done
   millrace redrive s3://my-dead-letters --url valkeys://cache.example:6379
-  millrace redrive --since 2h --cause view            from DEAD_LETTERS, after a view was mended
+  millrace redrive --since 2h --cause view            from DEAD_LETTERS, after a view was repaired
   millrace redrive ./letters --endpoint http://localhost:8000 --url valkey://localhost:6379`;
 
 export function redriveCommand(): Command {
   const command = new Command('redrive')
     .summary('try dead letters again')
     .description('Tries dead letters again: those of the worker, and those that Lambda wrote to an S3 on-failure destination.')
-    .argument('[store]', 's3://BUCKET, s3://BUCKET/PREFIX, or a folder; DEAD_LETTERS unless given')
-    .option('--dry-run', 'say what would be done, and change nothing')
-    .option('--since <time>', 'letters of that time or later: 2026-11-22T03:00:00Z, or 90m, 2h, 3d ago')
-    .option('--until <time>', 'letters of before that time')
-    .option('--cause <name>', 'decode, view, rejected; or RetryAttemptsExhausted, RecordAgeExceeded, …', parseCause)
-    .option('--table <name>', 'letters of this table; TABLE_NAME unless given')
-    .option('--limit <n>', 'try so many letters at the most, the oldest first', positive);
+    .argument('[store]', 's3://BUCKET, s3://BUCKET/PREFIX, or a folder. Default: DEAD_LETTERS')
+    .option('--dry-run', 'print what would be done, and change nothing')
+    .option('--since <time>', 'only letters of this time or later: 2026-11-22T03:00:00Z, or 90m, 2h, 3d ago')
+    .option('--until <time>', 'only letters from before this time')
+    .option('--cause <name>', 'only letters with this cause: decode, view, rejected, RetryAttemptsExhausted, …', parseCause)
+    .option('--table <name>', 'only letters of this table. Default: TABLE_NAME, else all tables')
+    .option('--limit <n>', 'largest number of letters to try, the oldest first. Default: all', positive);
   return addDynamoDbOptions(addCacheOptions(command))
-    .option('--read-units <n>', 'of the table to take in a second; 500 unless given', positive)
-    .option('--trust-letters', 'read no table; see below for what that risks')
-    .option('--json', 'print one JSON document, and nothing else')
-    .helpOption('-h, --help', 'print this help')
+    .option('--read-units <n>', 'read capacity units of the table to use per second. Default: READ_UNITS_PER_SECOND, else 500', positive)
+    .option('--trust-letters', 'read no table; see below for the risk')
+    .option('--json', 'print one JSON document and nothing else')
     .addHelpText('after', HELP)
     .action(async (store: string | undefined, options: RedriveOptions) => {
       const redriven = await run(store, options);
@@ -91,7 +80,7 @@ export function redriveCommand(): Command {
     });
 }
 
-/** The worker's stages are three; a condition is Lambda's to name, and begins with a capital. */
+/** Accepts the three stages of the worker's letters, and any condition of Lambda's letters, which begins with a capital letter. */
 function parseCause(text: string): string {
   if (/^(decode|view|rejected|[A-Z]\w*)$/.test(text)) return text;
   throw new InvalidArgumentError(
@@ -113,22 +102,22 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   const name = lettersName(config.cache.letters);
   if (config.cache.letters?.kind === 'folder') await stat(name).catch(() => Promise.reject(new Error(`${name}: there is no such folder`)));
   const store = (await openLetters(config.cache)) as LetterStore;
-  const client = trustLetters ? undefined : new DynamoDBClient(settingsOf(options));
+  const client = trustLetters ? undefined : new DynamoDBClient(clientSettings(locationOf(options)));
   if (client) await requireRegion(client);
   const cache = dryRun ? undefined : await openCache(config.cache);
   const bar = new cliProgress.SingleBar({
     format: 'redrive {bar} {value}/{total} letters',
     clearOnComplete: true,
-    // A bar is for people: not in pipes.
+    // Pipes get no progress bar.
     noTTYOutput: false,
   });
-  // Ended in the midst it leaves no harm, but it would not say what it did.
+  // Ctrl-C stops the redrive and not the process, so that the report is still printed.
   const interruption = new AbortController();
   const interrupt = () => interruption.abort();
   process.once('SIGINT', interrupt);
   try {
     const { letters, stopped } = await redrive({
-      views,
+      views: appViews,
       cache,
       store,
       filter,
@@ -149,11 +138,11 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   }
 }
 
-/** Views that know none of the letters' items would find nothing to do, and the letters would be removed. */
+/** Refuses the sample's views: they project none of the letters' items, so the letters would be removed for nothing. */
 function refuseForeignViews(): void {
   if (!isInstalledPackage) return;
   throw new Error(
-    'this is the installed package, whose views are those of its sample: deploy redriveHandler with your own views, or run this command in a clone that has them',
+    'this is the installed package, whose views are those of its sample: deploy redriveHandler with your own views, or run this command in a clone that contains them',
   );
 }
 

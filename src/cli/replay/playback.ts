@@ -1,47 +1,13 @@
-import { views } from '../../app.ts';
+import { appViews } from '../../app.ts';
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
-import type { Cause, Stage } from '../../cause.ts';
+import type { Cause } from '../../cause.ts';
 import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
-import { type StreamAnswer, type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
+import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
-
-/** What a record did, as plain data. */
-export interface RecordResult {
-  readonly event: string | null;
-  /** The item's key values as JSON; null when the record could not be decoded. */
-  readonly item: string | null;
-  readonly sequenceNumber: string | null;
-  /** DynamoDB's time-to-live deleted the item. */
-  readonly expired?: true;
-  readonly status: 'done' | 'failed';
-  readonly applied: number;
-  readonly stale: number;
-  readonly rejected: number;
-  readonly setAside: readonly SetAside[];
-  readonly error?: string;
-}
-
-export interface SetAside {
-  readonly stage: Stage;
-  readonly view?: string;
-  readonly address?: string;
-  readonly reason: string;
-}
-
-export interface Played {
-  /** What Lambda would be answered. */
-  readonly response: StreamAnswer;
-  readonly records: readonly RecordResult[];
-}
-
-/** What a reader finds at the addresses that were touched, in the order in which they were first touched. */
-export interface Entries {
-  readonly documents: Readonly<Record<string, Lookup>>;
-  readonly lists: Readonly<Record<string, { readonly members: readonly PageMember[]; readonly complete: boolean }>>;
-}
+import type { Entries, Played, RecordResult, SetAsideCause } from './result.ts';
 
 export interface Playback {
-  /** Gives an event to the stream handler: the very code that runs on Lambda. */
+  /** Passes an event to the stream handler, the code that runs on Lambda. */
   play(event: StreamEvent): Promise<Played>;
   entries(): Promise<Entries>;
 }
@@ -60,7 +26,7 @@ export function playback(cache: CacheClient, logger: StreamHandlerOptions['logge
   };
   let last: Report = { records: [] };
   const handler = streamHandler({
-    views,
+    views: appViews,
     cache: watched,
     logger,
     // A replay shows all faults of a file, at once.
@@ -123,7 +89,7 @@ function reasonOf({ message, cause }: Error): string {
   return cause instanceof Error && !('issues' in cause) ? `${message}: ${cause.message}` : message;
 }
 
-function setAsideOf({ stage, view, address, error }: Cause): SetAside {
+function setAsideOf({ stage, view, address, error }: Cause): SetAsideCause {
   const reason = reasonOf(error);
   if (stage === 'rejected') return { stage, address, reason };
   return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason };

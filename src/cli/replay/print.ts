@@ -1,25 +1,15 @@
 import { basename } from 'node:path';
-import { styleText } from 'node:util';
-import Table from 'cli-table3';
 import type { Lookup } from '../../cache.ts';
-import type { Entries, RecordResult, SetAside } from './playback.ts';
-import type { Replay, ReplayedFile } from './replay.ts';
+import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
+import type { Entries, RecordResult, Replay, ReplayedFile, SetAsideCause } from './result.ts';
 
-type Row = Table.HorizontalTableRow;
-type Style = Parameters<typeof styleText>[0];
-
-const NO_BORDERS = Object.fromEntries(
-  ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right']
-    .concat(['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'])
-    .map((name) => [name, '']),
-);
-/** Records that did the same: so many are shown before the rest is counted. */
-const RUN_SHOWN = 2;
+/** Without `--all`: records shown of a long group, entries of a view, and members of a list. */
+const GROUP_ROWS = 2;
 const VIEW_ROWS = 6;
 const LIST_ROWS = 3;
 
 export function printReplay(replay: Replay, all: boolean): void {
-  const width = Math.min(Math.max(process.stdout.columns ?? 100, 80), 160);
+  const width = tableWidth();
   const records = replay.files.flatMap((file) => file.records);
   const lines = [
     `${count(replay.files.length, 'file')}, ${count(records.length, 'record')}, replayed into the ${replay.backend} cache`,
@@ -28,7 +18,7 @@ export function printReplay(replay: Replay, all: boolean): void {
     ...viewsTables(replay.views, width, all),
     '',
     summary(replay, records),
-    dim(all ? 'Values are cut to fit: --json prints them whole' : '--all prints every row, --json all there is to know'),
+    dim(all ? 'Values are cut to fit: --json prints them whole' : '--all prints every row, --json every detail'),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 }
@@ -38,7 +28,7 @@ function recordsTable(files: readonly ReplayedFile[], width: number, all: boolea
   const rows = files.flatMap((file) => {
     const name = basename(file.file, '.json');
     if (file.records.length === 0) return [[name, dim('the event has no records')]];
-    return runsOf(file.records, all).flatMap(({ shown, rest, first }, i) => [
+    return groupsOf(file.records, all).flatMap(({ shown, rest, first }, i) => [
       ...shown.flatMap((record, j) => recordRows(i + j === 0 ? name : '', record, file.unexpected[first + j] === true)),
       ...(rest > 0 ? [['', '', dim(`… ${rest} more like this`)]] : []),
     ]);
@@ -46,27 +36,27 @@ function recordsTable(files: readonly ReplayedFile[], width: number, all: boolea
   return table(['FILE', 'EVENT', 'ITEM', 'SEQUENCE', 'RESULT'], widths, rows);
 }
 
-interface Run {
+interface Group {
   readonly first: number;
   readonly shown: readonly RecordResult[];
   readonly rest: number;
 }
 
-/** Neighbours of the same event and result are a run, of which the first are shown; what needs attention stands for itself. */
-function runsOf(records: readonly RecordResult[], all: boolean): readonly Run[] {
+/** Groups neighbouring records with the same event and result. A record that failed or was set aside is a group of its own. */
+function groupsOf(records: readonly RecordResult[], all: boolean): readonly Group[] {
   const kindOf = (record: RecordResult, i: number) =>
     all || record.setAside.length > 0 || record.status === 'failed' ? i : `${record.event} ${resultOf(record)}`;
-  const runs: Run[] = [];
+  const groups: Group[] = [];
   for (let first = 0; first < records.length; ) {
     const kind = kindOf(records[first] as RecordResult, first);
     let end = first + 1;
     while (end < records.length && kindOf(records[end] as RecordResult, end) === kind) end += 1;
-    // One row that says "1 more" saves nothing.
-    const shown = end - first <= RUN_SHOWN + 2 ? end - first : RUN_SHOWN;
-    runs.push({ first, shown: records.slice(first, first + shown), rest: end - first - shown });
+    // A count in place of one or two rows saves next to nothing.
+    const shown = end - first <= GROUP_ROWS + 2 ? end - first : GROUP_ROWS;
+    groups.push({ first, shown: records.slice(first, first + shown), rest: end - first - shown });
     first = end;
   }
-  return runs;
+  return groups;
 }
 
 function recordRows(file: string, record: RecordResult, unexpected: boolean): readonly Row[] {
@@ -79,11 +69,11 @@ function recordRows(file: string, record: RecordResult, unexpected: boolean): re
   return [row, ...notes.map((content): Row => ['', { content, colSpan: 4, wordWrap: true }])];
 }
 
-/** Views of one entity fail for one reason: from the reason to whom it concerns. */
-function reasonsOf(setAside: readonly SetAside[]): ReadonlyMap<string, string> {
+/** From each reason to the views or addresses that it concerns, because all views of an entity fail for the same reason. */
+function reasonsOf(setAside: readonly SetAsideCause[]): ReadonlyMap<string, string> {
   const concerned = new Map<string, string[]>();
   for (const { view, address, reason } of setAside) {
-    // The row above says which record it is.
+    // Drops the view or the record, which the row already names.
     const common = reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '');
     const name = view ?? address;
     concerned.set(common, [...(concerned.get(common) ?? []), ...(name === undefined ? [] : [text(name)])]);
@@ -106,7 +96,7 @@ function itemOf({ item }: RecordResult): string {
   return item === null ? '?' : (JSON.parse(item) as unknown[]).join(' ');
 }
 
-/** Ends tell neighbours apart, and the number of digits which is greater: 418…0117 (24). */
+/** Both ends and the number of digits, such as 418…0117 (24): enough to compare neighbouring sequence numbers. */
 function shortened(sequenceNumber: string | null): string {
   if (sequenceNumber === null) return '?';
   if (sequenceNumber.length <= 12) return text(sequenceNumber);
@@ -145,7 +135,7 @@ function widest(rows: readonly Row[]): number {
   return Math.min(24, Math.max(4, ...rows.map(([key]) => String(key).length)));
 }
 
-/** Keys are VIEW@REVISION:REST. */
+/** Groups entries by the view in their keys: VIEW@REVISION:REST. */
 function byView<T>(entries: Readonly<Record<string, T>>): readonly (readonly [string, readonly (readonly [string, T])[]])[] {
   const views = new Map<string, (readonly [string, T])[]>();
   for (const [key, entry] of Object.entries(entries)) {
@@ -157,24 +147,6 @@ function byView<T>(entries: Readonly<Record<string, T>>): readonly (readonly [st
 
 function section(title: string, head: readonly string[], widths: readonly number[], rows: readonly Row[]): string {
   return `\n${paint('bold', title)}\n${table(head, widths, rows)}`;
-}
-
-export function table(head: readonly string[], colWidths: readonly number[], rows: readonly Row[]): string {
-  const made = new Table({
-    head: head.map((name) => dim(name)),
-    colWidths: [...colWidths],
-    chars: { ...NO_BORDERS, middle: '  ' },
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-  });
-  made.push(...rows.map((row) => pad(row, head.length)));
-  return made.toString().replace(/ +$/gm, '');
-}
-
-/** A last cell that spans the columns which a short row leaves out. */
-function pad(row: Row, columns: number): Row {
-  const missing = columns - row.length;
-  const last = row.at(-1);
-  return missing > 0 && typeof last === 'string' ? [...row.slice(0, -1), { content: last, colSpan: missing + 1 }] : row;
 }
 
 function summary({ files, unexpected }: Replay, records: readonly RecordResult[]): string {
@@ -192,7 +164,7 @@ function summary({ files, unexpected }: Replay, records: readonly RecordResult[]
   const verdict =
     unexpected > 0
       ? paint('red', `Not as expected: ${count(unexpected, 'record')} in ${names.join(', ')}`)
-      : paint('green', aside > 0 ? 'All well: what was set aside is expected' : 'All well');
+      : paint('green', aside > 0 ? 'All well: the records set aside are expected' : 'All well');
   return `${counts.join(', ')}\n${verdict}`;
 }
 
@@ -200,7 +172,7 @@ function stateOf({ type }: Lookup): string {
   return paint(type === 'hit' ? 'green' : type === 'miss' ? 'yellow' : 'gray', type);
 }
 
-/** Enough of a value to know it by; `--json` prints all of it. */
+/** A value in one line, which the table cuts to fit. */
 function brief(value: unknown): string {
   const plain = (part: unknown) => (typeof part === 'string' ? part : JSON.stringify(part));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return text(plain(value));
@@ -209,24 +181,4 @@ function brief(value: unknown): string {
       .map(([name, part]) => `${name}: ${plain(part)}`)
       .join(', '),
   );
-}
-
-/** What others wrote must not steer the terminal. */
-export function text(written: string): string {
-  return String(written)
-    .replace(/\s+/g, ' ')
-    .replace(/\p{Cc}/gu, '?');
-}
-
-export function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
-}
-
-export function dim(words: string): string {
-  return paint('gray', words);
-}
-
-/** Colour is for people: not in pipes, and not where NO_COLOR is set. */
-export function paint(style: Style, words: string): string {
-  return process.stdout.isTTY && process.stdout.hasColors() ? styleText(style, words) : words;
 }

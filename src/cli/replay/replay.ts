@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { openCache } from '../../app.ts';
-import type { Config } from '../../config/worker.ts';
-import { quietLogger, stderrLogger } from '../loggers.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { type Entries, type Played, playback, type RecordResult } from './playback.ts';
+import { quietLogger, stderrLogger } from '../terminal.ts';
+import { playback } from './playback.ts';
 import { printReplay } from './print.ts';
+import type { RecordResult, Replay, ReplayedFile } from './result.ts';
 import { readSavedEvents } from './saved-events.ts';
 
 interface ReplayOptions extends CacheChoice {
@@ -13,40 +13,24 @@ interface ReplayOptions extends CacheChoice {
   readonly verbose?: true;
 }
 
-/** What a replay did; with `--json`, this is what is printed. */
-export interface Replay {
-  readonly backend: Config['backend'];
-  readonly files: readonly ReplayedFile[];
-  /** What the cache then holds at the addresses that the records touched. */
-  readonly views: Entries;
-  /** Records that failed, or were set aside without the file's expectation saying so. */
-  readonly unexpected: number;
-}
-
-export interface ReplayedFile extends Played {
-  readonly file: string;
-  /** One flag a record: it failed, or was set aside without the file's expectation saying so. */
-  readonly unexpected: readonly boolean[];
-}
-
 const HELP = `
-The files are replayed in the order given, those of a folder by name, into one cache: a history
-may span several files.
+The files are replayed into one cache in the order given, those of a folder by name. A history may
+span several files.
 
-The memory cache starts empty and ends with the run. A Valkey or Momento cache keeps what it
-holds, and what is newer there than a record stays: the record is then "stale". With --backend or
---url the cache is chosen by the options alone; without them by the environment, as the Lambda
-function does: CACHE_BACKEND (memory unless set), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE; for
-Momento, which is chosen there only, MOMENTO_CACHE_NAME, MOMENTO_SECRET_ID and the rest.
-A password is safer in CACHE_URL than in --url, where "ps" shows it.
+The memory cache starts empty and ends with the command. A Valkey or Momento cache keeps its
+entries: a record that is older than the entry in the cache is "stale". --backend or --url choose
+the cache by the options alone. Without them the environment chooses it, as for the Lambda
+function: CACHE_BACKEND (default: memory), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE. Momento can
+be chosen by the environment only: MOMENTO_CACHE_NAME, MOMENTO_SECRET_ID and the other variables.
+Give a password in CACHE_URL rather than in --url, because "ps" shows the command line.
 
-Exit status: 0 if all went well. 1 if a record failed, since the cache did not answer, or was set
-aside (poison, or rejected by the cache) unexpectedly. It is expected if expected/NAME.json beside
-NAME.json records the same cause for that record.
+Exit status: 0 if no record failed or was set aside unexpectedly, else 1. A record fails if the
+cache gives no answer. It is set aside if it is poison, or if the cache rejects its value. That is
+expected if expected/NAME.json beside NAME.json has the same cause for this record.
 
 Examples:
   millrace replay events                            every file of the folder
-  millrace replay events/insert.json --json         for machines
+  millrace replay events/insert.json --json         output for machines
   millrace replay monday.json tuesday.json          a history, in order
   millrace replay events --url valkey://localhost:6379`;
 
@@ -55,14 +39,13 @@ export function replayCommand(): Command {
     new Command('replay')
       .summary('run saved stream events through the handler, and show what they did')
       .description(
-        'Runs saved DynamoDB stream events through the very code of the Lambda handler, and shows what each record did and the views that result.',
+        'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
       )
-      .argument('<paths...>', 'event files, or folders of them'),
+      .argument('<paths...>', 'event files, or folders of event files'),
   )
-    .option('--json', 'print one JSON document, and nothing else')
+    .option('--json', 'print one JSON document and nothing else')
     .option('--all', 'print every row of the tables')
     .option('--verbose', "print the handler's log lines on stderr")
-    .helpOption('-h, --help', 'print this help')
     .addHelpText('after', HELP)
     .action(async (paths: readonly string[], options: ReplayOptions) => {
       const replay = await run(paths, options);
@@ -79,7 +62,7 @@ async function run(paths: readonly string[], options: ReplayOptions): Promise<Re
   try {
     const { play, entries } = playback(cache, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];
-    // One after another, as batches of one shard are.
+    // One after another, like the batches of one shard.
     for (const { file, event, expected } of saved) {
       const played = await play(event);
       files.push({ file, ...played, unexpected: played.records.map((record, i) => isUnexpected(record, expected?.[i])) });

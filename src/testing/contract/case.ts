@@ -9,19 +9,19 @@ export interface Section {
 }
 
 export interface Case {
-  /** What holds, as a sentence. */
+  /** What the backend does, as a sentence that begins with a verb. */
   readonly it: string;
-  /** Without these the case says nothing. */
+  /** The abilities of the backend without which the case is skipped. */
   readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart')[];
   run(trial: Trial): Promise<void>;
 }
 
-/** A client of an empty namespace, and what else can be done with its backend. */
+/** A client of an empty namespace, and the abilities of its backend. */
 export interface Trial {
   readonly client: CacheClient;
-  /** Another client of the same namespace. */
+  /** Opens another client of the same namespace. */
   open(): Promise<CacheClient>;
-  /** Infinity: there is no limit. */
+  /** The largest value in bytes. Infinity: the backend has no limit. */
   readonly maxValueBytes: number;
   readonly histories: number;
   readonly seed?: number;
@@ -32,7 +32,7 @@ export interface Trial {
 const OLD = '2026-01-31T23:59:59.999';
 const NEW = '2026-02-01T00:00:00.000';
 
-/** Ascending, and hard to compare: numbers of other lengths, neighbours that are one double, a younger stream that counts from 1 again. */
+/** Ascending versions that are hard to compare: of different lengths, equal as doubles, and of a newer stream that counts from 1 again. */
 export const VERSIONS: readonly Version[] = [
   FLOOR,
   versionOf(OLD, '9'),
@@ -57,7 +57,7 @@ export function put(key: string, rank: number, value: unknown): DocumentMutation
   return { kind: 'document', type: 'put', key, version: at(rank), json: JSON.stringify(value) };
 }
 
-export function remove(key: string, rank: number): DocumentMutation {
+export function del(key: string, rank: number): DocumentMutation {
   return { kind: 'document', type: 'delete', key, version: at(rank) };
 }
 
@@ -65,7 +65,7 @@ export function forget(key: string, rank: number): DocumentMutation {
   return { kind: 'document', type: 'forget', key, version: at(rank) };
 }
 
-/** Mutations of the members of one list. A member's value tells its name and version. */
+/** Makes the mutations of one list's members. The value of a member is its name and version. */
 export function membersOf(list: string, keep: number) {
   const common = (member: string, rank: number, score: number) =>
     ({ kind: 'member', list, keep, member, score, version: at(rank) }) as const;
@@ -76,13 +76,13 @@ export function membersOf(list: string, keep: number) {
       json: JSON.stringify(`${member} ${rank}`),
       ...more,
     }),
-    remove: (member: string, rank: number, score: number): MemberMutation => ({ ...common(member, rank, score), type: 'delete' }),
+    del: (member: string, rank: number, score: number): MemberMutation => ({ ...common(member, rank, score), type: 'delete' }),
     forget: (member: string, rank: number, score: number): MemberMutation => ({ ...common(member, rank, score), type: 'forget' }),
     target: { kind: 'list', list, keep } satisfies LeaseTarget,
   };
 }
 
-/** What the table had: members by name and score. */
+/** What a reader found in the table: members by name and score. */
 export function found(scores: Readonly<Record<string, number>>, more = false): FoundList {
   const newest = Object.entries(scores).map(([member, score]) => ({ member, score, json: JSON.stringify(`${member} read`) }));
   return { kind: 'list', newest, more };
@@ -92,7 +92,7 @@ export function documentAt(key: string): LeaseTarget {
   return { kind: 'document', key };
 }
 
-/** The outcomes' types: `rejected` has a reason besides. */
+/** Applies the mutations, and returns the types of their outcomes. */
 export async function outcomes(client: CacheClient, ...mutations: readonly Mutation[]): Promise<string[]> {
   return (await client.apply(mutations)).map((outcome) => outcome.type);
 }
@@ -107,12 +107,12 @@ export function gone(rank: number): Lookup {
 
 export const MISSED: Lookup = { type: 'miss' };
 
-/** Asserts what is at a key. */
+/** Asserts the answer to a read of a document. */
 export async function reads(client: CacheClient, key: string, expected: Lookup, why?: string): Promise<void> {
   assert.deepEqual(await client.get(key), expected, why);
 }
 
-/** Asserts which values a page shows, and whether it calls itself complete. */
+/** Asserts the values of a page, and whether it is complete. */
 export async function shows(
   client: CacheClient,
   list: string,

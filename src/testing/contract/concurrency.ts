@@ -6,19 +6,19 @@ const RANKS = VERSIONS.map((_, rank) => rank).slice(1);
 const NEWEST = RANKS.length;
 
 export const concurrency: Section = {
-  about: 'calls at the same time',
+  about: 'concurrent calls',
   cases: [
     {
-      it: 'keeps the newest version whatever the order of the calls',
+      it: 'keeps the newest version of concurrent calls',
       run: ({ client }) => race(client, client),
     },
     {
-      it: 'keeps the newest version of two clients',
+      it: 'keeps the newest version of concurrent calls of two clients',
       needs: ['shared'],
       run: async ({ client, open }) => race(client, await open()),
     },
     {
-      it: 'shows one client what another has written',
+      it: 'shows a client the writes of another client',
       needs: ['shared'],
       async run({ client, open }) {
         const other = await open();
@@ -34,11 +34,11 @@ export const concurrency: Section = {
       },
     },
     {
-      it: 'settles one of many leases that are settled at once',
+      it: 'settles one of several leases that are settled concurrently',
       run: ({ client }) => settleAtOnce([client]),
     },
     {
-      it: 'settles one of many leases of two clients that are settled at once',
+      it: 'settles one of several leases that two clients settle concurrently',
       needs: ['shared'],
       run: async ({ client, open }) => settleAtOnce([client, await open()]),
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Found } from '../../cache.ts';
-import { documentAt, forget, found, gone, hit, MISSED, outcomes, put, reads, remove, type Section } from './case.ts';
+import { del, documentAt, forget, found, gone, hit, MISSED, outcomes, put, reads, type Section } from './case.ts';
 
 const a = documentAt('a');
 const read: Found = { kind: 'document', json: '"read"' };
@@ -10,7 +10,7 @@ export const documentLeases: Section = {
   about: 'leases on documents',
   cases: [
     {
-      it: 'settles a miss with what the table has, older than any change',
+      it: 'settles an absent document with the value of the table, at a version older than any change',
       async run({ client }) {
         const lease = await client.lease(a);
         await reads(client, 'a', MISSED);
@@ -21,7 +21,7 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'settles an item that the table does not have as gone',
+      it: 'settles an item that the table lacks as gone',
       async run({ client }) {
         assert.equal(await client.settle(await client.lease(a), absent), 'settled');
         await reads(client, 'a', gone(0));
@@ -30,7 +30,7 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'settles what was forgotten, at the version of the forgetting',
+      it: 'settles a forgotten document at the version of the forget',
       async run({ client }) {
         await client.apply([forget('a', 3)]);
         assert.equal(await client.settle(await client.lease(a), read), 'settled');
@@ -41,9 +41,9 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'settles a hit too, and a tombstone, at the version that it holds',
+      it: 'settles a value or a tombstone at the held version',
       async run({ client }) {
-        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        await client.apply([put('a', 3, 'three'), del('b', 3)]);
         assert.equal(await client.settle(await client.lease(a), read), 'settled');
         await reads(client, 'a', hit('read', 3));
         assert.equal(await client.settle(await client.lease(a), absent), 'settled');
@@ -54,9 +54,9 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'leaves what is held as it is until the lease is settled',
+      it: 'keeps the held value and version until the lease is settled',
       async run({ client }) {
-        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        await client.apply([put('a', 3, 'three'), del('b', 3)]);
         await client.lease(a);
         await client.lease(documentAt('b'));
         await reads(client, 'a', hit('three', 3));
@@ -65,9 +65,9 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'loses a lease to any write since, even of an equal version',
+      it: 'loses a lease to any later write, even of an equal version',
       async run({ client }) {
-        for (const [n, write] of [put, remove, forget].entries()) {
+        for (const [n, write] of [put, del, forget].entries()) {
           for (const before of ['nothing', 'older', 'equal'] as const) {
             const key = `${n} ${before}`;
             if (before !== 'nothing') await client.apply([put(key, before === 'older' ? 1 : 2, 'before')]);
@@ -82,26 +82,26 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'keeps a lease through a write that was stale',
+      it: 'keeps a lease despite a stale write',
       async run({ client }) {
         await client.apply([forget('a', 3)]);
         const lease = await client.lease(a);
-        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), remove('a', 1)), ['stale', 'stale']);
+        assert.deepEqual(await outcomes(client, put('a', 2, 'two'), del('a', 1)), ['stale', 'stale']);
         assert.equal(await client.settle(lease, read), 'settled');
         await reads(client, 'a', hit('read', 3));
       },
     },
     {
-      it: 'never settles over a tombstone that came after the lease',
+      it: 'does not settle over a deletion that followed the lease',
       async run({ client }) {
         const lease = await client.lease(a);
-        await client.apply([put('a', 1, 'one'), remove('a', 2)]);
+        await client.apply([put('a', 1, 'one'), del('a', 2)]);
         assert.equal(await client.settle(lease, read), 'lost');
         await reads(client, 'a', gone(2));
       },
     },
     {
-      it: 'settles one of two leases',
+      it: 'settles one of two leases, and loses the other',
       async run({ client }) {
         const [first, second] = [await client.lease(a), await client.lease(a)];
         assert.equal(await client.settle(second, read), 'settled');
@@ -111,7 +111,7 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'settles the earlier of two leases, when it comes first',
+      it: 'settles the earlier of two leases if it is settled first',
       async run({ client }) {
         await client.apply([put('b', 2, 'two')]);
         for (const [key, rank] of [
@@ -126,7 +126,7 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'loses a lease when its document is evicted, also one on nothing, also when another lease was taken since',
+      it: 'loses a lease on a present or absent document that is evicted, even if another lease follows',
       needs: ['evict'],
       async run({ client, evict }) {
         for (const held of [true, false]) {
@@ -150,10 +150,10 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'misses after an eviction',
+      it: 'misses an evicted document',
       needs: ['evict'],
       async run({ client, evict }) {
-        await client.apply([put('a', 3, 'three'), remove('b', 3)]);
+        await client.apply([put('a', 3, 'three'), del('b', 3)]);
         await evict?.(a);
         await evict?.(documentAt('b'));
         await reads(client, 'a', MISSED);
@@ -162,7 +162,7 @@ export const documentLeases: Section = {
       },
     },
     {
-      it: 'loses a settlement with a value that is too large, and changes nothing',
+      it: 'loses a lease that is settled with a value that is too large, and changes nothing',
       needs: ['maxValueBytes'],
       async run({ client, maxValueBytes }) {
         await client.apply([put('b', 2, 'two')]);

@@ -4,11 +4,11 @@ import { HOSTILE_NAMES } from './names.ts';
 import { type Operation, operations, type Setting } from './operations.ts';
 import { World } from './world.ts';
 
-/** A number in each name keeps the histories of one client apart. */
+/** Counts the histories. The count is part of all names, so the histories of a client do not share keys. */
 let worlds = 0;
 
 export const histories: Section = {
-  about: 'random histories, compared with models step by step',
+  about: 'random histories',
   cases: [
     history('of one document', { documents: 1, lists: 0 }),
     history('of one list', { documents: 0, lists: 1 }),

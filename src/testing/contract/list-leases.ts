@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import type { CacheClient, Found } from '../../cache.ts';
 import { at, documentAt, found, membersOf, outcomes, type Section, shows } from './case.ts';
 
-const { put, remove, forget, target } = membersOf('list', 2);
+const { put, del, forget, target } = membersOf('list', 2);
 const roomy = membersOf('list', 5);
 
 export const listLeases: Section = {
   about: 'leases on lists',
   cases: [
     {
-      it: 'settles what the table has, older than any change, and draws the bottom where the reading ended',
+      it: 'settles the members of the table at a version older than any change, with the bottom at the lowest of them',
       async run({ client }) {
         await settles(client, found({ a: 9, b: 5 }, true));
         await shows(client, 'list', ['a read'], false, { limit: 2 });
@@ -30,7 +30,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'settles members that the table does not have any more as gone, at the versions that the lease saw',
+      it: 'settles members that the table lacks as gone, at the versions that the lease saw',
       async run({ client }) {
         await client.apply([put('a', 5, 9), put('b', 5, 8), forget('c', 5, 7)]);
         await settles(client, found({ b: 8 }));
@@ -40,11 +40,11 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'keeps what the stream said since the lease',
+      it: 'keeps the mutations that were applied since the lease',
       async run({ client }) {
         await client.apply([roomy.put('a', 2, 9), roomy.put('b', 2, 8), roomy.put('c', 2, 7)]);
         const lease = await client.lease(roomy.target);
-        await client.apply([roomy.put('a', 3, 9), roomy.remove('b', 3, 8), roomy.put('d', 3, 6), roomy.forget('e', 3, 5)]);
+        await client.apply([roomy.put('a', 3, 9), roomy.del('b', 3, 8), roomy.put('d', 3, 6), roomy.forget('e', 3, 5)]);
         assert.equal(await client.settle(lease, found({ b: 8, c: 7, e: 5 })), 'settled');
         await shows(client, 'list', ['a 3', 'c read', 'd 3'], false);
         await client.apply([roomy.put('e', 4, 5)]);
@@ -52,7 +52,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'settles one of two leases, since the other may lower the bottom',
+      it: 'settles one of two leases, because the other could lower the bottom',
       async run({ client }) {
         const [first, second] = [await client.lease(target), await client.lease(target)];
         assert.equal(await client.settle(first, found({ a: 9, b: 5 }, true)), 'settled');
@@ -62,20 +62,20 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'may lower the bottom when a later lease reads further',
+      it: 'lowers the bottom if a later lease reads further',
       async run({ client }) {
         await settles(client, found({ a: 9, b: 5 }, true));
-        await client.apply([remove('a', 2, 9)]);
+        await client.apply([del('a', 2, 9)]);
         await settles(client, found({ b: 5, c: 4 }));
         await shows(client, 'list', ['b read', 'c read'], true);
       },
     },
     {
-      it: 'keeps the bottom when a put was dropped since the lease, for nobody here knows it',
+      it: 'keeps the bottom if a put was dropped since the lease, because the list does not know its value',
       async run({ client }) {
         await full(client);
         const lease = await client.lease(target);
-        // Its marker stays, for it came from above the bottom.
+        // The marker of d stays, because d was above the bottom at 9.5.
         await client.apply([put('d', 3, 5, { from: 9.5 })]);
         assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
         await shows(client, 'list', ['a read', 'b read'], false);
@@ -83,7 +83,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'drops a member that was read below the bottom, where the list held it before',
+      it: 'drops a member that was read below the bottom, even if the list held it above',
       async run({ client }) {
         await full(client);
         const lease = await client.lease(target);
@@ -94,28 +94,28 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'keeps the bottom when a marker was purged since the lease, for an older read could bring its member back',
+      it: 'keeps the bottom if a marker was purged since the lease, because an older read may contain its member',
       async run({ client }) {
         await full(client);
         const lease = await client.lease(target);
-        await client.apply([remove('x', 3, 5), remove('a', 3, 9)]);
+        await client.apply([del('x', 3, 5), del('a', 3, 9)]);
         assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
         await shows(client, 'list', ['b read'], false);
       },
     },
     {
-      it: 'keeps the bottom when what was forgotten below it was dropped since the lease, for nobody here knows it',
+      it: 'keeps the bottom if a member below it was forgotten since the lease',
       async run({ client }) {
         await full(client);
         const lease = await client.lease(target);
-        await client.apply([forget('x', 3, 5), remove('a', 3, 9)]);
+        await client.apply([forget('x', 3, 5), del('a', 3, 9)]);
         assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
         await shows(client, 'list', ['b read'], true, { limit: 1 });
         await shows(client, 'list', ['b read'], false);
       },
     },
     {
-      it: 'is complete above a bottom that a settle has raised over forgotten members',
+      it: 'calls pages complete above a bottom that a settle has raised over forgotten members',
       async run({ client }) {
         await client.apply([forget('seen', 3, 8)]);
         const lease = await client.lease(target);
@@ -124,13 +124,13 @@ export const listLeases: Section = {
         await shows(client, 'list', ['a read'], true, { limit: 1 });
         await client.apply([forget('high', 3, 8.5)]);
         await shows(client, 'list', ['a read'], false, { limit: 1 });
-        // The bottom sinks by a later lease, which reads what was let go.
+        // A later lease lowers the bottom, because it reads the member that was dropped.
         await settles(client, found({ a: 9, low: 2 }));
         await shows(client, 'list', ['a read', 'low read'], true);
       },
     },
     {
-      it: 'keeps the bottom when a member was trimmed since the lease',
+      it: 'keeps the bottom if a member was trimmed since the lease',
       async run({ client }) {
         await full(client);
         const lease = await client.lease(target);
@@ -141,7 +141,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'keeps the bottom when it has risen since the lease, though every version is still known',
+      it: 'keeps a bottom that has risen since the lease, even if the list lost no version',
       async run({ client }) {
         const lease = await client.lease(target);
         await client.apply([put('a', 3, 5, { from: 9 }), put('b', 3, 8), put('c', 3, 7)]);
@@ -151,19 +151,19 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'raises the bottom where the table has more than was read, even if nothing happened since the lease',
+      it: 'raises the bottom if the table has more members, even if nothing was written since the lease',
       async run({ client }) {
         await client.apply([put('low', 2, 1)]);
         await settles(client, found({ a: 9, b: 8 }, true));
         await shows(client, 'list', ['a read'], true, { limit: 1 });
-        await client.apply([remove('a', 1, 9)]);
+        await client.apply([del('a', 1, 9)]);
         await shows(client, 'list', [], false);
         await client.apply([put('low', 3, 1)]);
         await shows(client, 'list', [], false);
       },
     },
     {
-      it: 'stays incomplete when a member was forgotten since the lease, until it is settled again',
+      it: 'calls no page complete if a member was forgotten since the lease, until the list is settled again',
       async run({ client }) {
         const lease = await client.lease(target);
         await client.apply([forget('b', 3, 8)]);
@@ -174,7 +174,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'loses a lease when its list is evicted, also an empty one, also when another lease was taken since',
+      it: 'loses a lease on a filled or empty list that is evicted, even if another lease follows',
       needs: ['evict'],
       async run({ client, evict }) {
         for (const held of [true, false]) {
@@ -195,7 +195,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'forgets a member that it reads a value of that is too large, so the list is complete nowhere',
+      it: 'forgets a member whose value in the table is too large, and calls no page complete',
       needs: ['maxValueBytes'],
       async run({ client, maxValueBytes }) {
         const large = { member: 'b', score: 8, json: JSON.stringify('x'.repeat(maxValueBytes)) };
@@ -211,7 +211,7 @@ export const listLeases: Section = {
       },
     },
     {
-      it: 'refuses what cannot be what the table had, and keeps the lease',
+      it: 'refuses members that cannot be the newest of a table, and keeps the lease',
       async run({ client }) {
         const lease = await client.lease(target);
         const refused: Found[] = [
@@ -236,7 +236,7 @@ async function settles(client: CacheClient, what: Found): Promise<void> {
   assert.equal(await client.settle(await client.lease(target), what), 'settled');
 }
 
-/** A list of two with a bottom of 7. */
+/** Fills a list of two members, with the bottom at 7. */
 async function full(client: CacheClient): Promise<void> {
   await settles(client, found({}));
   await client.apply([put('a', 2, 9), put('b', 2, 8), put('c', 2, 7)]);

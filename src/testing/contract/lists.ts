@@ -5,10 +5,10 @@ import { at, found, membersOf, outcomes, type Section, shows, type Trial } from 
 const keep2 = membersOf('list', 2);
 
 export const lists: Section = {
-  about: 'what a list holds',
+  about: 'members of a list',
   cases: [
     {
-      it: 'is complete nowhere before it was filled from the table',
+      it: 'calls no page complete before the list was filled from the table',
       async run({ client }) {
         await client.apply([keep2.put('a', 1, 1)]);
         await shows(client, 'list', ['a 1'], false);
@@ -19,7 +19,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'is complete everywhere once it was filled with all that the table has',
+      it: 'calls every page complete after the list was filled with all members of the table',
       async run({ client }) {
         await fill(client, { a: 3, b: 1 });
         for (const order of ['desc', 'asc'] as const) {
@@ -28,26 +28,26 @@ export const lists: Section = {
             await shows(client, 'list', values, true, { limit, order });
           }
         }
-        await client.apply([keep2.remove('b', 1, 1)]);
+        await client.apply([keep2.del('b', 1, 1)]);
         await shows(client, 'list', ['a read'], true);
-        await client.apply([keep2.remove('a', 1, 3)]);
+        await client.apply([keep2.del('a', 1, 3)]);
         await shows(client, 'list', [], true);
       },
     },
     {
-      it: 'keeps its newest members and is complete above the greatest score that it had no room for',
+      it: 'keeps the newest members, and calls pages complete above the greatest score that was dropped',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('a', 1, 1), keep2.put('b', 1, 2), keep2.put('c', 1, 3)]);
         await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
         await shows(client, 'list', ['c 1', 'b 1'], false, { limit: 3 });
-        await client.apply([keep2.remove('c', 2, 3)]);
+        await client.apply([keep2.del('c', 2, 3)]);
         await shows(client, 'list', ['b 1'], true, { limit: 1 });
         await shows(client, 'list', ['b 1'], false, { limit: 2 });
       },
     },
     {
-      it: 'is complete upwards from a place above the bottom, and not from the very end',
+      it: 'calls an ascending page complete if it starts above the bottom',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('a', 1, 1), keep2.put('b', 1, 2), keep2.put('c', 1, 3)]);
@@ -57,11 +57,11 @@ export const lists: Section = {
       },
     },
     {
-      it: 'has no room for what comes at or below the bottom, even when it is not full any more',
+      it: 'drops puts at or below the bottom, even if the list is no longer full',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('a', 1, 5), keep2.put('b', 1, 6), keep2.put('c', 1, 7)]);
-        await client.apply([keep2.remove('b', 2, 6), keep2.remove('c', 2, 7)]);
+        await client.apply([keep2.del('b', 2, 6), keep2.del('c', 2, 7)]);
         assert.deepEqual(await outcomes(client, keep2.put('d', 1, 4), keep2.put('e', 1, 5)), ['applied', 'applied']);
         await shows(client, 'list', [], false);
         await client.apply([keep2.put('f', 1, 5.5)]);
@@ -80,7 +80,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'drops the lowest bytes among ties at its end, and then is not complete at that score',
+      it: 'drops the lowest name among equal scores at the end of a full list, and calls no page complete at that score',
       async run({ client }) {
         await fill(client, {});
         await client.apply(['b', 'a', 'c'].map((name) => keep2.put(name, 1, 4)));
@@ -92,22 +92,22 @@ export const lists: Section = {
       },
     },
     {
-      it: 'remembers where a moved member could come back, until the bottom has passed that score',
+      it: 'refuses an older version of a moved member at its old score',
       async run({ client }) {
-        const { put, remove } = membersOf('list', 1);
-        // The replay of version 2, at 9, is above the bottom when the list has already dropped the member at 1.
+        const { put, del } = membersOf('list', 1);
+        // The list has dropped the member at 1, and a replay of version 2 at 9 is above the bottom.
         await client.apply([put('a', 2, 9), put('a', 3, 1, { from: 9 }), put('b', 1, 5)]);
         assert.deepEqual(await outcomes(client, put('a', 2, 9)), ['stale']);
         await shows(client, 'list', ['b 1'], false);
-        await client.apply([remove('b', 2, 5)]);
+        await client.apply([del('b', 2, 5)]);
         assert.deepEqual(await outcomes(client, put('a', 2, 9)), ['stale']);
         await shows(client, 'list', [], false);
       },
     },
     {
-      it: 'learns from a replay where an older version of the member stood, which may come again',
+      it: 'refuses a repeated replay at a score that only the first replay named',
       async run({ client }) {
-        for (const type of ['put', 'remove', 'forget'] as const) {
+        for (const type of ['put', 'del', 'forget'] as const) {
           const list = membersOf(type, 1);
           await client.apply([list[type]('a', 3, 1)]);
           assert.deepEqual(await outcomes(client, list.put('a', 2, 5)), ['stale']);
@@ -118,7 +118,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'learns from a put alone where an older version of the member stood',
+      it: 'refuses an older version at a score that only a put named as the previous one',
       async run({ client }) {
         const { put } = membersOf('list', 1);
         await client.apply([put('b', 1, 5), put('c', 1, 4), put('a', 3, 1, { from: 9 })]);
@@ -127,17 +127,17 @@ export const lists: Section = {
       },
     },
     {
-      it: 'remembers a deletion above the bottom, and needs no memory of one below',
+      it: 'remembers a deletion above the bottom, and none below it',
       async run({ client }) {
-        const { put, remove } = membersOf('list', 1);
-        await client.apply([put('b', 1, 5), put('c', 1, 4), remove('d', 3, 9), remove('e', 3, 2)]);
+        const { put, del } = membersOf('list', 1);
+        await client.apply([put('b', 1, 5), put('c', 1, 4), del('d', 3, 9), del('e', 3, 2)]);
         assert.deepEqual(await outcomes(client, put('d', 2, 9)), ['stale']);
         await client.apply([put('e', 2, 2)]);
         await shows(client, 'list', ['b 1'], false);
       },
     },
     {
-      it: 'is complete nowhere while it has a forgotten member',
+      it: 'calls no page complete while a member is forgotten',
       async run({ client }) {
         await fill(client, { a: 3, b: 1 });
         await client.apply([keep2.forget('c', 4, 0.5)]);
@@ -145,7 +145,7 @@ export const lists: Section = {
         await shows(client, 'list', ['a read'], false, { limit: 1 });
         await client.apply([keep2.put('c', 3, 0.5)]);
         await shows(client, 'list', ['a read', 'b read'], false);
-        await client.apply([keep2.remove('c', 5, 0.5)]);
+        await client.apply([keep2.del('c', 5, 0.5)]);
         await shows(client, 'list', ['a read', 'b read'], true);
         await client.apply([keep2.forget('a', 4, 3)]);
         await shows(client, 'list', ['b read'], false);
@@ -154,7 +154,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'is complete above its bottom, whatever was forgotten below it',
+      it: 'calls pages complete above the bottom if members below it are forgotten',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('a', 1, 5), keep2.put('b', 1, 6), keep2.put('c', 1, 7)]);
@@ -166,7 +166,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'is complete again once the bottom has passed what was forgotten',
+      it: 'calls pages complete again after the bottom has passed the forgotten members',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('b', 1, 6), keep2.put('c', 1, 7), keep2.forget('d', 2, 6), keep2.forget('e', 2, 6.5)]);
@@ -175,7 +175,7 @@ export const lists: Section = {
         await shows(client, 'list', ['f 1', 'c 1'], false, { limit: 2 });
         await client.apply([keep2.put('g', 1, 9)]);
         await shows(client, 'list', ['g 1', 'f 1'], true, { limit: 2 });
-        // Each of them once: what is forgotten later counts.
+        // A member that is forgotten later makes pages incomplete again.
         await client.apply([keep2.forget('f', 2, 8)]);
         await shows(client, 'list', ['g 1'], false, { limit: 1 });
         await client.apply([keep2.put('f', 2, 8)]);
@@ -183,7 +183,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'remembers that it forgot what stood above the bottom once, or stands there in a replay',
+      it: 'calls no page complete while an older version of a forgotten member may come back above the bottom',
       async run({ client }) {
         await fill(client, {});
         await client.apply([keep2.put('a', 2, 9), keep2.put('b', 1, 6), keep2.put('c', 1, 7), keep2.put('d', 1, 8)]);
@@ -197,7 +197,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'is complete above its bottom, also when it rejects a value below it again and again',
+      it: 'calls pages complete above the bottom if values below it are rejected',
       needs: ['maxValueBytes'],
       async run(trial) {
         const { client } = trial;
@@ -208,13 +208,13 @@ export const lists: Section = {
           assert.deepEqual(await outcomes(client, rejected), ['rejected']);
           await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
         }
-        // It was above the bottom, where an older version could come back.
+        // The member was above the bottom at 6, where an older version could come back.
         assert.deepEqual(await outcomes(client, keep2.put('d', 2, 3, { json: tooLarge(trial), from: 6 })), ['rejected']);
         await shows(client, 'list', ['c 1', 'b 1'], false, { limit: 2 });
       },
     },
     {
-      it: 'forgets a member whose value it rejects',
+      it: 'forgets a member whose value is rejected',
       needs: ['maxValueBytes'],
       async run(trial) {
         const { client } = trial;
@@ -228,33 +228,33 @@ export const lists: Section = {
       },
     },
     {
-      it: 'learns from a rejected put, too, where an older version of the member stood',
+      it: 'refuses an older version at a score that only a rejected put named as the previous one',
       needs: ['maxValueBytes'],
       async run(trial) {
         const { client } = trial;
-        const { put, remove } = membersOf('list', 1);
-        await client.apply([put('b', 1, 5), put('c', 1, 4), put('a', 3, 1, { from: 9, json: tooLarge(trial) }), remove('a', 4, 1)]);
+        const { put, del } = membersOf('list', 1);
+        await client.apply([put('b', 1, 5), put('c', 1, 4), put('a', 3, 1, { from: 9, json: tooLarge(trial) }), del('a', 4, 1)]);
         assert.deepEqual(await outcomes(client, put('a', 2, 9)), ['stale']);
         await shows(client, 'list', ['b 1'], false);
       },
     },
     {
-      it: 'keeps an older read from bringing back a member that was rejected, and then deleted',
+      it: 'does not fill a member that was rejected and deleted since the lease',
       needs: ['maxValueBytes'],
       async run(trial) {
         const { client } = trial;
         await client.apply([keep2.put('b', 1, 5), keep2.put('c', 1, 4.5), keep2.put('d', 1, 4)]);
         const lease = await client.lease(keep2.target);
-        await client.apply([keep2.put('a', 3, 1, { from: 9, json: tooLarge(trial) }), keep2.remove('a', 4, 1)]);
+        await client.apply([keep2.put('a', 3, 1, { from: 9, json: tooLarge(trial) }), keep2.del('a', 4, 1)]);
         assert.equal(await client.settle(lease, found({ a: 9, b: 5 }, true)), 'settled');
         const { members } = await client.list('list', { limit: 9 });
-        assert.ok(!members.some(({ member }) => member === 'a'), 'what was deleted is shown');
+        assert.ok(!members.some(({ member }) => member === 'a'), 'the deleted member is shown');
       },
     },
     {
-      it: 'keeps one member, when told so',
+      it: 'keeps one member if keep is 1',
       async run({ client }) {
-        const { put, remove, target } = membersOf('list', 1);
+        const { put, del, target } = membersOf('list', 1);
         const lease = await client.lease(target);
         assert.equal(await client.settle(lease, found({}, false)), 'settled');
         await client.apply([put('a', 1, 1)]);
@@ -262,12 +262,12 @@ export const lists: Section = {
         await client.apply([put('b', 1, 2)]);
         await shows(client, 'list', ['b 1'], true, { limit: 1 });
         await shows(client, 'list', ['b 1'], false, { limit: 2 });
-        await client.apply([put('c', 1, 1.5), remove('b', 2, 2)]);
+        await client.apply([put('c', 1, 1.5), del('b', 2, 2)]);
         await shows(client, 'list', [], false);
       },
     },
     {
-      it: 'follows a change of how many members it keeps',
+      it: 'trims the list when keep decreases, and lets it grow when keep increases',
       async run({ client }) {
         const { put } = membersOf('list', 3);
         await fill(client, {});
@@ -281,7 +281,7 @@ export const lists: Section = {
       },
     },
     {
-      it: 'shows nothing and calls nothing complete after an eviction, and begins anew',
+      it: 'shows no member and calls no page complete after an eviction, and can be filled again',
       needs: ['evict'],
       async run({ client, evict }) {
         await fill(client, { a: 3, b: 1 });
@@ -295,16 +295,16 @@ export const lists: Section = {
       },
     },
     {
-      it: 'notices that one of its keys was evicted alone',
+      it: 'treats a list as evicted if one of its keys was evicted',
       needs: ['evictPart'],
       async run({ client, evictPart }) {
         for (const write of [false, true]) {
           for (let part = 0; part < 12; part += 1) {
             const list = `list ${part} ${write}`;
-            const { put, remove, target } = membersOf(list, 2);
+            const { put, del, target } = membersOf(list, 2);
             const lease = await client.lease(target);
             await client.settle(lease, found({ a: 3, b: 1 }));
-            await client.apply([put('c', 2, 2), remove('a', 5, 3)]);
+            await client.apply([put('c', 2, 2), del('a', 5, 3)]);
             await shows(client, list, ['c 2'], true, { limit: 1 });
             const stale = await client.lease(target);
             if (!(await evictPart?.(list, part))) continue;

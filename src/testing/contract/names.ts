@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hit, membersOf, outcomes, put, type Section } from './case.ts';
 
-/** Names that a careless encoding mixes up, splits, cuts or refuses. */
+/** Names that a careless encoding confuses, splits, truncates or refuses. */
 export const HOSTILE_NAMES: readonly string[] = [
   'plain',
   'a name with spaces ',
@@ -50,7 +50,7 @@ export const names: Section = {
   about: 'names',
   cases: [
     {
-      it: 'takes any string as the key of a document',
+      it: 'accepts any string as the key of a document',
       async run({ client }) {
         const applied = await outcomes(client, ...HOSTILE_NAMES.map((name, n) => put(name, 1, n)));
         assert.deepEqual(new Set(applied), new Set(['applied']));
@@ -62,7 +62,7 @@ export const names: Section = {
       },
     },
     {
-      it: 'takes any string as the name of a list, and leases it',
+      it: 'accepts any string as the name of a list, also for a lease',
       async run({ client }) {
         await client.apply(HOSTILE_NAMES.map((name, n) => membersOf(name, 3).put('m', 1, n)));
         for (const [n, name] of HOSTILE_NAMES.entries()) {
@@ -77,7 +77,7 @@ export const names: Section = {
       },
     },
     {
-      it: 'takes any string as the name of a member, and sorts ties by bytes',
+      it: 'accepts any string as the name of a member, and sorts equal scores by the bytes of the names',
       async run({ client }) {
         const { put: add, target } = membersOf('list', 1_000);
         await client.apply(HOSTILE_NAMES.map((name) => add(name, 1, 7, { json: JSON.stringify(name.slice(0, 20)) })));
@@ -98,7 +98,7 @@ export const names: Section = {
       },
     },
     {
-      it: 'does not mix up a list and its member with another pair that reads the same',
+      it: 'separates pairs of list and member whose joined names are equal',
       async run({ client }) {
         const pairs = [
           ['a', 'b:c'],

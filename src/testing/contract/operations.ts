@@ -2,7 +2,7 @@ import type { Arbitrary } from 'fast-check';
 import type { FastCheck } from '../fast-check.ts';
 import { VERSIONS } from './case.ts';
 
-/** What a history is about. */
+/** How many documents and lists a history has, and the scores of its members. */
 export interface Setting {
   readonly documents: number;
   readonly lists: number;
@@ -14,7 +14,7 @@ interface Abilities {
   readonly tooLarge: boolean;
 }
 
-/** One mutation. `list` absent: of a document. Documents, lists and members are meant by number. */
+/** One mutation. Documents, lists and members are numbers. `list` absent: the mutation of a document. */
 export interface Draft {
   readonly type: 'put' | 'delete' | 'forget';
   readonly list?: number;
@@ -31,7 +31,7 @@ export interface DraftFound {
   readonly tooLarge: boolean;
 }
 
-/** One step of a history. `lease` and `cursor` mean one of those given before, counted from the latest. */
+/** One step of a history. `lease` and `cursor` number the earlier leases and cursors, from the latest. */
 export type Operation =
   | { readonly do: 'apply'; readonly mutations: readonly Draft[] }
   | { readonly do: 'page'; readonly list: number; readonly limit: number; readonly order: 'desc' | 'asc'; readonly cursor?: number }
@@ -42,7 +42,7 @@ export type Operation =
 
 const MEMBERS = 6;
 
-/** Histories; `keep` is of all lists in one. */
+/** Generates histories. All lists of a history have the same `keep`. */
 export function operations(fc: FastCheck, setting: Setting & Abilities) {
   const { documents, lists, scores = [0, 1, 2, 3, 4, 5, 6, 7], evictions, tooLarge } = setting;
   const score = fc.constantFrom(...scores);

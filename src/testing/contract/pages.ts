@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { CacheClient, Page, PageQuery } from '../../cache.ts';
 import { at, membersOf, outcomes, type Section, shows } from './case.ts';
 
-const { put, remove, forget } = membersOf('list', 100);
+const { put, del, forget } = membersOf('list', 100);
 
-/** Scores in descending order that a careless number format makes equal, reorders or loses. */
+/** Scores in descending order. A careless number format makes some of them equal, reorders or loses them. */
 const SCORES: readonly number[] = [
   Number.MAX_VALUE,
   1e308,
@@ -32,7 +32,7 @@ export const pages: Section = {
   about: 'pages of a list',
   cases: [
     {
-      it: 'shows members by descending score, ties by descending bytes of their names, and the other way round',
+      it: 'sorts members by score, and equal scores by the bytes of the names, in either order',
       async run({ client }) {
         await client.apply([put('b', 1, 5), put('a', 2, 9), put('Z', 3, 5), put('é', 4, 5), put('c', 5, -1)]);
         await shows(client, 'list', ['a 2', 'é 4', 'b 1', 'Z 3', 'c 5'], false);
@@ -45,27 +45,27 @@ export const pages: Section = {
       },
     },
     {
-      it: 'shows nothing of a list that it does not know, and calls it incomplete',
+      it: 'answers with an empty, incomplete page for an unknown list',
       async run({ client }) {
         assert.deepEqual(await client.list('unknown', { limit: 3 }), { members: [], complete: false });
       },
     },
     {
-      it: 'obeys the law at each member: newer versions win, equal ones are applied again, tombstones stand',
+      it: 'applies a mutation of a member unless the member has a newer version',
       async run({ client }) {
         assert.deepEqual(await outcomes(client, put('a', 2, 1), put('a', 1, 9), put('a', 2, 2)), ['applied', 'stale', 'applied']);
-        assert.deepEqual(await outcomes(client, put('b', 3, 1), remove('b', 4, 1), put('b', 3, 1)), ['applied', 'applied', 'stale']);
-        assert.deepEqual(await outcomes(client, remove('c', 4, 3), put('c', 3, 3)), ['applied', 'stale']);
+        assert.deepEqual(await outcomes(client, put('b', 3, 1), del('b', 4, 1), put('b', 3, 1)), ['applied', 'applied', 'stale']);
+        assert.deepEqual(await outcomes(client, del('c', 4, 3), put('c', 3, 3)), ['applied', 'stale']);
         assert.deepEqual(await outcomes(client, put('d', 3, 1), forget('d', 4, 1), put('d', 3, 1)), ['applied', 'applied', 'stale']);
         const { members } = await client.list('list', { limit: 9 });
         assert.deepEqual(members, [{ member: 'a', score: 2, value: 'a 2', version: at(2) }]);
       },
     },
     {
-      it: 'applies the mutations of one call, of one list or of several, in their order',
+      it: 'applies the mutations of one call in their order, also for several lists',
       async run({ client }) {
         const other = membersOf('other', 2);
-        const all = [put('a', 1, 1), other.put('a', 1, 1), put('b', 1, 2), remove('a', 2, 1), put('a', 1, 1), other.put('b', 3, 3)];
+        const all = [put('a', 1, 1), other.put('a', 1, 1), put('b', 1, 2), del('a', 2, 1), put('a', 1, 1), other.put('b', 3, 3)];
         assert.deepEqual(await outcomes(client, ...all), ['applied', 'applied', 'applied', 'applied', 'stale', 'applied']);
         assert.deepEqual(await outcomes(client, put('a', 3, 8), put('a', 4, 7), put('b', 1, 9)), ['applied', 'applied', 'applied']);
         await shows(client, 'list', ['b 1', 'a 4'], false);
@@ -81,7 +81,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'pages through all members once, whatever the limit and the order, also among ties',
+      it: 'pages through all members once, with any limit and in either order, also among equal scores',
       async run({ client }) {
         const names = Array.from({ length: 23 }, (_, n) => `m${n}`);
         await client.apply(names.map((name, n) => put(name, 1, n < 12 ? 5 : n % 4)));
@@ -94,7 +94,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'gives a cursor while there is more, and none on a page that is not full',
+      it: 'returns a cursor if the list has more members, and none with a page that is not full',
       async run({ client }) {
         await client.apply([put('a', 1, 1), put('b', 1, 2), put('c', 1, 3)]);
         const first = await client.list('list', { limit: 2 });
@@ -105,17 +105,17 @@ export const pages: Section = {
       },
     },
     {
-      it: 'goes on after the place of a cursor, whatever became of the member there',
+      it: 'continues after the position of a cursor, even if its member was moved or deleted',
       async run({ client }) {
         for (const order of ['desc', 'asc'] as const) {
           const sign = order === 'desc' ? -1 : 1;
           for (const change of ['none', 'deleted', 'moved on', 'moved back', 'tied'] as const) {
             const list = `${order} ${change}`;
-            const { put, remove } = membersOf(list, 100);
+            const { put, del } = membersOf(list, 100);
             await client.apply(['a', 'b', 'c', 'd'].map((name, n) => put(name, 1, sign * n)));
             const { cursor } = await client.list(list, { limit: 2, order });
             const [b, e] = [sign, sign * 1.5];
-            if (change === 'deleted') await client.apply([remove('b', 2, b)]);
+            if (change === 'deleted') await client.apply([del('b', 2, b)]);
             if (change === 'moved on') await client.apply([put('b', 2, sign * 9, { from: b })]);
             if (change === 'moved back') await client.apply([put('b', 2, -sign * 9, { from: b })]);
             if (change === 'tied') await client.apply([put('a2', 2, b), put('b2', 2, b), put('e', 2, e)]);
@@ -132,7 +132,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'refuses a limit that is no positive integer, and a cursor that no page gave',
+      it: 'refuses a limit that is not a positive integer, and a cursor that no page returned',
       async run({ client }) {
         await client.apply([put('a', 1, 1)]);
         for (const list of ['list', 'unknown']) {
@@ -146,7 +146,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'sorts, shows and pages scores of any size as they are',
+      it: 'sorts, returns and pages scores of any magnitude exactly',
       async run({ client }) {
         await client.apply(SCORES.map((score, n) => put(`m${n}`, 1, score)));
         const scores = (page: Page) => page.members.map(({ score }) => score + 0);
@@ -159,7 +159,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'takes -0 for 0',
+      it: 'treats -0 as 0',
       async run({ client }) {
         await client.apply([put('a', 1, -0), put('b', 1, 0), put('c', 1, -0)]);
         await shows(client, 'list', ['c 1', 'b 1', 'a 1'], false);
@@ -167,7 +167,7 @@ export const pages: Section = {
       },
     },
     {
-      it: 'draws the bottom at scores of any size',
+      it: 'sets the bottom at scores of any magnitude',
       async run({ client }) {
         for (const [n, bottom] of SCORES.entries()) {
           const [above, below] = [SCORES[n - 1], SCORES[n + 1]];
@@ -178,7 +178,7 @@ export const pages: Section = {
           assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
           await client.apply([put('a', 1, above), put('b', 1, bottom)]);
           await shows(client, list, ['a 1'], true, { limit: 1 });
-          await client.apply([membersOf(list, 1).remove('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);
+          await client.apply([membersOf(list, 1).del('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);
           await shows(client, list, [], false);
           await client.apply([put('e', 1, above)]);
           await shows(client, list, ['e 1'], true, { limit: 1 });
@@ -188,7 +188,7 @@ export const pages: Section = {
   ],
 };
 
-/** The names on all pages. */
+/** The names of the members on all pages, in the order of the pages. */
 async function walk(client: CacheClient, query: PageQuery): Promise<string[]> {
   const names: string[] = [];
   for (let after: string | undefined, pages = 0; pages < 1_000; pages += 1) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { at, documentAt, membersOf, type Section, shows } from './case.ts';
 
-/** JSON texts that a careless round trip changes, or takes for nothing. */
+/** JSON texts that a careless round trip changes or loses. */
 const TEXTS: readonly string[] = [
   'null',
   'false',
@@ -32,7 +32,7 @@ export const values: Section = {
   about: 'values',
   cases: [
     {
-      it: 'gives any JSON value of a document back as it is, put or settled',
+      it: 'returns any JSON value of a document unchanged, put or settled',
       async run({ client }) {
         await client.apply(TEXTS.map((json, n) => ({ kind: 'document', type: 'put', key: `put ${n}`, version: at(1), json })));
         for (const [n, json] of TEXTS.entries()) {
@@ -48,7 +48,7 @@ export const values: Section = {
       },
     },
     {
-      it: 'gives any JSON value of a member back as it is, put or settled',
+      it: 'returns any JSON value of a member unchanged, put or settled',
       async run({ client }) {
         const { put, target } = membersOf('put', 100);
         await client.apply(TEXTS.map((json, n) => put(`m${n}`, 1, -n, { json })));
@@ -61,7 +61,7 @@ export const values: Section = {
       },
     },
     {
-      it: 'gives every reader a value of its own',
+      it: 'returns a separate value to each reader',
       async run({ client }) {
         await client.apply([{ kind: 'document', type: 'put', key: 'a', version: at(1), json: '{"tags":["x"]}' }]);
         const first = await client.get('a');

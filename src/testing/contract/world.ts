@@ -6,7 +6,7 @@ import { DocumentModel } from './document-model.ts';
 import { ListModel, type ModelFound, type ModelListLease, newestFirst } from './list-model.ts';
 import type { Draft, DraftFound, Operation } from './operations.ts';
 
-/** Names of members, not in the order of UTF-16. */
+/** Names of members, whose order by bytes differs from that by UTF-16. */
 const MEMBERS = ['a', 'b', 'é', '\uffff', '\u{10000}', '{a}'] as const;
 
 type Taken = { readonly lease: Lease } & (
@@ -14,7 +14,7 @@ type Taken = { readonly lease: Lease } & (
   | { readonly list: number; readonly token: ModelListLease }
 );
 
-/** Documents and lists of a client beside their models: each step is done to both, and both must give the same answers. */
+/** Documents and lists of a client beside their models. Each step is done to both, and both must give the same answers. */
 export class World {
   readonly #trial: Trial;
   readonly #keys: readonly string[];
@@ -25,7 +25,7 @@ export class World {
   readonly #leases: Taken[] = [];
   readonly #cursors: { readonly list: number; readonly order: 'desc' | 'asc'; readonly cursor: string; readonly place: ListPosition }[] =
     [];
-  /** Makes every value another, so that an old one is told from a new one. */
+  /** Numbers the values, so that no two values are equal. */
   #values = 0;
 
   constructor(trial: Trial, keys: readonly string[], lists: readonly string[], keep: number) {
@@ -100,7 +100,7 @@ export class World {
             version,
             score,
             json,
-            // Only a put says where the member stood before.
+            // Only a put names the previous score.
             from: mutation.type === 'put' ? from : undefined,
             keep: this.#keep,
           });
@@ -133,8 +133,8 @@ export class World {
   }
 
   #checkCursor(list: number, limit: number, order: 'desc' | 'asc', { members, cursor }: Page, more: boolean): void {
-    if (more) assert.ok(cursor !== undefined, 'there is more, and no cursor');
-    if (members.length < limit) assert.equal(cursor, undefined, 'a cursor at the end');
+    if (more) assert.ok(cursor !== undefined, 'the list has more members, and the page no cursor');
+    if (members.length < limit) assert.equal(cursor, undefined, 'a page that is not full has a cursor');
     const place = members.at(-1);
     if (cursor !== undefined && place) this.#cursors.push({ list, order, cursor, place });
   }

@@ -1,0 +1,52 @@
+import * as z from 'zod/mini';
+import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
+import { type Config, readConfig } from './worker.ts';
+
+const redrive = z.object({
+  TABLE_NAME: z.optional(z.string()),
+  READ_UNITS_PER_SECOND: z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500),
+});
+
+/** The configuration of a redrive, by the function or by the command. */
+export interface RedriveConfig {
+  /** The worker's configuration. Its `letters` are present. Its backend is `memory` in a dry run only. */
+  readonly cache: Config;
+  /** Letters of other tables stay untouched. Absent: letters of all tables are redriven. */
+  readonly tableName?: string;
+  /** Read capacity units of the table to use per second. */
+  readonly readUnitsPerSecond: number;
+}
+
+export interface RedriveConfigOptions {
+  /**
+   * Variables that win over the environment's. A `CACHE_BACKEND` among them chooses the cache alone: then the environment's `CACHE_…` and
+   * `MOMENTO_…` variables are ignored.
+   */
+  readonly overrides?: Environment;
+  /** No letter is removed, so the memory cache is allowed. */
+  readonly dryRun?: boolean;
+}
+
+/**
+ * Reads the environment of a redrive.
+ *
+ * @throws ConfigurationError that lists every fault, one a line: the variable, its value, and the values that are allowed.
+ */
+export function parseRedriveConfig(env?: Environment, { overrides = {}, dryRun = false }: RedriveConfigOptions = {}): RedriveConfig {
+  const choosesCache = overrides.CACHE_BACKEND !== undefined;
+  const inherited = Object.entries(givenVariables(env)).filter(([name]) => !(choosesCache && /^(CACHE|MOMENTO)_/.test(name)));
+  const given = givenVariables({ ...Object.fromEntries(inherited), ...overrides });
+  const faults: string[] = [];
+  const data = parseVariables(redrive, given, faults);
+  if (given.DEAD_LETTERS === undefined) faults.push('DEAD_LETTERS is absent: give s3://BUCKET or a folder, where the letters lie');
+  const cache = readConfig(given, faults);
+  if (cache?.backend === 'memory' && !dryRun) faults.push(memoryFault(given));
+  const config = data && cache && { cache, tableName: data.TABLE_NAME, readUnitsPerSecond: data.READ_UNITS_PER_SECOND };
+  return requireNoFaults(config, faults);
+}
+
+function memoryFault({ CACHE_BACKEND: backend }: Environment): string {
+  const found = backend === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
+  const wayOut = 'choose the cache that the readers use: set CACHE_BACKEND and its variables, or give --url on the command line';
+  return `${found}: that cache ends with this process, and letters would be removed for nothing; ${wayOut}`;
+}
