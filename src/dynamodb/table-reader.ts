@@ -135,7 +135,7 @@ function explained({ name, message }: Error, tableArn: string): Error {
         `${table} is not there: see that account and Region are those of its stream; if it was deleted, so may the letter be`,
       );
     default:
-      return new Error(`${table} refuses the key: ${message}; it may have been made anew with other key attributes`);
+      return new Error(`${table} refuses the key: ${message}; the table may have been recreated with other key attributes`);
   }
 }
 

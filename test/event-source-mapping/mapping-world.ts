@@ -14,7 +14,7 @@ import {
   virtualClock,
 } from '../../src/testing/index.ts';
 
-export interface Delivery {
+interface Delivery {
   /** Names of the records in the batch; see `nameOf`. */
   readonly records: readonly string[];
   /** When the function was invoked, ms since the epoch. */

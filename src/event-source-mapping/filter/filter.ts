@@ -7,7 +7,7 @@ export interface FilterCriteria {
   readonly filters: readonly Filter[];
 }
 
-export interface Filter {
+interface Filter {
   /** A pattern as JSON, at most 4,096 characters (Lambda Developer Guide, "Control which events Lambda sends to your function"). */
   readonly pattern: string;
 }

@@ -9,7 +9,7 @@ export interface SdkStreamReaderOptions {
 }
 
 /** The part of the client that the reader uses. Its type does not need the package. */
-export interface StreamsClient {
+interface StreamsClient {
   send(command: never): Promise<unknown>;
 }
 

@@ -9,7 +9,7 @@ interface Kept {
   size: number;
 }
 
-export interface Scalar extends Kept {
+interface Scalar extends Kept {
   readonly kind: 'scalar';
   readonly value: Bytes;
 }
@@ -29,7 +29,7 @@ export interface List extends Kept {
   values: Bytes[];
 }
 
-export interface SortedSet extends Kept {
+interface SortedSet extends Kept {
   readonly kind: 'sorted set';
   readonly members: SortedMembers;
 }
