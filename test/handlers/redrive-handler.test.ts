@@ -73,7 +73,11 @@ describe('the function that redrives', () => {
         fields: {
           ...summary,
           letter: lambdaName(1),
-          cause: { stage: 'view', view: 'plain@1', error: { name: 'ViewError', message: 'view plain cannot project ["i1"] as it is now: it threw Error' } },
+          cause: {
+            stage: 'view',
+            view: 'plain@1',
+            error: { name: 'ViewError', message: 'view plain cannot project ["i1"] as it is now: it threw Error' },
+          },
           milliseconds: expect.any(Number),
         },
       },

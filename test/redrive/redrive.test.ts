@@ -238,7 +238,9 @@ describe('an item of a letter', () => {
     for (const others of [views, [place]]) {
       const { told, reasons } = await run({ views: others });
       expect(told).toEqual(['kept view']);
-      expect(reasons[0]).toMatch(/^view moody@2, which the letter is about, is not in this code: redrive the letter by the code that has that view/);
+      expect(reasons[0]).toMatch(
+        /^view moody@2, which the letter is about, is not in this code: redrive the letter by the code that has that view/,
+      );
     }
     expect((await run({ views: [mended] })).told).toEqual(['removed']);
     expect(await found('moody@2:a')).toEqual({ ...it_ }.value);
