@@ -6,8 +6,6 @@ import { attributesOf } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { redriveMetrics } from '../../src/handlers/metrics.ts';
 import { type RedriveHandlerOptions, redriveHandler } from '../../src/handlers/redrive-handler.ts';
-import { oldestFirst } from '../../src/letters/oldest-first.ts';
-import { parseRequest } from '../../src/redrive/request.ts';
 import { insert, streamEvent } from '../../src/testing/events.ts';
 import { documentView, entity } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
@@ -289,47 +287,6 @@ describe('the function that redrives', () => {
       function_name: 'redrive',
       _aws: { CloudWatchMetrics: [{ Namespace: 'Millrace', Dimensions: [expect.arrayContaining(['service', 'function_name'])] }] },
     });
-  });
-});
-
-describe('a request', () => {
-  const now = new Date('2026-11-22T03:00:00Z');
-  it.each([
-    ['90m', '2026-11-22T01:30:00.000Z'],
-    ['2h', '2026-11-22T01:00:00.000Z'],
-    ['3d', '2026-11-19T03:00:00.000Z'],
-    ['2026-11-20', '2026-11-20T00:00:00.000Z'],
-    ['2026-11-20T10:00Z', '2026-11-20T10:00:00.000Z'],
-    ['2026-11-20T10:00:00.5+01:00', '2026-11-20T09:00:00.500Z'],
-  ])('means by since %s %s', (since, time) => {
-    expect(parseRequest({ since }, now).filter.since?.toISOString()).toBe(time);
-  });
-
-  it.each(['', 'h', '2', '2w', '-2h', '2026-13-01', '2026-11-20T10:00', '10:00', '1.5h'])('knows no time %j', (until) => {
-    expect(() => parseRequest({ until }, now)).toThrow(/until is/);
-  });
-});
-
-describe('the names of letters', () => {
-  const worker = (time: string) => `millrace/shop/2026/11/22/${time}-418800000000000004200117-0123456789abcdef.json`;
-  const store = memoryStore(
-    Object.fromEntries(
-      [worker('2026-11-22T03.00.05'), lambdaName(1), lambdaName(9), 'redrive/position', 'other.json'].map((name) => [name, '']),
-    ),
-  );
-
-  it('are put in the order of the times they tell, whoever wrote them', async () => {
-    expect(await oldestFirst(store)).toEqual([lambdaName(1), worker('2026-11-22T03.00.05'), lambdaName(9)]);
-  });
-
-  it('begin where they are told to, and go round', async () => {
-    expect(await oldestFirst(store, { from: worker('2026-11-22T03.00.04') })).toEqual([
-      worker('2026-11-22T03.00.05'),
-      lambdaName(9),
-      lambdaName(1),
-    ]);
-    expect(await oldestFirst(store, { from: lambdaName(9) })).toEqual([lambdaName(9), lambdaName(1), worker('2026-11-22T03.00.05')]);
-    expect(await oldestFirst(store, { from: lambdaName(30) })).toEqual(await oldestFirst(store));
   });
 });
 
