@@ -191,6 +191,30 @@ describe('sync, in order', () => {
   });
 });
 
+describe('sync, of many records', () => {
+  it('lets the event loop run after every 64 records, so that calls are sent while further records are planned', async () => {
+    const turns: number[] = [];
+    let turn = 0;
+    let isOver = false;
+    const count = () => {
+      turn += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const records: Row[] = Array.from({ length: 129 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
+    const counting = (row: Row, index: number) => {
+      turns.push(turn);
+      return decode(row, index);
+    };
+    await sync({ records, decode: counting, views: [plain], cache: memoryCache(), setAside: async () => undefined });
+    isOver = true;
+    expect([turns[0], turns[63]]).toEqual([0, 0]);
+    expect(turns[64]).toBeGreaterThan(0);
+    expect(turns[127]).toBe(turns[64]);
+    expect(turns[128]).toBeGreaterThan(turns[64] as number);
+  });
+});
+
 describe('sync, when the cache gives no answer', () => {
   const rows = [
     { item: 'a', n: 1, value: 'one' },
@@ -219,7 +243,15 @@ describe('sync, when the cache gives no answer', () => {
     const { report, letters } = await run(rows, cache);
     expect(statuses(report)).toEqual(['done', 'done', 'failed', 'done', 'failed']);
     expect(report.records[2]?.error).toBeInstanceOf(CacheUnavailableError);
-    expect(report.records[4]?.error?.message).toBe('an earlier record of this item failed');
+    expect(report.records[4]).toEqual({
+      change: expect.objectContaining({ item: '["a"]' }),
+      status: 'failed',
+      applied: 0,
+      stale: 0,
+      rejected: 0,
+      causes: [],
+      error: new Error('an earlier record of this item failed'),
+    });
     expect(seen).not.toContain('plain@1:a "three"');
     expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['one', 'two']);
     expect(letters).toEqual([]);
@@ -470,8 +502,13 @@ describe('sync, when the cache rejects a value', () => {
       {
         index: 1,
         causes: [
-          { stage: 'rejected', address: 'plain@1:a', error: { message: expect.stringContaining('23 bytes is over the limit of 16') } },
-          { stage: 'rejected', address: 'listed@1:all' },
+          {
+            stage: 'rejected',
+            view: 'plain@1',
+            address: 'plain@1:a',
+            error: { message: expect.stringContaining('23 bytes is over the limit of 16') },
+          },
+          { stage: 'rejected', view: 'listed@1', address: 'listed@1:all' },
         ],
       },
     ]);
@@ -501,9 +538,37 @@ describe('sync, when it is out of time', () => {
     ];
     const { report, letters } = await run(rows, cache, { signal: AbortSignal.abort() });
     expect(statuses(report)).toEqual(['failed', 'failed']);
-    expect(report.records[0]?.error?.message).toBe('out of time before this record was begun');
+    expect(report.records[0]).toEqual({
+      change: expect.objectContaining({ item: '["a"]' }),
+      status: 'failed',
+      applied: 0,
+      stale: 0,
+      rejected: 0,
+      causes: [],
+      error: new Error('out of time before this record was begun'),
+    });
     expect(letters).toEqual([]);
     expect(await readBack(cache, 'a')).toBe('miss');
+  });
+
+  it('decodes records that it cannot begin, and does not project them', async () => {
+    const projected: string[] = [];
+    const planned: unknown[] = [];
+    const counting = documentView({
+      ...plain,
+      project({ pk }) {
+        projected.push(pk);
+        return [{ key: pk, value: 1 }];
+      },
+    });
+    const { report } = await run([{ item: 'a', n: 1, value: 'one' }], memoryCache(), {
+      views: [counting],
+      signal: AbortSignal.abort(),
+      admit: (batch) => planned.push(batch),
+    });
+    expect(report.records[0]?.change).toMatchObject({ kind: 'MODIFY', item: '["a"]', version: expect.stringMatching(/1$/) });
+    // Nothing is known of the record, so there is nothing to admit.
+    expect([projected, planned]).toEqual([[], []]);
   });
 
   it('ends the record that was begun, and fails the later ones of its item', async () => {
