@@ -5,7 +5,7 @@ import { HOW_TO_GET_VALKEY, valkeyAvailable } from '../servers/valkey.ts';
 import { type Backend, type BackendName, startBackend } from './chaos/backends.ts';
 import { history } from './chaos/histories.ts';
 import { live, storyOf } from './chaos/live.ts';
-import { Tally } from './chaos/tally.ts';
+import { Tally } from './world/tally.ts';
 
 const SEED = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
 const HOUR_MS = 3_600_000;

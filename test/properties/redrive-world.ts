@@ -12,7 +12,9 @@ import type { View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
 import type { OrderStep } from './world/history.ts';
 import { MAX_VALUE_BYTES, orderAfter, orderKey, show } from './world/items.ts';
+import { pick } from './world/pick.ts';
 import { Table, type Written } from './world/table.ts';
+import { Tally } from './world/tally.ts';
 import { buggyViews, worldViews } from './world/views.ts';
 
 type Fate = 'none' | 'before' | 'after' | 'part';
@@ -52,7 +54,6 @@ interface Queue {
 type Redrive = Extract<RedriveStep, { readonly type: 'redrive' }>;
 
 const SILENT = { info() {}, warn() {}, error() {} };
-const pick = <T>(from: readonly T[], n: number): T | undefined => from[n % from.length];
 
 /** One table, its stream, the worker, Lambda's letters and its own, and redrives between and amid all of it. */
 export class RedriveWorld {
@@ -61,7 +62,7 @@ export class RedriveWorld {
   readonly cache: MemoryCache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
   readonly bug = { mended: false };
   readonly story: string[] = [];
-  readonly tally: Record<string, number> = {};
+  readonly tally = new Tally();
   /** Views that stay as they are here. */
   readonly views: readonly View[] = worldViews.all;
   readonly #buggy: readonly View[];
@@ -79,7 +80,7 @@ export class RedriveWorld {
   }
 
   async take(step: RedriveStep, depth = 0): Promise<void> {
-    this.#count(step.type);
+    this.tally.add(step.type);
     switch (step.type) {
       case 'order':
         return this.#write(step);
@@ -93,7 +94,7 @@ export class RedriveWorld {
         return;
       }
       case 'evict': {
-        const target = pick(this.#targets, step.target);
+        const target = pick(this.table.targets, step.target);
         if (target) this.#evict(target);
         return;
       }
@@ -102,7 +103,7 @@ export class RedriveWorld {
         this.#write(step.change);
         await this.#deliver(item, Infinity, 'none');
         const queue = this.#queues.get(item);
-        if (!queue?.busy && queue?.at === queue?.records.length) for (const target of this.#targets) this.#evict(target);
+        if (!queue?.busy && queue?.at === queue?.records.length) for (const target of this.table.targets) this.#evict(target);
         return;
       }
       case 'lease': {
@@ -129,11 +130,6 @@ export class RedriveWorld {
         await this.#redrive(some, alone ? step : { ...step, storeFails: [], killedAt: undefined }, depth);
       }
     }
-  }
-
-  get #targets(): readonly LeaseTarget[] {
-    const documents = [...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
-    return [...documents, ...[...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const)];
   }
 
   #evict(target: LeaseTarget): void {
@@ -272,8 +268,8 @@ export class RedriveWorld {
       signal: killed.signal,
     });
     for (const { status, causes } of letters) {
-      this.#count(status);
-      for (const { stage } of causes) this.#count(stage);
+      this.tally.add(status);
+      for (const { stage } of causes) this.tally.add(stage);
     }
     this.story.push(
       `redrive ${JSON.stringify(letters.map(({ status, causes }) => [status, ...causes.map(({ stage, error }) => `${stage}: ${error.message}`)]))}`,
@@ -283,11 +279,7 @@ export class RedriveWorld {
   async #settle({ list, lease, newest }: { readonly list: string; readonly lease: Lease; readonly newest: Members }): Promise<void> {
     const keep = this.table.lists.get(list)?.keep ?? 0;
     const found = newest.slice(0, keep).map(({ member, score, json }) => ({ member, score, json }));
-    this.#count(await this.cache.settle(lease, { kind: 'list', newest: found, more: newest.length > keep }));
-  }
-
-  #count(what: string): void {
-    this.tally[what] = (this.tally[what] ?? 0) + 1;
+    this.tally.add(await this.cache.settle(lease, { kind: 'list', newest: found, more: newest.length > keep }));
   }
 }
 

@@ -5,6 +5,7 @@ import { momentoCache } from '../../../src/caches/momento.ts';
 import { valkeyCache } from '../../../src/caches/valkey.ts';
 import { startMomentoServer } from '../../servers/momento/server.ts';
 import { startValkey } from '../../servers/valkey.ts';
+import { valkeyKeysOf } from '../world/backend.ts';
 
 /** An empty cache, for one history. */
 export interface OpenCache {
@@ -49,14 +50,10 @@ async function memory(): Promise<Backend> {
 async function valkey(): Promise<Backend> {
   const { url, close } = await startValkey();
   const raw = new Valkey(url);
-  const keysOf = (target: LeaseTarget): string[] => {
-    if (target.kind === 'document') return [`${NAMESPACE}:doc:${target.key}`];
-    return ['members', 'scores', 'peaks'].map((part) => `${NAMESPACE}:list:{${target.list}}:${part}`);
-  };
   return sharing({
     connect: async ({ maxValueBytes }) => valkeyCache({ url, namespace: NAMESPACE, maxValueBytes }),
     async evict(target, part) {
-      const keys = keysOf(target);
+      const keys = valkeyKeysOf(NAMESPACE, target);
       await raw.del(...(keys[part] === undefined ? keys : [keys[part]]));
     },
     async flush() {

@@ -19,7 +19,7 @@ export function viewsOf(code: Code, views: readonly View[], bug: { readonly mend
 }
 
 export function stumblesOver(code: Code, { cursed }: Row, view: string, bug: { readonly mended: boolean }): boolean {
-  return stumbles(code, view, !bug.mended && cursed.includes(view));
+  return stumbles(code, view, !bug.mended && cursed.has(view));
 }
 
 function stumbles(code: Code, view: string, isCursed: boolean): boolean {

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
+import { Tally } from '../world/tally.ts';
 import { type BackendName, startBackend } from './backends.ts';
 import { history } from './histories.ts';
 import type { History } from './history.ts';
 import { live } from './live.ts';
-import { Tally } from './tally.ts';
 
 /** What a job is asked to do. Its histories are those that fast-check makes of this seed. */
 export interface Chunk {

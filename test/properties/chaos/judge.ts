@@ -1,5 +1,6 @@
-import type { CacheClient, Lookup, PageQuery, Place } from '../../../src/cache.ts';
+import type { CacheClient, Lookup } from '../../../src/cache.ts';
 import { MAX_VALUE_BYTES } from '../world/items.ts';
+import { listDifferences, type WantedList } from '../world/list-differences.ts';
 import type { World } from './world.ts';
 
 /** What may be wrong of an item: nothing; that it is not told of; all of it. */
@@ -12,7 +13,7 @@ export async function differences(world: World, tolerated: (item: string) => Tol
   const client = world.client();
   for (const list of world.table.lists.keys()) {
     for (const query of [{ limit: 1 }, { limit: 3 }, { limit: 2, order: 'asc' }] as const) {
-      found.push(...(await ask(world, listDifferences(world, client, list, query, tolerated))));
+      found.push(...(await ask(world, listDifferences(client, list, query, wantedList(world, list, tolerated)))));
     }
   }
   return found;
@@ -72,49 +73,12 @@ async function documentDifferences(
   });
 }
 
-/** Walks through a list page by page. */
-async function listDifferences(
-  { table, tally }: World,
-  client: CacheClient,
-  list: string,
-  query: PageQuery,
-  tolerated: (item: string) => Tolerance,
-): Promise<string[]> {
-  const found: string[] = [];
-  const sign = query.order === 'asc' ? 1 : -1;
-  const members = table.membersOf(list);
-  let after: Place | undefined;
-  let cursor: string | undefined;
-  let length = 0;
-  do {
-    const page = await client.list(list, { ...query, after: cursor });
-    tally.add(page.complete ? 'answers: complete' : 'answers: incomplete');
-    const start = after;
-    length += page.members.length;
-    for (const { member, score, value, version } of page.members) {
-      if (after && sign * compare({ member, score }, after) <= 0) found.push(`${list} shows ${member} out of order, or twice`);
-      after = { member, score };
-      const held = members.find((it) => it.member === member);
-      const isWrong = held?.score !== score || held.json !== JSON.stringify(value);
-      if (!isWrong || tolerated(table.itemAt(list, member)) === 'anything') continue;
-      const now = held ? `${held.json} at ${held.score}` : 'none';
-      found.push(`${list} shows ${member} as ${JSON.stringify(value)} at ${score}, ${version}; the table has ${now}`);
-    }
-    const last = page.cursor === undefined ? undefined : after;
-    const within = (place: Place) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
-    for (const { member, score, row } of page.complete ? members : []) {
-      if (tolerated(row.item) !== 'nothing') continue;
-      if (!within({ member, score }) || page.members.some((it) => it.member === member)) continue;
-      found.push(`${list} calls a page of ${JSON.stringify(query)} complete, and it lacks ${member} at ${score}`);
-    }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  const { keep = 0 } = table.lists.get(list) ?? {};
-  if (length > keep) found.push(`${list} has ${length} members, and is to keep ${keep}`);
-  return found;
-}
-
-/** As every backend sorts: by score, then by the bytes of the names. */
-function compare(a: Place, b: Place): number {
-  return a.score - b.score || Buffer.compare(Buffer.from(a.member), Buffer.from(b.member));
+function wantedList({ table, tally }: World, list: string, tolerated: (item: string) => Tolerance): WantedList {
+  return {
+    keep: table.lists.get(list)?.keep ?? 0,
+    members: table.membersOf(list),
+    isWrong: (member, _, isEqual) => !isEqual && tolerated(table.itemAt(list, member)) !== 'anything',
+    mayLack: ({ row }) => tolerated(row.item) !== 'nothing',
+    onPage: (isComplete) => tally.add(isComplete ? 'answers: complete' : 'answers: incomplete'),
+  };
 }

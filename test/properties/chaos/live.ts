@@ -1,10 +1,10 @@
 import type { MappingEvent } from '../../../src/testing/index.ts';
 import { MAX_VALUE_BYTES } from '../world/items.ts';
+import { Tally } from '../world/tally.ts';
 import type { Backend } from './backends.ts';
 import { ruleTimeouts, WorldClock } from './clock.ts';
 import type { History } from './history.ts';
 import { comeToRest } from './rest.ts';
-import { Tally } from './tally.ts';
 import { World } from './world.ts';
 
 /** Lives through one history. Throws with the story of it when something is wrong. */

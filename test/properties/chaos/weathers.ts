@@ -1,7 +1,7 @@
+import type { Tally } from '../world/tally.ts';
 import type { Chance } from './chance.ts';
 import type { WorldClock } from './clock.ts';
 import type { Service, Weather } from './history.ts';
-import type { Tally } from './tally.ts';
 
 type Fate = 'done' | 'refused' | 'unanswered' | 'in part' | 'late';
 

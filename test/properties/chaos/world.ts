@@ -1,6 +1,8 @@
 import type { CacheClient, LeaseTarget } from '../../../src/cache.ts';
 import type { MappingEvent } from '../../../src/testing/index.ts';
 import type { View } from '../../../src/view.ts';
+import { pick } from '../world/pick.ts';
+import type { Tally } from '../world/tally.ts';
 import type { OpenCache } from './backends.ts';
 import { Chance } from './chance.ts';
 import type { WorldClock } from './clock.ts';
@@ -12,7 +14,6 @@ import { Readers } from './readers.ts';
 import { Redrives } from './redrives.ts';
 import { Source } from './source.ts';
 import type { Table } from './table.ts';
-import type { Tally } from './tally.ts';
 import { viewSets } from './views.ts';
 import { Weathers } from './weathers.ts';
 import { Worker } from './worker.ts';
@@ -199,8 +200,4 @@ export class World {
       target,
     );
   }
-}
-
-function pick<T>(from: readonly T[], n: number): T | undefined {
-  return from[n % from.length];
 }

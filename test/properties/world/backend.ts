@@ -44,7 +44,7 @@ export function valkeyBackend(url: string): Backend {
       return {
         cache: valkeyCache({ url, namespace, ...options }),
         async evict(target, part) {
-          const keys = keysOf(namespace, target);
+          const keys = valkeyKeysOf(namespace, target);
           const key = keys[part];
           await raw.del(...(key === undefined ? keys : [key]));
         },
@@ -92,8 +92,8 @@ export async function momentoBackend(): Promise<Backend> {
   };
 }
 
-/** As the backend's documentation names them. */
-function keysOf(namespace: string, target: LeaseTarget): string[] {
+/** The keys of a document or list, as the documentation of the backend names them. Each may be lost alone. */
+export function valkeyKeysOf(namespace: string, target: LeaseTarget): string[] {
   if (target.kind === 'document') return [`${namespace}:doc:${target.key}`];
   return ['members', 'scores', 'peaks'].map((part) => `${namespace}:list:{${target.list}}:${part}`);
 }

@@ -8,9 +8,10 @@ import type { View } from '../../../src/view.ts';
 import type { Opened } from './backend.ts';
 import type { DeliverStep, Fate, History, Step } from './history.ts';
 import { type Key, lineAfter, lineKey, orderAfter, orderKey, show, strangerAfter } from './items.ts';
+import { pick } from './pick.ts';
 import { Shard } from './shard.ts';
 import { type Image, Table, type Written } from './table.ts';
-import { newTally, type Tally } from './tally.ts';
+import { Tally } from './tally.ts';
 import { buggyViews, worldViews } from './views.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
@@ -112,7 +113,7 @@ export class World {
   mendAndReplay(): void {
     this.story.push('the views are mended, and all is replayed');
     this.bug.mended = true;
-    this.tally = newTally();
+    this.tally = new Tally();
     this.letters.clear();
     for (const shard of this.#shards.values()) shard.at = 0;
   }
@@ -121,32 +122,16 @@ export class World {
     return await this.cache.lease(target);
   }
 
-  /** What the table has now; undefined when the reader's own projection throws. */
+  /** What the table has now. `undefined`: the projection of the reader throws. */
   find(target: LeaseTarget): Found | undefined {
-    if (target.kind === 'document') {
-      const { view, item } = this.table.documents.get(target.key) ?? { view: '', item: '' };
-      if (!this.bug.mended && this.table.rows.get(item)?.cursed.has(view)) return undefined;
-      const json = this.table.documentAt(target.key)?.json;
-      return { kind: 'document', ...(json !== undefined && { json }) };
-    }
-    const members = this.table.membersOf(target.list);
-    const view = this.table.lists.get(target.list)?.view ?? '';
-    if (!this.bug.mended && members.some(({ row }) => row.cursed.has(view))) return undefined;
-    const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
+    return this.table.find(target, ({ cursed }, view) => !this.bug.mended && cursed.has(view));
   }
 
   async settle(lease: Lease, found: Found): Promise<'settled' | 'lost'> {
     const outcome = await this.cache.settle(lease, found);
     this.story.push(`settle ${nameOf(lease.target)} with ${JSON.stringify(found)}: ${outcome}`);
-    this.tally[outcome] += 1;
+    this.tally.add(outcome);
     return outcome;
-  }
-
-  get targets(): LeaseTarget[] {
-    const documents = [...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
-    const lists = [...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const);
-    return [...documents, ...lists];
   }
 
   #write({ pk, sk }: Key, after: (old: Image | undefined) => Image | undefined, expires = false): void {
@@ -226,7 +211,7 @@ export class World {
           return outcomes;
         } catch (error) {
           for (const item of items) stopped.add(item);
-          this.tally.retried += 1;
+          this.tally.add('retried');
           throw error;
         } finally {
           for (const item of items) busy.delete(item);
@@ -237,10 +222,10 @@ export class World {
 
   #count({ records }: Report): void {
     for (const { applied, stale, rejected, causes } of records) {
-      this.tally.applied += applied;
-      this.tally.stale += stale;
-      this.tally.rejected += rejected;
-      this.tally.poison += causes.filter(({ stage }) => stage === 'view').length;
+      this.tally.add('applied', applied);
+      this.tally.add('stale', stale);
+      this.tally.add('rejected', rejected);
+      this.tally.add('poison', causes.filter(({ stage }) => stage === 'view').length);
     }
   }
 
@@ -264,14 +249,14 @@ export class World {
 
   #target({ list, target }: { readonly list: boolean; readonly target: number }): LeaseTarget | undefined {
     const kind = list ? 'list' : 'document';
-    const targets = this.targets.filter((it) => it.kind === kind);
+    const targets = this.table.targets.filter((it) => it.kind === kind);
     return pick(targets, target);
   }
 
   async #evict(target: LeaseTarget | undefined, key: number): Promise<void> {
     if (!target) return;
     this.story.push(`evict ${nameOf(target)}`);
-    this.tally.evicted += 1;
+    this.tally.add('evicted');
     await this.#opened.evict(target, key);
   }
 
@@ -296,8 +281,4 @@ export function letterOf(item: string | undefined, view: string | undefined): st
 
 export function nameOf(target: LeaseTarget): string {
   return target.kind === 'document' ? target.key : target.list;
-}
-
-function pick<T>(from: readonly T[], n: number): T | undefined {
-  return from[n % from.length];
 }
