@@ -2,12 +2,12 @@ import type { View } from '../../../src/view.ts';
 import { isCursed } from '../world/views.ts';
 import type { Row } from './table.ts';
 
-/** What was deployed. `broken`: no view can project anything. `limping`: this view cannot. */
+/** Deployed code. `broken`: no view can project anything. `limping`: this view cannot. */
 export type Code = { readonly kind: 'good' | 'broken' } | { readonly kind: 'limping'; readonly view: string };
 
 export const GOOD: Code = { kind: 'good' };
 
-/** The application's views as this code has them. Until they are mended they stumble over cursed items. */
+/** The views of the application in this code. Until they are mended they throw on cursed items. */
 export function viewsOf(code: Code, views: readonly View[], bug: { readonly mended: boolean }): readonly View[] {
   return views.map((view) => ({
     ...view,

@@ -3,10 +3,10 @@ import { MAX_VALUE_BYTES } from '../world/items.ts';
 import { listDifferences, type WantedList } from '../world/list-differences.ts';
 import type { World } from './world.ts';
 
-/** What may be wrong of an item: nothing; that it is not told of; all of it. */
+/** What the cache may have wrong of an item: nothing; that it lacks the item; anything. */
 export type Tolerance = 'nothing' | 'absence' | 'anything';
 
-/** The cache equals the table wherever it answers `hit`, `gone` or `complete`. Returns where it does not. */
+/** Compares the cache with the table wherever the cache answers `hit`, `gone` or `complete`. Returns the differences. */
 export async function differences(world: World, tolerated: (item: string) => Tolerance = () => 'nothing'): Promise<readonly string[]> {
   const found: string[] = [];
   for (const client of world.cache.clients) found.push(...(await ask(world, documentDifferences(world, client, tolerated))));
@@ -20,8 +20,8 @@ export async function differences(world: World, tolerated: (item: string) => Tol
 }
 
 /**
- * Before letters are redriven nobody reads what the worker knew to be old. It did not know where it could read nothing of a record, had no time for it, or
- * was so broken that it could not tell what it had written before.
+ * The differences before letters are redriven. The cache must not serve values that the worker knew to be old. Tolerated are items of records that the
+ * worker could not read, had no time for, or set aside by code that could not compute the old addresses.
  */
 export async function staleAnswers(world: World): Promise<readonly string[]> {
   const tolerances = new Map<string, Tolerance>();
@@ -32,7 +32,7 @@ export async function staleAnswers(world: World): Promise<readonly string[]> {
   return await differences(world, (item) => tolerances.get(item) ?? 'nothing');
 }
 
-/** After a replay of everything nothing is unknown that can be held. */
+/** The differences after a replay of every record. Then the cache must know every document that it can hold. */
 export async function gaps(world: World): Promise<readonly string[]> {
   const { table, journal } = world;
   const untold = new Set([...journal.records].filter(({ missing, lost }) => missing.size > 0 || lost).map(({ item }) => item));

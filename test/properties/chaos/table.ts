@@ -11,7 +11,7 @@ export interface Row extends WorldRow {
   readonly marshalled: Marshalled;
 }
 
-/** What a write did: the record for the stream, and what it was and is. */
+/** What a write did: the record for the stream, and the row before and after. */
 export interface Change {
   readonly record: StreamRecord;
   readonly item: string;
@@ -33,7 +33,7 @@ export class Table extends Rows<Row> {
     this.#views = views;
   }
 
-  /** Undefined when nothing changes: then DynamoDB writes no record either. */
+  /** Returns `undefined` when nothing changes. Then DynamoDB writes no record either. */
   write({ pk, sk }: Key, image: Image | undefined, how: { readonly expires: boolean; readonly garble: Garble }): Change | undefined {
     const key = { pk, sk };
     const item = itemOf(key);
@@ -62,7 +62,7 @@ export class Table extends Rows<Row> {
     return this.#items.get(`${list} ${member}`) ?? '';
   }
 
-  /** As DynamoDB answers a BatchGetItem; keys from `most` on it does not get round to. */
+  /** The answer of DynamoDB to a BatchGetItem. Keys from place `most` on stay unprocessed. */
   batchGet({ input }: BatchGetItemCommand, most: number) {
     const [[arn, { Keys = [], ...request }]] = Object.entries(input.RequestItems ?? {}) as [[string, { Keys?: Key[] }]];
     const rows = Keys.slice(0, most).map((key) => this.rows.get(itemOf(plain(key))));
@@ -75,7 +75,7 @@ export class Table extends Rows<Row> {
   }
 }
 
-/** With an attribute of a type that there is not. */
+/** Gives an image an attribute of an unknown type. */
 function garble(image: Marshalled): Marshalled {
   return { ...image, status: { Q: 'garbled' } };
 }

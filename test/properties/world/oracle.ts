@@ -9,7 +9,7 @@ export interface Judged extends Pick<World, 'table' | 'cache' | 'tally' | 'bug'>
   readonly letters: { has(letter: string): boolean };
 }
 
-/** At rest: the cache equals the table wherever it answers `hit`, `gone` or `complete`. Returns what it found otherwise. */
+/** Compares the cache with the table wherever the cache answers `hit`, `gone` or `complete`. Returns the differences. */
 export async function differences(world: Judged): Promise<string[]> {
   const found: string[] = [];
   const keys = [...world.table.documents.keys()];
@@ -32,7 +32,7 @@ export async function differences(world: Judged): Promise<string[]> {
   return found;
 }
 
-/** A letter waits of an item that a view has not seen: what the cache knew of it before still stands. */
+/** Whether a letter waits for an item that the view could not project. Then the cache may lack the item. */
 function isUnheard(world: Judged, item: string, view: string): boolean {
   return !world.bug.mended && world.table.rows.get(item)?.cursed.has(view) === true;
 }
@@ -59,7 +59,7 @@ function wantedList(world: Judged, list: string): WantedList {
   };
 }
 
-/** After a full replay by mended views, nothing is unknown that could be held. */
+/** The differences after a replay of every record by mended views. Then the cache must know every document that it can hold. */
 export async function gaps(world: World): Promise<string[]> {
   const found: string[] = [];
   for (const key of world.table.documents.keys()) {
@@ -71,7 +71,7 @@ export async function gaps(world: World): Promise<string[]> {
   return found;
 }
 
-/** A reader alone with the cache fills it for good. */
+/** Fills the cache by a reader that nothing disturbs. Returns the fills that failed. */
 export async function fillQuietly(world: World): Promise<string[]> {
   const found: string[] = [];
   for (const target of world.table.targets) {
@@ -95,8 +95,11 @@ export async function fillQuietly(world: World): Promise<string[]> {
 }
 
 /**
- * Watches that answers never step back, in histories where nothing is evicted and nothing filled: neither at one address, nor
- * behind a change that the handler has called done; and that each answer is what its version says.
+ * Checks that answers never step back, in histories without evictions and fills:
+ *
+ * 1. an address never answers with an older change than before;
+ * 2. an address never answers with an older change than one that the handler has reported as done;
+ * 3. an answer is what the change of its version made.
  */
 export class Witness {
   readonly #answered = new Map<string, number>();
@@ -130,7 +133,7 @@ export class Witness {
     const projected = row?.projected.find((place) => address === addressOf(place));
     if (projected?.json !== json) return [`${address} is ${json} as of change ${clock}, which made it ${projected?.json}`];
     const done = world.acknowledged.get(item) ?? 0;
-    // A tombstone stays as old as the change that left it.
+    // A tombstone keeps the version of the change that left it.
     return json !== undefined && clock < done ? [`${address} answers as of change ${clock}, and change ${done} was done before`] : [];
   }
 }

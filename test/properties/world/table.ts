@@ -5,7 +5,7 @@ import { decodeRecord, type StreamRecord } from '../../../src/dynamodb/record.ts
 import { keyOf, type View } from '../../../src/view.ts';
 import { isCursed } from './views.ts';
 
-/** What a row is in a view: the oracle, written without the code under test. */
+/** What a row is in a view, computed without the code under test. */
 export type Projected = { readonly view: string; readonly json: string } & (
   | { readonly kind: 'document'; readonly key: string }
   | { readonly kind: 'member'; readonly list: string; readonly keep: number; readonly member: string; readonly score: number }
@@ -29,11 +29,11 @@ export interface Member {
 
 export type Image = Readonly<Record<string, unknown>> & { readonly pk: string; readonly sk: string };
 
-/** A change of the table, as the stream tells it. */
+/** A change of the table, and its record in the stream. */
 export interface Written {
   readonly event: StreamRecord;
   readonly item: string;
-  /** Which of the table's streams, one after the other. */
+  /** The number of the stream, among the successive streams of the table. */
   readonly stream: number;
   readonly number: string;
   /** The true order of all changes. */
@@ -47,7 +47,7 @@ export interface Numbering {
   readonly digits: number;
 }
 
-/** A stream that is renewed may begin again, as DynamoDB Local does when it is restarted. */
+/** A renewed stream may begin at low numbers, as that of a restarted DynamoDB Local does. */
 const LATER: Numbering = { from: 1n, digits: 21 };
 
 /** The items of a table, and what its views should hold of them. */
@@ -110,7 +110,7 @@ export class Rows<R extends Row = Row> {
 
 /** A table in memory with a stream of NEW_AND_OLD_IMAGES. */
 export class Table extends Rows {
-  /** By version, as the decoder names it. */
+  /** By the version that the decoder gives. */
   readonly written = new Map<string, Written>();
   readonly #views: readonly View[];
   #numbering: Numbering;
@@ -136,7 +136,7 @@ export class Table extends Rows {
     this.#next = LATER.from;
   }
 
-  /** No record when nothing changes, as in DynamoDB. */
+  /** Returns `undefined` when nothing changes. Then DynamoDB writes no record either. */
   write(key: { readonly pk: string; readonly sk: string }, image: Image | undefined, by: 'user' | 'ttl' = 'user'): Written | undefined {
     const item = itemOf(key);
     const before = this.rows.get(item);
@@ -179,7 +179,7 @@ export function rowOf(views: readonly View[], item: string, image: Image): Row {
   return { item, image, projected: project(views, item, image), cursed: new Set(cursed.map(({ name }) => name)) };
 }
 
-/** What an item is in these views. */
+/** What an item is in these views, computed without the code under test. */
 export function project(views: readonly View[], item: string, image: Readonly<Record<string, unknown>>): readonly Projected[] {
   const projected: Projected[] = [];
   for (const view of views) {

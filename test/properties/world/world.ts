@@ -22,16 +22,16 @@ interface Reader {
   found?: Found;
 }
 
-/** One table, its streams, their shards, the handler, a cache, and readers; a history moves it step by step. */
+/** One table, its streams, their shards, the handler, a cache, and readers. A history moves them step by step. */
 export class World {
   readonly table: Table;
   tally: Tally;
   readonly bug = { mended: false };
-  /** Item and view of every change that a view could not project, until the bug is mended. */
+  /** The name of a letter for each item and view that could not be projected, until the bug is mended. */
   readonly letters = new Set<string>();
-  /** The newest change of each item that the handler called done: its clock. */
+  /** The clock of the newest change of each item that the handler has reported as done. */
   readonly acknowledged = new Map<string, number>();
-  /** What the handler did wrong, whatever the cache says. */
+  /** Faults of the handler that do not show in the cache. */
   readonly misdeeds: string[] = [];
   readonly story: string[] = [];
   readonly #views: readonly View[];
@@ -95,7 +95,7 @@ export class World {
     }
   }
 
-  /** Everything that is under way comes to its end. */
+  /** Delivers every record, and ends the readers that have read. */
   async comeToRest(): Promise<void> {
     for (const shard of this.#shards.values()) {
       while (!shard.drained) {
@@ -109,7 +109,7 @@ export class World {
     for (const { lease, found } of this.#readers.splice(0)) if (found) await this.settle(lease, found);
   }
 
-  /** The views' bug is mended, and the streams are read again from the beginning. What happens from now on is not counted. */
+  /** Mends the bug of the views, and reads the streams again from the beginning. Later events are not counted. */
   mendAndReplay(): void {
     this.story.push('the views are mended, and all is replayed');
     this.bug.mended = true;
@@ -166,7 +166,7 @@ export class World {
     const handler = streamHandler({
       views: this.#views,
       cache: this.#unreliable(fates),
-      // The stream's retries are the subject here.
+      // Only the stream retries here.
       retries: { forMs: 0 },
       setAside: async (letter) => {
         if (setAsideFails) throw new Error('the place for letters is away');
@@ -186,7 +186,7 @@ export class World {
     }
   }
 
-  /** The cache as one invocation sees it: it fails before, after or amid a call, and watches the order of each item's records. */
+  /** The cache of one invocation. It fails before, after or amid a call, and checks the order of the records of each item. */
   #unreliable(fates: readonly Fate[]): CacheClient {
     const { cache } = this;
     const busy = new Set<string>();
@@ -239,7 +239,7 @@ export class World {
     this.story.push(`replay from ${shard.records[shard.at]?.clock}`);
   }
 
-  /** An old record alone, once more. */
+  /** Delivers an old record once more, alone. */
   async #straggle(shard: Shard | undefined, index: number): Promise<void> {
     const record = pick(shard?.records.slice(0, shard.furthest) ?? [], index);
     if (!record) return;
