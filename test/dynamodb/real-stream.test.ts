@@ -313,16 +313,16 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a real stream', { ti
         expect(await shown(cache, ORDERS)).toEqual(wanted(table, ORDERS));
 
         await local.restart();
-        const anew = await createShopTable(local.client, 'shop');
+        const recreated = await createShopTable(local.client, 'shop');
         // The new table gets the items that the cache still has of the lost one, and some of them are deleted.
         const creators = { o1: 'ann', o2: 'ann', o3: 'bob', o4: 'ann', o5: 'cy', o6: 'cy', o7: 'bob', o8: 'bob' };
-        for (const [id, creator] of Object.entries(creators)) await shop.put(id, { status: 'anew', creator });
+        for (const [id, creator] of Object.entries(creators)) await shop.put(id, { status: 'recreated', creator });
         for (const id of ['o2', 'o3', 'o8']) await shop.delete(id);
         await shop.set('o1', 'creator', 'bob');
         const [pizza, salad, cola] = [lineItem('cart#1', 'pizza', 7), lineItem('cart#1', 'salad', 7), lineItem('user#2', 'cola', 7)];
         await shop.batch([pizza, salad, cola]);
         await shop.batch([], [salad]);
-        const latest = await eventsOf(readStream(local.streams, anew.streamArn), anew.streamArn);
+        const latest = await eventsOf(readStream(local.streams, recreated.streamArn), recreated.streamArn);
         // The sequence numbers of the new stream begin again at 1.
         expect(numberOf(latest[0])).toBe(1n);
         expect(numberOf(latest.at(-1))).toBeLessThan(numberOf(renewed[0]));

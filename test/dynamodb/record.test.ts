@@ -2,7 +2,7 @@ import { marshall, unmarshall } from '@aws-sdk/util-dynamodb';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { itemOf } from '../../src/change.ts';
-import { decodeRecord, type StreamRecord } from '../../src/dynamodb/record.ts';
+import { decodeRecord, hintOf, type StreamRecord, tableNameIn, writtenAt } from '../../src/dynamodb/record.ts';
 import { MalformedRecordError } from '../../src/errors.ts';
 import { FLOOR, VERSION_LENGTH } from '../../src/version.ts';
 
@@ -244,6 +244,88 @@ describe('decodeRecord, of malformed records', () => {
     ['text', 'INSERT', /^record 3 \(not an object\): a record is an object/],
   ])('refuses %s', (_, of, message) => {
     expect(refusal(of)).toMatch(message);
+  });
+});
+
+describe('hintOf', () => {
+  it('gives the item, the key in its own form, the ARN of the table, the version and both images', () => {
+    const images = { OldImage: image({ n: { N: '1' } }), NewImage: image({ n: { N: '2' } }) };
+    expect(hintOf(record(images, { eventName: 'MODIFY' }), 0)).toEqual({
+      table: 'shop',
+      tableArn: 'arn:aws:dynamodb:eu-west-1:123456789012:table/shop',
+      key: keys,
+      item: '["order#7","order"]',
+      version: decodeRecord(record(), 0).version,
+      before: { attributes: { pk: 'order#7', sk: 'order', n: 1 } },
+      after: { attributes: { pk: 'order#7', sk: 'order', n: 2 } },
+    });
+  });
+
+  it('gives an empty image where the kind of the record has none', () => {
+    expect(hintOf(record(), 0).before).toEqual({});
+    expect(hintOf(record({ OldImage: image(), NewImage: undefined }, { eventName: 'REMOVE' }), 0).after).toEqual({});
+  });
+
+  it('gives an image that the kind of the record should not have', () => {
+    expect(hintOf(record({ OldImage: image() }), 0).before).toEqual({ attributes: { pk: 'order#7', sk: 'order' } });
+  });
+
+  it('gives an error for an image that is missing or cannot be read, and the other image beside it', () => {
+    const missing = hintOf(record({ StreamViewType: 'NEW_IMAGE' }, { eventName: 'MODIFY' }), 0);
+    expect(missing).toMatchObject({
+      before: { error: { message: expect.stringMatching(/^MODIFY without OldImage/) } },
+      after: { attributes: {} },
+    });
+    const odd = hintOf(record({ NewImage: image({ it: { X: '1' } }) }), 0);
+    expect(odd).toMatchObject({ after: { error: { message: expect.stringContaining('attribute "it" is of type "X"') } } });
+  });
+
+  it('takes the stream of the record, and that of the caller only for a record without one', () => {
+    const other = ARN.replace('shop', 'shop-2');
+    expect(hintOf(record(), 0, other).table).toBe('shop');
+    expect(hintOf(record({}, { eventSourceARN: undefined }), 0, other).table).toBe('shop-2');
+  });
+
+  it.each<[string, unknown, RegExp]>([
+    ['without Keys', record({ Keys: undefined }), /^record 3 \(INSERT, SequenceNumber \d+\): it has no Keys/],
+    ['without a SequenceNumber', record({ SequenceNumber: undefined }), /^record 3 \(INSERT, eventID \w+\): it has no SequenceNumber/],
+    ['that is null', null, /^record 3 \(not an object\): a record is an object/],
+  ])('refuses a record %s', (_, of, message) => {
+    expect(() => hintOf(of as StreamRecord, 3)).toThrow(message);
+    expect(() => hintOf(of as StreamRecord, 3)).toThrow(MalformedRecordError);
+  });
+});
+
+describe('writtenAt', () => {
+  it('gives the time of a record in ms, and nothing where the record has no time', () => {
+    expect(writtenAt(record({ ApproximateCreationDateTime: 1_795_204_800 }))).toBe(1_795_204_800_000);
+    expect(writtenAt(record({ ApproximateCreationDateTime: new Date(1_795_204_800_000) }))).toBe(1_795_204_800_000);
+    expect([writtenAt(record()), writtenAt(undefined), writtenAt({})]).toEqual([undefined, undefined, undefined]);
+    expect(writtenAt(record({ ApproximateCreationDateTime: 'soon' as unknown as number }))).toBeUndefined();
+  });
+});
+
+describe('tableNameIn', () => {
+  it.each([
+    [ARN, 'shop'],
+    ['arn:aws:dynamodb:eu-west-1:123456789012:table/shop', 'shop'],
+    ['arn:aws-cn:dynamodb:cn-north-1:123456789012:table/a.b_c-1/stream/x', 'a.b_c-1'],
+    ['arn:aws:dynamodb:ddblocal:000000000000:table/shop/stream/x', 'shop'],
+  ])('finds the name of the table in %s', (arn, name) => {
+    expect(tableNameIn(arn)).toBe(name);
+  });
+
+  it.each([
+    undefined,
+    '',
+    'shop',
+    'arn:aws:dynamodb:eu-west-1:123456789012:table/ab',
+    'arn:aws:dynamodb:eu-west-1:123456789012:table/../x',
+    'arn:aws:kinesis:eu-west-1:123456789012:table/shop',
+    'x arn:aws:dynamodb:eu-west-1:123456789012:table/shop',
+    `arn:aws:dynamodb:eu-west-1:123456789012:table/${'n'.repeat(256)}`,
+  ])('finds no name of a table in %s', (arn) => {
+    expect(tableNameIn(arn)).toBeUndefined();
   });
 });
 
