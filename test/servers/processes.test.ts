@@ -76,7 +76,7 @@ describe('a process whose owner dies is ended, and its folders removed', () => {
           const child = await own(spawn(...${JSON.stringify(listener)}), options);
           console.log(child.output());
           ${end}`,
-        resolveDir: fileURLToPath(new URL('../helpers', import.meta.url)),
+        resolveDir: fileURLToPath(new URL('.', import.meta.url)),
       },
       bundle: true,
       write: false,
