@@ -1,10 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { momentoCache } from '../dist/caches/momento.js';
 import { versionOf } from '../dist/version.js';
 import { views as shopViews } from '../dist/views/index.js';
@@ -12,6 +6,7 @@ import { syncRecords, tally } from './contestants.mjs';
 import { order, range, record } from './orders.mjs';
 import { exact, figure, figures } from './report.mjs';
 import { spread } from './statistics.mjs';
+import { importTypeScript } from './typescript.mjs';
 
 /**
  * @typedef {import('./orders.mjs').StreamRecord} StreamRecord
@@ -24,7 +19,6 @@ import { spread } from './statistics.mjs';
  * @property {readonly [documents: number, lists: number]} calls at the most, an address
  */
 
-const SERVER = fileURLToPath(new URL('../test/servers/momento/server.ts', import.meta.url));
 export const CACHE = 'bench';
 const COUNT = 50;
 const LENGTHS = [20, 200, 2_000];
@@ -57,18 +51,16 @@ const stories = [
   { name: 'delete', record: (n) => record(DELETED + n, baked(n), undefined), outcome: { applied: 4, stale: 0 }, calls: [1, 1] },
 ];
 
-/** The tests' server, in this process. @param {string} folder @returns {Promise<MomentoServer>} */
-export async function startServer(folder) {
-  const outfile = join(folder, 'momento-server.cjs');
-  await build({ entryPoints: [SERVER], bundle: true, platform: 'node', format: 'cjs', outfile, logLevel: 'error' });
-  return await createRequire(import.meta.url)(outfile).startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
+/** Starts the tests' server of Momento in this process. @returns {Promise<MomentoServer>} */
+export async function startMomento() {
+  const { startMomentoServer } = await importTypeScript('test/servers/momento/server.ts');
+  return await startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
 }
 
 /** Calls a record, and bytes a write and a page of a list, counted at the server. @param {import('./report.mjs').Context} context */
 export async function momento({ quick, progress }) {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-momento-'));
-  progress('momento: the test server');
-  const server = await startServer(folder);
+  progress('momento: starting the test server');
+  const server = await startMomento();
   const access = { kind: /** @type {const} */ ('local'), host: server.host, port: server.port };
   const cache = await momentoCache({ access, cacheName: CACHE });
   try {
@@ -134,7 +126,6 @@ export async function momento({ quick, progress }) {
   } finally {
     await cache.close();
     await server.stop();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
