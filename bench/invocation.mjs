@@ -19,7 +19,7 @@ const views = Object.values(shopViews);
 const names = /** @type {const} */ (['handler', 'workshop', 'get']);
 
 /**
- * CPU time of the deployed handler with one record an invocation, beside one GET and beside the workshop's handler; and bytes of its log.
+ * Measures the deployed handler with one record an invocation: CPU time beside one GET and the workshop's handler, and bytes of log.
  *
  * @param {import('./report.mjs').Context} context
  */
@@ -48,7 +48,7 @@ export async function invocation({ quick, progress }) {
         // Each round begins with another contestant.
         for (const i of range(names.length)) {
           const name = /** @type {(typeof names)[number]} */ (names[(i + round + warmups) % names.length]);
-          await server.admin.flushall();
+          await server.empty();
           await prefill(server.admin, cache, name, race);
           ftruncateSync(log);
           const cpu = await serverCpu(server.admin);
@@ -60,7 +60,7 @@ export async function invocation({ quick, progress }) {
           if (name === 'handler') logged.push(linesOf(readFileSync(join(folder, 'log'), 'utf8'), count));
         }
       }
-      /** Round by round. @param {'workshop' | 'get'} other @param {'client' | 'server'} part */
+      /** The ratio of the handler to another contestant, round by round. @param {'workshop' | 'get'} other @param {'client' | 'server'} part */
       const against = (other, part) => spread(taken.handler.map((took, i) => took[part] / (taken[other][i]?.[part] ?? Number.NaN)));
       results.push({
         name: race.name,
@@ -114,7 +114,7 @@ export async function invocation({ quick, progress }) {
 }
 
 /**
- * Fills an empty server with what a contestant finds there.
+ * Fills an empty server with the contestant's data.
  *
  * @param {import('iovalkey').Redis} admin @param {import('../dist/cache.js').CacheClient} cache @param {(typeof names)[number]} name @param {Race} race
  */
@@ -129,7 +129,7 @@ async function prefill(admin, cache, name, { before }) {
 }
 
 /**
- * Bytes an invocation of both lines that it logs.
+ * Counts the bytes an invocation of both lines. Throws when an invocation has not logged exactly these two.
  *
  * @param {string} text @param {number} invocations
  */

@@ -23,10 +23,10 @@ const parts = {
 };
 
 const { quick, only, json } = new Command('bench')
-  .description('Measures Millrace on a Valkey or Redis server that it starts itself. Exit status 1 when a requirement is missed.')
-  .option('--quick', 'fewer rounds: a look, not a proof', false)
-  .option('--only <parts>', `some of ${Object.keys(parts).join(',')}`, (text) => text.split(','), Object.keys(parts))
-  .option('--json [file]', 'the figures as JSON, to a file or instead of the tables')
+  .description('Measures Millrace on a Valkey or Redis server that it starts itself. Exits with 1 when a requirement is missed.')
+  .option('--quick', 'fewer rounds, so less certain', false)
+  .option('--only <parts>', `some of ${Object.keys(parts).join(',')}, separated by commas`, (text) => text.split(','), Object.keys(parts))
+  .option('--json [file]', 'writes the figures as JSON, to a file or to stdout instead of the tables')
   .addHelpText(
     'after',
     `\nParts:\n${Object.entries(parts)
@@ -81,14 +81,14 @@ if (json) {
 }
 process.exitCode = missed === 0 ? 0 : 1;
 
-/** @param {number} before @param {number} after Processes that wanted a core, on average. */
+/** @param {number} before @param {number} after load: the average number of processes that wanted a core */
 function describe(before, after) {
   const { node, server, cores, processor } = machine;
   const load = `load ${before.toFixed(1)} before and ${after.toFixed(1)} after`;
-  // The bench itself keeps about two busy: its own process and the server.
+  // The bench itself wants about two cores, for a contestant and the server.
   const warning =
     before > cores / 2 || after > cores / 2 + 2
-      ? '\nThe machine was busy with other things: contestants that need two cores at a time fared worse than they would.'
+      ? '\nOther programs kept the machine busy. Contestants that use two cores at a time are slower for it.'
       : '';
   return `Node ${node}, ${server}, ${cores} cores (${processor}), ${load}.${warning}`;
 }

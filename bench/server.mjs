@@ -6,6 +6,7 @@ import { importTypeScript } from './typescript.mjs';
  * @property {number} port
  * @property {string} url
  * @property {Redis} admin
+ * @property {() => Promise<void>} empty deletes all keys, and resolves when their memory is free: without SYNC, Valkey 8 frees it later
  * @property {() => Promise<void>} close
  */
 
@@ -23,6 +24,9 @@ export async function startServer() {
     port,
     url,
     admin,
+    async empty() {
+      await admin.flushall('SYNC');
+    },
     async close() {
       admin.disconnect();
       await close();

@@ -11,7 +11,7 @@ import { isDecided, median, spread } from './statistics.mjs';
 const views = Object.values(shopViews);
 
 /**
- * Records a second, from Lambda event to acknowledged writes, beside the plain pipeline and the bare server.
+ * Measures records a second, from Lambda event to acknowledged writes, beside the plain pipeline and the bare server.
  *
  * @param {import('./report.mjs').Context} context
  */
@@ -35,9 +35,9 @@ export async function throughput({ quick, progress }) {
       /** @type {Record<Name, { wall: number, client: number, server: number }[]>} */
       const rounds = { sync: [], plain: [], bare: [] };
 
-      /** On an empty cache; µs a record. @param {Name} name */
+      /** Runs a contestant on an empty cache. Returns µs a record. @param {Name} name */
       const run = async (name) => {
-        await server.admin.flushall();
+        await server.empty();
         tally(await syncRecords(cache, views, race.before));
         const cpu = await serverCpu(server.admin);
         const { wall, client } = await racers[name].run();
@@ -45,7 +45,7 @@ export async function throughput({ quick, progress }) {
         const count = race.records.length;
         return { wall: wall / count, client: client / count, server: onServer / count };
       };
-      /** Round by round. @param {Name} other */
+      /** The ratio of `sync` to another contestant in records/s, round by round. @param {Name} other */
       const against = (other) => rounds.sync.map(({ wall }, i) => (rounds[other][i]?.wall ?? Number.NaN) / wall);
       const { thresholds } = race;
       const decided = () =>
@@ -53,7 +53,7 @@ export async function throughput({ quick, progress }) {
 
       for (let round = -warmups; round < least || (round < most && !decided()); round++) {
         progress(`throughput: batches of ${race.name}, ${round < 0 ? 'warming up' : `round ${round + 1} of ${least} to ${most}`}`);
-        // Another begins each time, and all follow at once: what else this machine does hits them alike.
+        // All contestants run in each round, so other load on the machine slows them equally. Each round begins with another one.
         for (const i of range(names.length)) {
           const name = /** @type {Name} */ (names[(i + round + warmups) % names.length]);
           const took = await run(name);
@@ -81,7 +81,7 @@ export async function throughput({ quick, progress }) {
             figures(spread(bareOfPlain)),
             figure(rounds.sync.length),
           ]),
-          note: 'Inserts unless it says otherwise. The plain pipeline decodes, guards and trims nothing; the bare server is sent the encoded calls of sync: what it reaches of plain is what a client that costs nothing would.',
+          note: 'Inserts, except where the row names updates. The plain pipeline decodes, orders and trims nothing. The bare server receives the recorded calls of sync, so its ratio to plain is that of a client without any cost.',
         },
         {
           title: 'CPU time a record, µs: client + server',

@@ -7,7 +7,7 @@ import { importTypeScript } from './typescript.mjs';
 
 /**
  * Adds an item to a list as the workshop's worker does: one JSON array under one key, read, edited and written back. The code has the
- * workshop's faults. Its condition is never true, so every change adds an element, and it overwrites what another writer has set since.
+ * workshop's faults. Its condition is never true, so every change adds an element, and it overwrites the changes of concurrent writers.
  *
  * @param {Redis} client @param {string} key @param {{ readonly id: string }} item
  */
