@@ -15,6 +15,9 @@ import { spread } from './statistics.mjs';
 /** @typedef {import('./races.mjs').Race} Race */
 
 const BATCH = 100;
+/** Rounds before the first race: 3,000 invocations, after which V8 has compiled the code of every contestant. */
+const FIRST_WARMUPS = 60;
+const WARMUPS = 5;
 const views = Object.values(shopViews);
 const names = /** @type {const} */ (['handler', 'workshop', 'get']);
 
@@ -24,7 +27,7 @@ const names = /** @type {const} */ (['handler', 'workshop', 'get']);
  * @param {import('./report.mjs').Context} context
  */
 export async function invocation({ quick, progress }) {
-  const [warmups, rounds] = quick ? [10, 7] : [20, 31];
+  const rounds = quick ? 7 : 31;
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   const log = openSync(join(folder, 'log'), 'a+');
   const server = await startServer();
@@ -37,7 +40,8 @@ export async function invocation({ quick, progress }) {
   const racers = { handler, workshop, get };
   try {
     const results = [];
-    for (const race of invocations) {
+    for (const [place, race] of invocations.entries()) {
+      const warmups = place === 0 ? FIRST_WARMUPS : WARMUPS;
       await Promise.all(Object.values(racers).map((racer) => racer.prepare(race.name)));
       /** @type {Record<(typeof names)[number], { client: number, server: number }[]>} */
       const taken = { handler: [], workshop: [], get: [] };
