@@ -83,7 +83,7 @@ export async function momento({ quick, progress }) {
             figure(Math.max(...documents) / ADDRESSES.documents),
             figure(Math.max(...lists) / ADDRESSES.lists),
           ]),
-          note: `The first write of a document by a client takes 2 calls. ${BATCH} concurrent records of one list take ${batch} calls together.`,
+          note: `The first write of a document by a client takes 2 calls. Calls of ${BATCH} concurrent records of one list, together: ${batch}.`,
         },
         {
           title: 'Momento: a list of order summaries, written and read whole',

@@ -88,7 +88,7 @@ function describe(before, after) {
   // The bench itself wants about two cores, for a contestant and the server.
   const warning =
     before > cores / 2 || after > cores / 2 + 2
-      ? '\nOther programs kept the machine busy. Contestants that use two cores at a time are slower for it. bench/README.md tells the remedy.'
+      ? '\nOther programs kept the machine busy. Contestants that use two cores at a time are slower for it. bench/README.md describes a remedy.'
       : '';
   return `Node ${node}, ${server}, ${cores} cores (${processor}), ${load}.${warning}`;
 }
