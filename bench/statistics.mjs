@@ -30,7 +30,7 @@ export function spread(values) {
  * @param {readonly number[]} values
  * @returns {readonly [low: number, high: number]}
  */
-export function medianBounds(values) {
+function medianBounds(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const rank = Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2);
   if (rank < 1) return [-Infinity, Infinity];

@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs';
 import { Cluster, Valkey } from 'iovalkey';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missing } from './requires.ts';
-import { HOW_TO_GET_VALKEY, startCluster, startValkey, type ValkeyCluster, type ValkeyServer, valkeyAvailable } from './valkey.ts';
+import {
+  HOW_TO_GET_VALKEY,
+  startCluster,
+  startValkey,
+  type ValkeyCluster,
+  type ValkeyServer,
+  valkeyAvailable,
+  valkeyVersion,
+} from './valkey.ts';
 
 const skip = missing(valkeyAvailable(), HOW_TO_GET_VALKEY);
 
@@ -22,6 +30,12 @@ async function closed(cluster: ValkeyCluster | undefined): Promise<void> {
   await cluster?.close();
   for (const pid of pids) if (pid !== undefined) expect(() => alive(pid)).toThrow('ESRCH');
 }
+
+describe.skipIf(skip)('valkeyVersion', () => {
+  it('names the server and its version', () => {
+    expect(valkeyVersion()).toMatch(/^(Redis|Valkey) \d+\.\d+/);
+  });
+});
 
 describe.skipIf(skip)('startValkey', () => {
   it('restarts a server without keys on its port, and leaves no process and no folder behind', async () => {

@@ -10,10 +10,7 @@ import { type Limits, ON_DEMAND } from './limits.ts';
 import { momentoServices } from './services.ts';
 import { Staleness, type StaleReads } from './staleness.ts';
 
-export type { Counter } from './counters.ts';
-export { type Fault, hanging, late, lostReply, type MomentoCall, type OnCall, throttled, unavailable } from './faults.ts';
-export type { Limits } from './limits.ts';
-export type { StaleReads } from './staleness.ts';
+export { type Fault, hanging, late, lostReply, throttled, unavailable } from './faults.ts';
 
 export interface MomentoOptions {
   /** Names of the caches that exist from the start. */
