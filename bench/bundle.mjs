@@ -83,6 +83,7 @@ function flagOf(name) {
  *
  * @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>}
  */
+/** @public */
 export function bundle(folder) {
   const metafile = join(folder, 'metafile.json');
   const flags = [...buildFlags(), `--outdir=${folder}`, `--metafile=${metafile}`, '--log-level=error'];

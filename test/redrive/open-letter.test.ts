@@ -108,7 +108,7 @@ describe('openLetter', () => {
   it('keeps a letter with a record whose old image cannot be read', () => {
     const [record] = recordsOf(remove(old));
     expect(causesOf(textOf([withBody(record, { OldImage: { pk: { X: 'a' } } })]))).toEqual([
-      'decode: attribute "pk" is of type "X", which DynamoDB does not have; where ["a"] was before is not known, so an outdated entry may remain there: resync the table, and remove the letter',
+      'decode: OldImage: attribute "pk" is of type "X", which DynamoDB does not have; where ["a"] was before is not known, so an outdated entry may remain there: resync the table, and remove the letter',
     ]);
   });
 
