@@ -82,8 +82,9 @@ function flagOf(name) {
  * Bundles the stream handler into a folder, as it is deployed.
  *
  * @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>}
+ *
+ * @public
  */
-/** @public */
 export function bundle(folder) {
   const metafile = join(folder, 'metafile.json');
   const flags = [...buildFlags(), `--outdir=${folder}`, `--metafile=${metafile}`, '--log-level=error'];

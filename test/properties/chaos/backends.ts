@@ -22,7 +22,7 @@ export interface Backend {
   close(): Promise<void>;
 }
 
-export interface OpenOptions {
+interface OpenOptions {
   /** Must be the same for all histories. */
   readonly maxValueBytes: number;
   /** The time of the history, for a cache in memory. */

@@ -7,7 +7,7 @@ import type { ViewSet } from './views.ts';
  * - `forked`: like calm, but a renewed stream is read before the old one is drained, so the changes of an item come out of order.
  * - `rough`: evictions, flushes and fills by readers. The stream comes in order, and is replayed.
  */
-export type Mode = 'calm' | 'forked' | 'rough';
+type Mode = 'calm' | 'forked' | 'rough';
 
 /** What happens to one call of `apply`. */
 export interface Fate {

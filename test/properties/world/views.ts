@@ -2,7 +2,7 @@ import { documentView, entity, listView, type View } from '../../../src/view.ts'
 import { views as shop } from '../../../src/views/index.ts';
 
 /** Attributes of an order that only the views of the world read. */
-export interface Extra {
+interface Extra {
   readonly rank: number;
   readonly listed: boolean;
 }

@@ -279,6 +279,6 @@ export function letterOf(item: string | undefined, view: string | undefined): st
   return `${view} ${item}`;
 }
 
-export function nameOf(target: LeaseTarget): string {
+function nameOf(target: LeaseTarget): string {
   return target.kind === 'document' ? target.key : target.list;
 }
