@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { letterTime, oldestFirst } from '../../src/letters/oldest-first.ts';
+import { oldestFirst } from '../../src/letters/oldest-first.ts';
 import { lambdaName, memoryStore } from './letters.ts';
 
 /** The name of a letter of the worker. */
@@ -44,15 +44,13 @@ describe('oldestFirst', () => {
     expect(await oldestFirst(dated, { since: at(2), until: at(3) })).toEqual(names.slice(1, 2));
     expect(await oldestFirst(dated, { since: at(4) })).toEqual([]);
   });
-});
 
-describe('letterTime', () => {
-  it('reads the time in a name, the last one where a folder has one too', () => {
-    expect(letterTime(lambdaName(7))).toEqual(new Date('2026-11-22T03:00:07Z'));
-    expect(letterTime('backup-2020-01-01T00.00.00/2026-11-22T03.00.05-1.json')).toEqual(new Date('2026-11-22T03:00:05Z'));
+  it('goes by the last time in a name, because a folder may have one too', async () => {
+    const inFolder = 'backup-2020-01-01T00.00.00/2026-11-22T03.00.05-1.json';
+    expect(await oldestFirst(storeOf(inFolder, lambdaName(1), lambdaName(9)))).toEqual([lambdaName(1), inFolder, lambdaName(9)]);
   });
 
-  it.each([undated, 'other.json', '2026-11-22', '2026-13-22T03.00.05', '2026-11-22T25.00.05'])('finds no time in %j', (name) => {
-    expect(letterTime(name)).toBeUndefined();
+  it.each(['other.json', '2026-11-22', '2026-13-22T03.00.05', '2026-11-22T25.00.05'])('leaves out %j, which has no time', async (name) => {
+    expect(await oldestFirst(storeOf(name, lambdaName(1)))).toEqual([lambdaName(1)]);
   });
 });
