@@ -31,7 +31,7 @@ export async function oldestFirst(store: LetterStore, { since, until, from }: Le
 }
 
 /** The time in a letter's name. A folder in the name may contain a time too, so the last one counts. */
-export function letterTime(name: string): Date | undefined {
+function letterTime(name: string): Date | undefined {
   const [, day, hours, minutes, seconds] = [...name.matchAll(TIME)].at(-1) ?? [];
   const at = new Date(`${day}T${hours}:${minutes}:${seconds}Z`);
   return Number.isNaN(at.getTime()) ? undefined : at;

@@ -72,7 +72,7 @@ export const noText = (): string => '';
 
 function fullKey(view: View, key: string): string {
   if (typeof key !== 'string' || key === '') {
-    throw new EntryFault(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
+    throw new EntryFault(`a key is ${key === '' ? 'empty' : `of type ${typeof key}`}: give a string of one character or more`);
   }
   checkText(key);
   return keyOf(view, key);

@@ -139,7 +139,7 @@ describe('entriesOf', () => {
     [
       'a key that is a number',
       documentsOf(() => [{ key: 7 as unknown as string, value: 1 }]),
-      'a key is a number: give a string of one character or more',
+      'a key is of type number: give a string of one character or more',
     ],
     ['a BigInt', documentsOf(() => [{ key: 'k', value: { n: 1n } }]), 'a value has no JSON form: it has a BigInt or a cycle'],
     ['a function', documentsOf(() => [{ key: 'k', value: () => 1 }]), 'a value of type function has no JSON form'],
