@@ -182,6 +182,7 @@ function parseArn(arn: unknown): Source {
     const at = arn.indexOf(STREAM);
     const label = at === -1 ? '' : arn.slice(at + STREAM.length);
     if (table && label) {
+      checkLabel(label);
       lastSource = { arn, table, label };
       return lastSource;
     }
@@ -189,6 +190,25 @@ function parseArn(arn: unknown): Source {
   throw new MalformedRecordError(
     `stream ARN ${arn === undefined ? 'is absent' : quoted(arn)}: without its label (arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL) versions cannot be compared`,
   );
+}
+
+/** How far the label of a stream may be ahead of this clock, ms: a day covers every clock skew and time zone. */
+const LABEL_AHEAD_MS = 86_400_000;
+
+/**
+ * A label is the time at which the stream was created, and the first part of each version. A label in the future would make its items newer than
+ * all that is to come, and so freeze them.
+ */
+function checkLabel(label: string): void {
+  // Any sequence number does: only the form of the label is of interest.
+  versionOf(label, '0');
+  const created = Date.parse(`${label}Z`);
+  if (Number.isNaN(created)) throw new MalformedRecordError(`stream label ${quoted(label)} is not a time`);
+  if (created > Date.now() + LABEL_AHEAD_MS) {
+    throw new MalformedRecordError(
+      `stream label ${quoted(label)} is in the future: no stream was created then, so the record is forged or broken, or this machine's clock is slow`,
+    );
+  }
 }
 
 const FULL_VIEW = 'NEW_AND_OLD_IMAGES';
@@ -209,7 +229,10 @@ function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kin
 
 /** An item has its key at least, so an image without attributes is the filler of a serialiser. */
 function isAbsent(image: unknown): boolean {
-  return !image || (typeof image === 'object' && !Array.isArray(image) && Object.keys(image).length === 0);
+  if (!image) return true;
+  if (typeof image !== 'object' || Array.isArray(image)) return false;
+  for (const _ in image) return false;
+  return true;
 }
 
 /** Says which part of the record an attribute's fault is in. */
