@@ -1,8 +1,8 @@
 import type { Cause } from '../cause.ts';
 import type { Hint } from '../dynamodb/record.ts';
-import { asError } from '../errors.ts';
-import type { LetterFilter } from '../letters/filter.ts';
-import { redrivenText } from '../letters/letter.ts';
+import { asError, MalformedLetterError } from '../errors.ts';
+import { type LetterFilter, matches } from '../letters/filter.ts';
+import { MAXIMUM_LETTER_BYTES, redrivenText } from '../letters/letter.ts';
 import { oldestFirst } from '../letters/oldest-first.ts';
 import type { LetterStore } from '../letters/store.ts';
 import type { PastImage } from '../plan/settlement.ts';
@@ -48,6 +48,8 @@ interface LetterReport {
 const LETTERS_A_STEP = 100;
 /** A step that has this number of characters takes no further letter. One of Lambda's own letters has up to 6 MB. */
 const TEXT_A_STEP = 4_000_000;
+/** A record counts as this number of characters at least, because what is noted of it takes memory too. */
+const TEXT_A_RECORD = 400;
 const CALLS_AT_ONCE = 8;
 /** Memory holds this number of Lambda's largest letters. */
 const READS_AT_ONCE = 4;
@@ -106,7 +108,7 @@ async function openSome(
   let end = at;
   for (let size = 0; end < names.length && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOpen(breakers); ) {
     const some = names.slice(end, end + Math.min(READS_AT_ONCE, most - letters.length));
-    const texts = await Promise.all(some.map((name) => attempt(breakers.store, () => store.get(name))));
+    const texts = await Promise.all(some.map((name) => attempt(breakers.store, () => store.get(name, MAXIMUM_LETTER_BYTES))));
     for (const [i, text] of texts.entries()) {
       const name = some[i] as string;
       const characters = 'value' in text ? (text.value?.length ?? 0) : 0;
@@ -115,11 +117,16 @@ async function openSome(
       const at = end;
       end += 1;
       size += characters;
-      if ('error' in text) letters.push({ name, at, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
+      if ('error' in text) {
+        const isAnswer = text.error instanceof MalformedLetterError;
+        if (isAnswer && !matches(filter, undefined)) continue;
+        letters.push({ name, at, hints: [], records: 0, causes: [{ stage: isAnswer ? 'letter' : 'store', error: text.error }] });
+      }
       // An absent text: another redrive has removed the letter since.
       else if (text.value !== undefined) {
         const letter = openLetter(views, filter, name, text.value);
         if (letter) letters.push({ ...letter, at });
+        size += Math.max(0, (letter?.records ?? 0) * TEXT_A_RECORD - characters);
       }
     }
   }
@@ -200,7 +207,8 @@ async function attempt<T>(breaker: CircuitBreaker, call: () => Promise<T>): Prom
     breaker.record(true);
     return { value };
   } catch (error) {
-    breaker.record(false);
+    // A letter that the store refuses to give is an answer, or else letters that are too large would end the run.
+    breaker.record(error instanceof MalformedLetterError);
     return { error: asError(error) };
   }
 }
