@@ -52,7 +52,12 @@ module.exports = {
       [NODE, 'iovalkey', '@gomomento/sdk', '@aws-sdk/client-secrets-manager', '@aws-sdk/credential-provider-node', '@smithy/signature-v4'],
     ),
     ...only('views', 'src/views/', ['src/view\\.ts'], ['zod']),
-    ...only('shop', 'src/shop/', ['src/(errors|backoff)\\.ts'], [NODE, '@aws-sdk/.+', '@aws-lambda-powertools/.+', 'uuid', 'zod']),
+    ...only(
+      'shop',
+      'src/shop/',
+      ['src/(errors|backoff|change)\\.ts', 'src/dynamodb/attributes\\.ts'],
+      [NODE, '@aws-sdk/.+', '@aws-lambda-powertools/.+', 'uuid', 'zod'],
+    ),
     ...only(
       'config',
       'src/config/',

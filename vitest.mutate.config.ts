@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** The tests of the pure core, which `npm run mutate` runs against each mutant. */
 export default defineConfig({
   test: {
+    testTimeout: 60_000,
     include: [
       'test/{version,mutation,views}.test.ts',
       'test/plan/*.test.ts',

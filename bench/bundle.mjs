@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { CACHE, startServer } from './momento.mjs';
+import { CACHE, startMomento } from './momento.mjs';
 import { range } from './orders.mjs';
 import { exact, figure, figures } from './report.mjs';
 import { spread } from './statistics.mjs';
@@ -82,6 +82,8 @@ function flagOf(name) {
  * Bundles the stream handler into a folder, as it is deployed.
  *
  * @param {string} folder @returns {Record<string, { readonly bytes: number, readonly inputs: object }>}
+ *
+ * @public
  */
 export function bundle(folder) {
   const metafile = join(folder, 'metafile.json');
@@ -115,7 +117,7 @@ async function importHandler(folder, variables, listens = false) {
 export async function bundleSize({ quick, progress }) {
   const rounds = quick ? 5 : 21;
   const folder = mkdtempSync(join(tmpdir(), 'millrace-bundle-'));
-  const server = await startServer(folder);
+  const server = await startMomento();
   try {
     progress('bundle: esbuild');
     const backends = backendsWith(server.port);

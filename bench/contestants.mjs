@@ -13,7 +13,7 @@ import { RespCounter } from './resp.mjs';
  * @typedef {import('../dist/cache.js').CacheClient} CacheClient
  */
 
-/** From records to acknowledged writes. @param {CacheClient} cache @param {readonly View[]} views @param {readonly StreamRecord[]} records */
+/** Applies records as the worker does, and resolves when the server has acknowledged the writes. @param {CacheClient} cache @param {readonly View[]} views @param {readonly StreamRecord[]} records */
 export function syncRecords(cache, views, records) {
   return sync({
     records,
@@ -27,7 +27,7 @@ export function syncRecords(cache, views, records) {
 }
 
 /**
- * What the outcomes of a report add up to.
+ * Sums the outcomes of a report. Throws the error of a failed record.
  *
  * @param {import('../dist/sync/sync.js').Report} report
  */
@@ -41,7 +41,7 @@ export function tally({ records }) {
   return sum;
 }
 
-/** The unguarded writes with the same effect as an order's mutations. @param {ReturnType<typeof import('./orders.mjs').order>} order */
+/** Makes the writes with the same effect as an order's mutations, without versions. @param {ReturnType<typeof import('./orders.mjs').order>} order */
 export function plainWrites({ pk: _, sk: __, ...all }) {
   const { creator, ...visible } = all;
   const { items: ___, ...summary } = visible;
@@ -78,7 +78,7 @@ export async function pipelinePlain(client, writes) {
 }
 
 /**
- * The bytes that the client sends for these batches, scripts by their digest.
+ * Records the bytes that the client sends for these batches. Scripts are called by their digest.
  *
  * @param {number} serverPort @param {readonly View[]} views @param {readonly StreamRecord[][]} batches
  */
@@ -86,7 +86,7 @@ export async function recordCalls(serverPort, views, batches) {
   const proxy = await startProxy(serverPort);
   const cache = valkeyCache({ url: proxy.url });
   try {
-    // The first call of a connection sends the script whole.
+    // Because the first call of a connection sends the whole script.
     await syncRecords(cache, views, batches[0] ?? []);
     proxy.reset();
     for (const records of batches) tally(await syncRecords(cache, views, records));
@@ -98,7 +98,7 @@ export async function recordCalls(serverPort, views, batches) {
   }
 }
 
-/** A socket that is written to as fast as the server takes it. @param {number} port */
+/** Opens a socket that sends recorded calls as fast as the server reads, and counts the replies. @param {number} port */
 export async function bareSocket(port) {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');

@@ -38,7 +38,7 @@ function put(list, n, keep, version = nextVersion()) {
 }
 
 /**
- * µs of a list's write and of its page, against the list's length.
+ * Measures a list's write and its page against the list's length, µs.
  *
  * @param {import('./report.mjs').Context} context
  */
@@ -50,7 +50,7 @@ export async function listLength({ quick, progress }) {
   const cache = valkeyCache({ url: server.url });
   const array = new Redis({ host: '127.0.0.1', port: server.port });
 
-  /** What one call costs, µs: at the client, and at the server. @param {number} calls @param {readonly string[]} commands @param {(i: number) => Promise<unknown>} call */
+  /** Measures one call, µs: by the client's clock (`wall`), and the server's time for the command (`cpu`). @param {number} calls @param {readonly string[]} commands @param {(i: number) => Promise<unknown>} call */
   const measure = async (calls, commands, call) => {
     await server.admin.config('RESETSTAT');
     const walls = [];
@@ -59,12 +59,12 @@ export async function listLength({ quick, progress }) {
       await call(i);
       walls.push((performance.now() - started) * 1_000);
     }
-    // The median of the calls: one that the machine has interrupted tells nothing of the list.
+    // The median, because the machine may interrupt a call.
     return { wall: median(walls), cpu: (await commandTime(server.admin, commands)) / calls };
   };
 
   try {
-    /** How many lists of a length share the inserts: none may grow by more than a tenth. @param {number} length */
+    /** The number of lists that share the inserts, so that none grows by more than a tenth. @param {number} length */
     const sharers = (length) => Math.max(1, Math.ceil((writes * (most + 1) * 10) / length));
     /** @param {string} name @param {number} length @param {number} keep */
     const fill = async (name, length, keep) => {
@@ -79,7 +79,7 @@ export async function listLength({ quick, progress }) {
       for (const i of range(sharers(length))) await fill(`insert-${length}-${i}`, length, ROOMY);
     }
 
-    /** The next new member's number. */
+    /** The number of the newest member. */
     let fresh = LONGEST;
     let random = 1;
     /** @param {number} below */
@@ -102,7 +102,7 @@ export async function listLength({ quick, progress }) {
       samples.set(key, found);
       return found;
     };
-    /** How much the longest list costs more than the shortest, round by round. @param {string} kind @param {'wall' | 'cpu'} measure */
+    /** The cost of the longest list divided by that of the shortest, round by round. @param {string} kind @param {'wall' | 'cpu'} measure */
     const growth = (kind, measure) => {
       const short = at(kind, SHORTEST)[measure];
       return at(kind, LONGEST)[measure].map((cost, i) => cost / (short[i] ?? Number.NaN));
@@ -112,7 +112,7 @@ export async function listLength({ quick, progress }) {
       // The first round warms up.
       for (let round = 0; round <= least || (round <= most && !decided()); round++) {
         progress(`list length: ${kind}, round ${round} of ${least} to ${most}`);
-        // There and back, so that no length always comes first.
+        // Every other round goes backwards, so that no length always comes first.
         for (const length of round % 2 ? LENGTHS : LENGTHS.toReversed()) {
           const { wall, cpu } = await measure(writes, ['evalsha'], async (i) => {
             fresh += 1;

@@ -9,7 +9,7 @@ import { infoNumber, startServer } from './server.mjs';
 const BATCH = 100;
 const shop = Object.values(shopViews);
 
-/** Bytes of server memory an order. @param {import('./report.mjs').Context} context */
+/** Measures the server's memory an order, bytes. @param {import('./report.mjs').Context} context */
 export async function memory({ quick, progress }) {
   const count = quick ? 2_000 : 20_000;
   const unbounded = shop.map((view) => (view.kind === 'list' ? { ...view, keep: count } : view));
@@ -28,18 +28,18 @@ export async function memory({ quick, progress }) {
     },
     'the same in views whose lists keep all': () => insertAll(unbounded),
     "the shop's views, whose lists keep 1,000": () => insertAll(shop),
-    'deleted orders: what is left to tell that they are gone': async () => {
+    'deleted orders: their tombstones': async () => {
       await insertAll(shop);
       await syncAll(shop, (order, n) => record(count + n, order, undefined));
     },
   };
   try {
-    // What connections and scripts take is not the orders'.
+    // Connections and scripts take their memory before the first figure.
     await insertAll(shop);
     const figures = [];
     for (const [name, filling] of Object.entries(fillings)) {
       progress(`memory: ${name}`);
-      await server.admin.flushall();
+      await server.empty();
       const before = await infoNumber(server.admin, 'memory', 'used_memory');
       await filling();
       const after = await infoNumber(server.admin, 'memory', 'used_memory');

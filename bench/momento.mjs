@@ -1,10 +1,4 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { momentoCache } from '../dist/caches/momento.js';
 import { versionOf } from '../dist/version.js';
 import { views as shopViews } from '../dist/views/index.js';
@@ -12,6 +6,7 @@ import { syncRecords, tally } from './contestants.mjs';
 import { order, range, record } from './orders.mjs';
 import { exact, figure, figures } from './report.mjs';
 import { spread } from './statistics.mjs';
+import { importTypeScript } from './typescript.mjs';
 
 /**
  * @typedef {import('./orders.mjs').StreamRecord} StreamRecord
@@ -20,11 +15,10 @@ import { spread } from './statistics.mjs';
  * @typedef {object} Story
  * @property {string} name
  * @property {(n: number) => StreamRecord} record
- * @property {{ readonly applied: number, readonly stale: number }} outcome of one record: that the story is what it says
- * @property {readonly [documents: number, lists: number]} calls at the most, an address
+ * @property {{ readonly applied: number, readonly stale: number }} outcome of one record; another outcome is an error of the bench
+ * @property {readonly [documents: number, lists: number]} calls the most calls an address
  */
 
-const SERVER = fileURLToPath(new URL('../test/servers/momento/server.ts', import.meta.url));
 export const CACHE = 'bench';
 const COUNT = 50;
 const LENGTHS = [20, 200, 2_000];
@@ -32,13 +26,13 @@ const BATCH = 100;
 const KIB = 1_024;
 const LABEL = '2026-11-01T09:00:00.123';
 const FIRST_NUMBER = 418_800_000_000_000_000_000_000n;
-/** Places in the stream: of the first write of an order, of what happens to it then, and so on. */
+/** Places in the stream, one range for each kind of change. */
 const [INSERTED, UPDATED, DELETED] = /** @type {const} */ ([1_000_000, 2_000_000, 3_000_000]);
-/** An order is in two documents and in two lists. */
+/** Addresses of an order. */
 const ADDRESSES = { documents: 2, lists: 2 };
 const views = Object.values(shopViews);
 
-/** All of one creator, so that both lists are there already. @param {number} n */
+/** An order of the one creator whose lists exist already. @param {number} n */
 const placed = (n) => ({ ...order(n), creator: 'ann' });
 /** @param {number} n */
 const baked = (n) => ({ ...placed(n), status: 'baked' });
@@ -57,18 +51,16 @@ const stories = [
   { name: 'delete', record: (n) => record(DELETED + n, baked(n), undefined), outcome: { applied: 4, stale: 0 }, calls: [1, 1] },
 ];
 
-/** The tests' server, in this process. @param {string} folder @returns {Promise<MomentoServer>} */
-export async function startServer(folder) {
-  const outfile = join(folder, 'momento-server.cjs');
-  await build({ entryPoints: [SERVER], bundle: true, platform: 'node', format: 'cjs', outfile, logLevel: 'error' });
-  return await createRequire(import.meta.url)(outfile).startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
+/** Starts the tests' server of Momento in this process. @returns {Promise<MomentoServer>} */
+export async function startMomento() {
+  const { startMomentoServer } = await importTypeScript('test/servers/momento/server.ts');
+  return await startMomentoServer({ caches: [CACHE], casMixing: 'reject' });
 }
 
-/** Calls a record, and bytes a write and a page of a list, counted at the server. @param {import('./report.mjs').Context} context */
+/** Counts, at the server, calls a record, and bytes a write and a page of a list. @param {import('./report.mjs').Context} context */
 export async function momento({ quick, progress }) {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-momento-'));
-  progress('momento: the test server');
-  const server = await startServer(folder);
+  progress('momento: starting the test server');
+  const server = await startMomento();
   const access = { kind: /** @type {const} */ ('local'), host: server.host, port: server.port };
   const cache = await momentoCache({ access, cacheName: CACHE });
   try {
@@ -91,7 +83,7 @@ export async function momento({ quick, progress }) {
             figure(Math.max(...documents) / ADDRESSES.documents),
             figure(Math.max(...lists) / ADDRESSES.lists),
           ]),
-          note: `A document that this client has not written before takes 2 calls. ${BATCH} records at a time, each into one list: ${batch} in all.`,
+          note: `The first write of a document by a client takes 2 calls. Calls of ${BATCH} concurrent records of one list, together: ${batch}.`,
         },
         {
           title: 'Momento: a list of order summaries, written and read whole',
@@ -104,7 +96,7 @@ export async function momento({ quick, progress }) {
             figures(updateMs),
             figures(pageMs),
           ]),
-          note: 'Momento charges by the KiB. Client and server share this process; there is no network in the times.',
+          note: 'Momento charges by the KiB. Client and server share one process, so the times contain no network.',
         },
       ],
       checks: [
@@ -123,7 +115,7 @@ export async function momento({ quick, progress }) {
           },
         ]),
         {
-          what: `Momento: calls for ${BATCH} records at a time into one list`,
+          what: `Momento: calls of ${BATCH} concurrent records of one list`,
           measured: exact(batch),
           relation: /** @type {const} */ ('at most'),
           required: 3,
@@ -134,11 +126,10 @@ export async function momento({ quick, progress }) {
   } finally {
     await cache.close();
     await server.stop();
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {(step: string) => void} progress */
+/** Counts the calls of each story, record by record. @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {(step: string) => void} progress */
 async function callsARecord(server, cache, progress) {
   const counted = { documents: 0, lists: 0 };
   server.onCall(({ key = '' }) => {
@@ -171,7 +162,7 @@ async function callsARecord(server, cache, progress) {
 /** @param {string} list @param {number} n @param {number} keep @param {number} place @returns {import('../dist/mutation.js').Mutation} */
 function put(list, n, keep, place) {
   const { items: _, creator: __, pk: ___, sk, ...summary } = order(n);
-  // As random as real ones are, and the same for the same n.
+  // Random digits, because real ids compress badly. The same n has the same digits.
   const digits = createHash('md5').update(String(n)).digest('hex');
   const id = digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
   const score = Date.parse(summary.createdAt) + (Number.parseInt(digits.slice(0, 4), 16) % 1_000);
@@ -180,7 +171,7 @@ function put(list, n, keep, place) {
   return { kind: 'member', type: 'put', list, member: JSON.stringify([`order#${id}`, sk]), score, keep, json, version };
 }
 
-/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache */
+/** Counts the calls of concurrent records of one list. @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache */
 async function callsABatch(server, cache) {
   await cache.apply([put('batch', 0, 1_000, 1)]);
   server.resetCounters();
@@ -188,7 +179,7 @@ async function callsABatch(server, cache) {
   return server.calls();
 }
 
-/** @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {number} length @param {number} rounds */
+/** Counts the bytes of a list, and times its update and its page. @param {MomentoServer} server @param {import('../dist/cache.js').CacheClient} cache @param {number} length @param {number} rounds */
 async function sizeOfAList(server, cache, length, rounds) {
   const list = `of ${length}`;
   await cache.apply(range(length).map((n) => put(list, n, length, 1 + n)));

@@ -19,7 +19,7 @@ const TOPPINGS = ['mozzarella', 'basil', 'olives', 'mushrooms', 'artichokes', 'c
 /** @param {readonly string[]} choices @param {number} n */
 const pick = (choices, n) => choices[n % choices.length] ?? '';
 
-/** The n-th order, one a second. @param {number} n */
+/** Makes the n-th order; the shop takes one a second. @param {number} n */
 export function order(n) {
   const id = `order-${String(n).padStart(8, '0')}`;
   return {
@@ -45,7 +45,7 @@ export function cartLine(n) {
 }
 
 /**
- * The record that Lambda is given of a change. A later `place` is a later change.
+ * Makes the stream record of a change, as Lambda delivers it. A greater `place` is a later change.
  *
  * @param {number} place @param {Item | undefined} before @param {Item | undefined} after @returns {StreamRecord}
  */
@@ -67,7 +67,7 @@ export function record(place, before, after) {
   };
 }
 
-/** Numbers from `start` on. @param {number} count */
+/** Lists numbers from `start` on. @param {number} count */
 export function range(count, start = 0) {
   return Array.from({ length: count }, (_, i) => start + i);
 }

@@ -2,23 +2,23 @@ import { connect, createServer } from 'node:net';
 import { RespCounter } from './resp.mjs';
 
 /**
- * What has passed between client and server.
+ * What a client has sent since the last reset.
  *
  * @typedef {object} Traffic
  * @property {number} commands
- * @property {number} roundTrips how often the client sent something when all it had sent before was answered
- * @property {readonly Buffer[]} sent the client's bytes
+ * @property {number} roundTrips sends after the server had answered all earlier commands
+ * @property {readonly Buffer[]} sent the bytes
  */
 
 /**
  * @typedef {object} Proxy
  * @property {string} url
- * @property {() => void} reset forgets what has passed
+ * @property {() => void} reset sets the traffic to none
  * @property {() => Traffic} traffic
  * @property {() => Promise<void>} close
  */
 
-/** A wire between a client and a server that is listened in on. @param {number} serverPort @returns {Promise<Proxy>} */
+/** Starts a proxy that counts the traffic between a client and the server. @param {number} serverPort @returns {Promise<Proxy>} */
 export async function startProxy(serverPort) {
   let [commands, roundTrips] = [0, 0];
   /** @type {Buffer[]} */

@@ -1,11 +1,12 @@
-// One contestant of the throughput bench, in a process of its own: else the code of one is compiled for what the others do with it.
-//   node bench/racer.mjs sync|plain|bare PORT
+// One contestant in a process of its own. In one process, V8 would compile the code they share for all of them together.
+//   node bench/racer.mjs sync|plain|bare|handler|workshop|get PORT
 import { Redis } from 'iovalkey';
 import { valkeyCache } from '../dist/caches/valkey.js';
 import { views as shopViews } from '../dist/views/index.js';
 import { bareSocket, pipelinePlain, plainWrites, recordCalls, syncRecords, tally } from './contestants.mjs';
 import { chunksOf } from './orders.mjs';
-import { MUTATIONS_OF_ORDER, orders, races } from './races.mjs';
+import { GET_KEY, invocations, MUTATIONS_OF_ORDER, orders, races } from './races.mjs';
+import { startWorkshop } from './workshop.mjs';
 
 /**
  * @typedef {import('./races.mjs').Race} Race
@@ -13,6 +14,7 @@ import { MUTATIONS_OF_ORDER, orders, races } from './races.mjs';
  */
 
 const views = Object.values(shopViews);
+const FUNCTION_TIMEOUT_MS = 30_000;
 
 /** @type {Record<string, (port: number) => Promise<(race: Race) => Run | Promise<Run>>>} */
 const contestants = {
@@ -47,7 +49,57 @@ const contestants = {
       return () => socket.send(calls);
     };
   },
+  /** The deployed function: its configuration, its log, its metrics and its store of letters. */
+  async handler(port) {
+    Object.assign(process.env, {
+      CACHE_BACKEND: 'valkey',
+      CACHE_URL: `valkey://127.0.0.1:${port}`,
+      DEAD_LETTERS: 's3://bench',
+      METRICS: 'true',
+      POWERTOOLS_SERVICE_NAME: 'millrace',
+    });
+    const { handler } = await import('../dist/lambdas/stream.js');
+    return ({ name, records }) => {
+      const context = {
+        awsRequestId: '316aa6d0-8154-4b1a-9af7-85d5f4a6bc81',
+        functionName: 'millrace-SyncFunction-0J8ZkXq3vT2b',
+        invokedFunctionArn: 'arn:aws:lambda:eu-west-1:123456789012:function:millrace-SyncFunction-0J8ZkXq3vT2b',
+        getRemainingTimeInMillis: () => FUNCTION_TIMEOUT_MS,
+      };
+      const events = eventsOf(records);
+      return async () => {
+        const answers = [];
+        for (const event of events) answers.push(await handler(event, context));
+        return () => {
+          if (answers.some(({ batchItemFailures }) => batchItemFailures.length > 0)) throw new Error(`${name}: a record failed`);
+        };
+      };
+    };
+  },
+  async workshop(port) {
+    const handler = await startWorkshop(new Redis({ host: '127.0.0.1', port }));
+    return ({ records }) => {
+      const events = eventsOf(records);
+      return async () => {
+        for (const event of events) await handler(event);
+      };
+    };
+  },
+  /** One GET a record. */
+  async get(port) {
+    const client = new Redis({ host: '127.0.0.1', port });
+    return ({ records }) =>
+      async () => {
+        for (const _ of records) await client.get(GET_KEY);
+      };
+  },
 };
+
+/** An event for each record, which was written just now: old records would make the handler warn. @param {Race['records']} records */
+function eventsOf(records) {
+  const now = Math.floor(Date.now() / 1_000);
+  return records.map((record) => ({ Records: [{ ...record, dynamodb: { ...record.dynamodb, ApproximateCreationDateTime: now } }] }));
+}
 
 const [name = '', port = ''] = process.argv.slice(2);
 const prepare = await contestants[name]?.(Number(port));
@@ -55,14 +107,14 @@ if (!prepare) throw new Error(`there is no contestant "${name}"`);
 /** @type {Run | undefined} */
 let run;
 /** @param {unknown} message */
-const tell = (message) => process.send?.(message);
+const answer = (message) => process.send?.(message);
 
 process.on('message', async (/** @type {string} */ command) => {
   try {
-    const race = races.find((race) => race.name === command);
+    const race = [...races, ...invocations].find((race) => race.name === command);
     if (race) {
       run = await prepare(race);
-      tell({});
+      answer({});
       return;
     }
     const used = process.cpuUsage();
@@ -71,10 +123,10 @@ process.on('message', async (/** @type {string} */ command) => {
     const wall = performance.now() - started;
     const { user, system } = process.cpuUsage(used);
     check?.();
-    tell({ wall: wall * 1_000, client: user + system });
+    answer({ wall: wall * 1_000, client: user + system });
   } catch (error) {
-    tell({ error: String(error) });
+    answer({ error: String(error) });
   }
 });
 process.on('disconnect', () => process.exit());
-tell({});
+answer({});

@@ -4,7 +4,7 @@ import { spread } from './statistics.mjs';
 /** @typedef {import('./statistics.mjs').Spread} Spread */
 
 /**
- * A requirement and what was measured.
+ * A requirement and its measurement.
  *
  * @typedef {object} Check
  * @property {string} what
@@ -23,7 +23,7 @@ import { spread } from './statistics.mjs';
  */
 
 /**
- * What a part of the bench returns: tables for a reader, figures for a program.
+ * The result of a part of the bench: tables for a reader, figures for a program.
  *
  * @typedef {object} PartResult
  * @property {readonly Section[]} sections
@@ -37,7 +37,7 @@ import { spread } from './statistics.mjs';
  * @property {(step: string) => void} progress
  */
 
-/** @param {Check} check */
+/** Compares the median. `exactly` compares the quartiles too. @param {Check} check */
 export function isMet({ measured, relation, required }) {
   switch (relation) {
     case 'at least':
@@ -49,18 +49,18 @@ export function isMet({ measured, relation, required }) {
   }
 }
 
-/** @param {number} value One that has no noise. */
+/** Makes the spread of a value without noise. @param {number} value */
 export function exact(value) {
   return spread([value]);
 }
 
-/** Three significant digits, thousands apart. @param {number} value */
+/** Formats three significant digits, and thousands with a comma. @param {number} value */
 export function figure(value) {
   if (!Number.isFinite(value)) return '-';
   return value.toLocaleString('en', Math.abs(value) < 1_000 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 });
 }
 
-/** @param {Spread} spread */
+/** Formats the median, with the quartiles in brackets. @param {Spread} spread */
 export function figures({ median, low, high }) {
   return low === high ? figure(median) : `${figure(median)} (${figure(low)}–${figure(high)})`;
 }
@@ -88,7 +88,7 @@ export function sectionOfChecks(checks) {
   };
 }
 
-/** A line that is written over on a terminal; elsewhere a line now and then. */
+/** Shows progress on stderr: one line on a terminal, elsewhere a new line every 10 s. */
 export function progressLine() {
   const { stderr } = process;
   let last = 0;

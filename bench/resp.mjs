@@ -1,5 +1,5 @@
 /**
- * Where the RESP value that begins at `at` ends, or -1 if not all of it is there.
+ * Finds the end of the RESP value that begins at `at`. Returns -1 where the value is incomplete.
  *
  * @param {Buffer} buffer @param {number} at @returns {number}
  */
@@ -17,7 +17,7 @@ function endOf(buffer, at) {
   return end;
 }
 
-/** Counts the whole values of a stream of RESP, requests or replies. */
+/** Counts the complete values of a RESP stream, of requests or of replies. */
 export class RespCounter {
   count = 0;
   /** The first error reply. @type {string | undefined} */

@@ -14,12 +14,12 @@ import { spread } from './statistics.mjs';
  * @typedef {object} Story
  * @property {string} name
  * @property {(n: number) => StreamRecord} record
- * @property {{ readonly applied: number, readonly stale: number }} outcome of one record: that the story is what it says
+ * @property {{ readonly applied: number, readonly stale: number }} outcome of one record; another outcome is an error of the bench
  * @property {readonly View[]} [views]
  */
 
 const COUNT = 50;
-/** Places in the stream: of the first write of an order, of what happens to it then, and so on. */
+/** Places in the stream, one range for each kind of change. */
 const [INSERTED, UPDATED, MOVED, DELETED] = /** @type {const} */ ([1_000_000, 2_000_000, 3_000_000, 4_000_000]);
 const views = Object.values(shopViews);
 
@@ -30,7 +30,7 @@ const updated = (n) => changed(n, { status: 'baked' });
 /** @param {number} n */
 const moved = (n) => changed(n, { status: 'baked', creator: `heir-${n}` });
 
-/** The same views again under other names. @param {number} copies */
+/** Copies the views under other names. @param {number} copies */
 const manyViews = (copies) => range(copies).flatMap((i) => views.map((view) => ({ ...view, name: `${view.name}-${i}` })));
 
 /** @type {readonly Story[]} */
@@ -39,7 +39,7 @@ const stories = [
   { name: 'update', record: (n) => record(UPDATED + n, order(n), updated(n)), outcome: { applied: 4, stale: 0 } },
   { name: 'duplicate', record: (n) => record(UPDATED + n, order(n), updated(n)), outcome: { applied: 4, stale: 0 } },
   { name: 'creator change', record: (n) => record(MOVED + n, updated(n), moved(n)), outcome: { applied: 5, stale: 0 } },
-  // The list that the order was in until now has nothing newer than the move.
+  // The list that the order has left holds the version of the move, which is newer than this record.
   { name: 'stale', record: (n) => record(UPDATED + n, order(n), updated(n)), outcome: { applied: 0, stale: 4 } },
   { name: 'delete', record: (n) => record(DELETED + n, moved(n), undefined), outcome: { applied: 4, stale: 0 } },
   { name: 'cart line', record: (n) => record(INSERTED + n, undefined, cartLine(n)), outcome: { applied: 1, stale: 0 } },
@@ -57,7 +57,7 @@ const stories = [
   },
 ];
 
-/** Round trips a record, counted at the socket. @param {import('./report.mjs').Context} context */
+/** Counts round trips a record at the socket. @param {import('./report.mjs').Context} context */
 export async function roundTrips({ progress }) {
   const server = await startServer();
   const proxy = await startProxy(server.port);

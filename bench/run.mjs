@@ -2,11 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { Command } from 'commander';
 import { bundleSize } from './bundle.mjs';
+import { invocation } from './invocation.mjs';
 import { listLength } from './list-length.mjs';
 import { memory } from './memory.mjs';
 import { momento } from './momento.mjs';
 import { isMet, printSection, progressLine, sectionOfChecks } from './report.mjs';
 import { roundTrips } from './round-trips.mjs';
+import { serverVersion } from './server.mjs';
 import { throughput } from './throughput.mjs';
 
 /** @type {Record<string, { readonly title: string, readonly run: (context: import('./report.mjs').Context) => Promise<import('./report.mjs').PartResult> }>} */
@@ -16,14 +18,15 @@ const parts = {
   c: { title: 'records a second', run: throughput },
   d: { title: 'size and import time of the bundle', run: bundleSize },
   e: { title: 'memory of the server', run: memory },
-  f: { title: 'calls of Momento, and what a list costs there', run: momento },
+  f: { title: 'calls of Momento, and the size of a list there', run: momento },
+  g: { title: 'an invocation with one record: CPU time, and bytes of log', run: invocation },
 };
 
 const { quick, only, json } = new Command('bench')
-  .description('Measures Millrace on a Valkey or Redis server that it starts itself. Exit status 1 when a requirement is missed.')
-  .option('--quick', 'fewer rounds: a look, not a proof', false)
-  .option('--only <parts>', `some of ${Object.keys(parts).join(',')}`, (text) => text.split(','), Object.keys(parts))
-  .option('--json [file]', 'the figures as JSON, to a file or instead of the tables')
+  .description('Measures Millrace on a Valkey or Redis server that it starts itself. Exits with 1 when a requirement is missed.')
+  .option('--quick', 'fewer rounds, so less certain', false)
+  .option('--only <parts>', `some of ${Object.keys(parts).join(',')}, separated by commas`, (text) => text.split(','), Object.keys(parts))
+  .option('--json [file]', 'writes the figures as JSON, to a file or to stdout instead of the tables')
   .addHelpText(
     'after',
     `\nParts:\n${Object.entries(parts)
@@ -41,7 +44,13 @@ if (unknown.length > 0) {
 
 const asTables = json !== true;
 const line = progressLine();
-const machine = { node: process.version, cores: availableParallelism(), processor: cpus()[0]?.model, loadBefore: loadavg()[0] };
+const machine = {
+  node: process.version,
+  server: serverVersion,
+  cores: availableParallelism(),
+  processor: cpus()[0]?.model,
+  loadBefore: loadavg()[0],
+};
 /** @type {import('./report.mjs').Check[]} */
 const checks = [];
 /** @type {Record<string, unknown>} */
@@ -72,14 +81,14 @@ if (json) {
 }
 process.exitCode = missed === 0 ? 0 : 1;
 
-/** @param {number} before @param {number} after Processes that wanted a core, on average. */
+/** @param {number} before @param {number} after load: the average number of processes that wanted a core */
 function describe(before, after) {
-  const { node, cores, processor } = machine;
+  const { node, server, cores, processor } = machine;
   const load = `load ${before.toFixed(1)} before and ${after.toFixed(1)} after`;
-  // The bench itself keeps about two busy: its own process and the server.
+  // The bench itself wants about two cores, for a contestant and the server.
   const warning =
     before > cores / 2 || after > cores / 2 + 2
-      ? '\nThe machine was busy with other things: contestants that need two cores at a time fared worse than they would.'
+      ? '\nOther programs kept the machine busy. Contestants that use two cores at a time are slower for it. bench/README.md describes a remedy.'
       : '';
-  return `Node ${node}, ${cores} cores (${processor}), ${load}.${warning}`;
+  return `Node ${node}, ${server}, ${cores} cores (${processor}), ${load}.${warning}`;
 }

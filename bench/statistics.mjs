@@ -6,7 +6,7 @@
  * @property {number} rounds
  */
 
-/** @param {readonly number[]} values @param {number} share 0 to 1 */
+/** Interpolates between the two nearest values. @param {readonly number[]} values @param {number} share 0 to 1 */
 function quantile(values, share) {
   const sorted = [...values].sort((a, b) => a - b);
   const place = (sorted.length - 1) * share;
@@ -25,12 +25,12 @@ export function spread(values) {
 }
 
 /**
- * Bounds of the true median, 95 % sure, from the sample's order alone: noise of a busy machine has no bell shape.
+ * Bounds the true median with 95 % confidence. Uses only the order of the values, because the noise of a busy machine is not normal.
  *
  * @param {readonly number[]} values
  * @returns {readonly [low: number, high: number]}
  */
-export function medianBounds(values) {
+function medianBounds(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const rank = Math.floor((sorted.length - 1.96 * Math.sqrt(sorted.length)) / 2);
   if (rank < 1) return [-Infinity, Infinity];
@@ -38,7 +38,7 @@ export function medianBounds(values) {
 }
 
 /**
- * Whether more rounds could change which side of the requirement the median is on.
+ * True when the bounds of the median are on one side of the requirement, so more rounds are of no use.
  *
  * @param {readonly number[]} values @param {number} required
  */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type RetryOptions, retry } from '../src/backoff.ts';
+import { fullJitter, type RetryOptions, retry } from '../src/backoff.ts';
 
-/** A clock that only sleeping moves. */
+/** A clock that only sleeping moves, and that has `limitMs` left at first. */
 function clock(limitMs: number) {
   const slept: number[] = [];
   const now = () => slept.reduce((sum, ms) => sum + ms, 0);
@@ -13,7 +13,7 @@ function clock(limitMs: number) {
   return { slept, now, options };
 }
 
-/** Fails so many times. */
+/** An attempt that fails `times` times. */
 function failing(times: number, error: unknown = new Error('not now')) {
   let attempts = 0;
   return {
@@ -26,22 +26,22 @@ function failing(times: number, error: unknown = new Error('not now')) {
   };
 }
 
-describe('a call that fails', () => {
-  it('is attempted again until it works, and its result is returned', async () => {
+describe('retry', () => {
+  it('attempts a call again until it works, and returns the result', async () => {
     const { options, slept } = clock(60_000);
     const { attempt, attempts } = failing(3);
     expect(await retry(attempt, options(0.5))).toBe('done');
     expect([attempts(), slept.length]).toEqual([4, 3]);
   });
 
-  it('is not followed by another one if it worked', async () => {
+  it('does not attempt a call again that worked', async () => {
     const { options, slept } = clock(60_000);
     const { attempt, attempts } = failing(0);
     expect(await retry(attempt, options(1))).toBe('done');
     expect([attempts(), slept]).toEqual([1, []]);
   });
 
-  it('throws what the last attempt threw, once the next could not begin in time', async () => {
+  it('throws what the last attempt threw when the next one could not begin in time', async () => {
     const { options, now } = clock(1_000);
     let attempts = 0;
     const attempt = async () => {
@@ -49,11 +49,11 @@ describe('a call that fails', () => {
       throw new Error(`attempt ${attempts}`);
     };
     await expect(retry(attempt, options(1))).rejects.toThrow('attempt 4');
-    // 100 + 200 + 400; 800 more would be too long.
+    // 100 + 200 + 400. Another 800 ms would be too long.
     expect(now()).toBe(700);
   });
 
-  it('is attempted once where there is no time at all', async () => {
+  it('attempts a call once when there is no time at all', async () => {
     for (const limit of [0, -5_000]) {
       const { options, slept } = clock(limit);
       const { attempt, attempts } = failing(9);
@@ -62,14 +62,14 @@ describe('a call that fails', () => {
     }
   });
 
-  it('is not repeated if its fault will not pass', async () => {
+  it('does not attempt a call again whose fault is not transient', async () => {
     const { options, slept } = clock(60_000);
     const { attempt, attempts } = failing(9, new TypeError('never'));
     await expect(retry(attempt, { ...options(0.5), isTransient: (error) => !(error instanceof TypeError) })).rejects.toThrow('never');
     expect([attempts(), slept]).toEqual([1, []]);
   });
 
-  it('may throw at once, and anything', async () => {
+  it('attempts a call again that throws undefined without a promise', async () => {
     const { options } = clock(60_000);
     let attempts = 0;
     const attempt = (): Promise<string> => {
@@ -80,31 +80,31 @@ describe('a call that fails', () => {
     expect(await retry(attempt, options(0.5))).toBe('done');
   });
 
-  it('is told of, with the time until the next attempt', async () => {
+  it('gives `onRetry` each error, with the pause before the next attempt', async () => {
     const { options } = clock(60_000);
-    const told: unknown[] = [];
+    const retries: unknown[] = [];
     const error = new Error('not now');
-    await retry(failing(2, error).attempt, { ...options(0.5), onRetry: (...what) => void told.push(what) });
-    expect(told).toEqual([
+    await retry(failing(2, error).attempt, { ...options(0.5), onRetry: (...what) => void retries.push(what) });
+    expect(retries).toEqual([
       [error, 50],
       [error, 100],
     ]);
   });
 });
 
-describe('the wait between attempts', () => {
+describe('the pause of retry', () => {
   const waits = async (random: number, more: Partial<RetryOptions> = {}) => {
     const { options, slept } = clock(1_000_000);
     await retry(failing(9).attempt, { ...options(random), ...more });
     return slept;
   };
 
-  it('doubles at the most, up to a cap', async () => {
+  it('doubles its limit from attempt to attempt, up to a cap', async () => {
     expect(await waits(1)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
     expect(await waits(1, { baseMs: 1, capMs: 3 })).toEqual([1, 2, 3, 3, 3, 3, 3, 3, 3]);
   });
 
-  it('is anything from nothing up to that, so that many callers part', async () => {
+  it('takes any length up to the limit, so that callers who failed together do not come back together', async () => {
     expect(await waits(0)).toEqual(Array(9).fill(0));
     expect(await waits(0.25)).toEqual([25, 50, 100, 200, 400, 800, 1_250, 1_250, 1_250]);
     const first = await Promise.all(
@@ -118,10 +118,26 @@ describe('the wait between attempts', () => {
     expect(Math.max(...first)).toBeLessThanOrEqual(100);
   });
 
-  it('is real unless told otherwise', async () => {
+  it('sleeps by the real clock by default', async () => {
     const begun = performance.now();
     await retry(failing(2).attempt, { remainingMs: () => 60_000, random: () => 1, baseMs: 10 });
     // Timers may fire a millisecond early.
     expect(performance.now() - begun).toBeGreaterThan(25);
+  });
+});
+
+describe('fullJitter', () => {
+  it.each([
+    [0, 100],
+    [1, 200],
+    [3, 800],
+    [4, 1_000],
+    [2_000, 1_000],
+  ])('gives a part of its limit after %d earlier failures', (failures, limit) => {
+    expect([0, 0.5, 1].map((random) => fullJitter(failures, 100, 1_000, () => random))).toEqual([0, limit / 2, limit]);
+  });
+
+  it('is random by default', () => {
+    expect(new Set(Array.from({ length: 10 }, () => fullJitter(0, 100, 1_000))).size).toBeGreaterThan(1);
   });
 });

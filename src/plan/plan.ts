@@ -30,17 +30,6 @@ export function planOf(views: readonly View[], change: Change): Plan {
   return { mutations, poison };
 }
 
-/**
- * What a change does to one view.
- *
- * @throws ViewError when the view cannot project the change.
- */
-export function mutationsOf(view: View, change: Change): readonly Mutation[] {
-  const { mutations, poison } = planOf([view], change);
-  if (poison[0]) throw poison[0].error;
-  return mutations;
-}
-
 /** Deletes the entries of the old image that the new image lacks, and puts the entries of the new image. Returns why the view failed. */
 function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mutation[]): ViewError | undefined {
   const { version } = change;

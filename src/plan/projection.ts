@@ -72,7 +72,7 @@ export const noText = (): string => '';
 
 function fullKey(view: View, key: string): string {
   if (typeof key !== 'string' || key === '') {
-    throw new EntryFault(`a key is ${key === '' ? 'empty' : `a ${typeof key}`}: give a string of one character or more`);
+    throw new EntryFault(`a key is ${key === '' ? 'empty' : `of type ${typeof key}`}: give a string of one character or more`);
   }
   checkText(key);
   return keyOf(view, key);
@@ -116,11 +116,10 @@ function reasonOf(cause: unknown): string {
 
 /** An issue of zod, or of another schema library with paths. Only the first name is shown: deeper names may be keys that the item's author chose. */
 function describeIssue({ path, expected, format }: { path?: unknown; expected?: unknown; format?: unknown }): string {
-  const [first] = Array.isArray(path) ? path : [];
+  const names: readonly unknown[] = Array.isArray(path) ? path : [];
+  const [first] = names;
   const name = typeof first === 'object' && first !== null && 'key' in first ? first.key : first;
   const wanted = [expected, format].find((word) => typeof word === 'string' && /^[\w-]{1,40}$/.test(word));
   const at = typeof name === 'string' ? name : 'the item';
-  return wanted === undefined
-    ? `${at} is not valid`
-    : `${at}${(path as unknown[]).length > 1 ? ' has a part that' : ''} is not a valid ${wanted}`;
+  return wanted === undefined ? `${at} is not valid` : `${at}${names.length > 1 ? ' has a part that' : ''} is not a valid ${wanted}`;
 }

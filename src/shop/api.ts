@@ -70,10 +70,10 @@ export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, wo
   };
 }
 
-/** The signed-in user: the `sub` of the authorizer's token. @throws RefusedError 400 without one. */
+/** The signed-in user: the `sub` of the authorizer's token. @throws RefusedError 400 without one, or if it is malformed Unicode. */
 export function callerOf({ requestContext }: ApiRequest): string {
   const sub = requestContext?.authorizer?.jwt?.claims?.sub;
-  if (typeof sub !== 'string' || sub === '') throw new RefusedError(400, 'Invalid user');
+  if (typeof sub !== 'string' || sub === '' || !sub.isWellFormed()) throw new RefusedError(400, 'Invalid user');
   return sub;
 }
 
@@ -94,8 +94,24 @@ export function cookieOf({ cookies = [] }: ApiRequest, name: string): string | u
   return cookies.find((cookie) => cookie.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
+/**
+ * The body as text.
+ *
+ * @throws RefusedError 400 for bytes that are not UTF-8, and for half a surrogate pair. Both would become a replacement character, so different
+ * texts would become one.
+ */
 export function bodyOf({ body = '', isBase64Encoded }: ApiRequest): string {
-  return isBase64Encoded ? Buffer.from(body, 'base64').toString() : body;
+  const text = isBase64Encoded ? decodedUtf8(Buffer.from(body, 'base64')) : body;
+  if (text === undefined || !text.isWellFormed()) throw new RefusedError(400, 'Invalid body');
+  return text;
+}
+
+function decodedUtf8(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Names the origin, because browsers refuse an asterisk for calls with credentials. `Vary` makes caches keep the origins apart. */

@@ -17,7 +17,7 @@ export interface ImportOrdersApiOptions extends ShopTable, Partial<ApiOptions> {
  * - 200 `{ results: [...] }`, one result per order, in their order: `imported` or `present` with the new id, or `invalid` with the faults.
  *   A repeated request gets the first answer again, with `Idempotency-Replayed: true`. Requests are the same if their Idempotency-Key is,
  *   or without one their body.
- * - 400 `Invalid user`, `Invalid orders`, `Invalid idempotency key`.
+ * - 400 `Invalid user`, `Invalid orders`, `Invalid idempotency key`, `Invalid body` (malformed Unicode).
  * - 409 while the same import runs.
  * - 422 if an Idempotency-Key is repeated with another body.
  * - 500 or 503 with `results` if DynamoDB did not accept some orders. These are `failed`, and a retry imports them.

@@ -50,6 +50,7 @@ export async function importOrders(
     } catch (error) {
       // This may be the order of an earlier try whose answer was lost.
       if ((error as Error).name === 'ConditionalCheckFailedException') return { legacyId: order.id, status: 'present', id };
+      if (isTooLarge(error)) return { legacyId: order.id, status: 'invalid', faults: ['order: must have 400 KB or less'] };
       throw error;
     }
   };
@@ -62,7 +63,7 @@ export async function importOrders(
     const order = parseLegacyOrder(given);
     if ('faults' in order) {
       const id = (given as { id?: unknown } | null)?.id;
-      results[index] = { ...(typeof id === 'string' && { legacyId: id }), status: 'invalid', faults: order.faults };
+      results[index] = { ...(typeof id === 'string' && id.isWellFormed() && { legacyId: id }), status: 'invalid', faults: order.faults };
     } else if (first.get(order.id) !== index) {
       results[index] = { legacyId: order.id, status: 'invalid', faults: [`id: order ${first.get(order.id)} has the same id`] };
     } else {
@@ -73,6 +74,11 @@ export async function importOrders(
     }
   });
   return { results, failure };
+}
+
+/** DynamoDB's limit for an item (DynamoDB Developer Guide, "Service quotas"). */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ValidationException' && /item size/i.test(error.message);
 }
 
 function itemOf({ id: _, createdAt, lastUpdated, numItems, ...order }: LegacyOrder, id: string) {

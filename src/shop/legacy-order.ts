@@ -1,6 +1,8 @@
 import * as z from 'zod/mini';
 
-const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum));
+/** Half a surrogate pair becomes a replacement character in the table, so two ids would become one. */
+const wellFormed = z.refine((value) => typeof value !== 'string' || value.isWellFormed(), 'must be well-formed Unicode');
+const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum), wellFormed);
 
 /** Refuses further fields, because the import would lose them. */
 const legacyOrder = z.strictObject({

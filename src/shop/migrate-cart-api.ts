@@ -28,7 +28,7 @@ export interface CartCookie {
  * - 200 `{ products: [{ productId, quantity, productDetail }] }`, the user's products, read consistently after the last line was moved. A
  *   repeated request gets the first answer again, with `Idempotency-Replayed: true`, while the anonymous cart is empty. Lines that were
  *   added since are moved, even with the same Idempotency-Key.
- * - 400 `Invalid user`, `Invalid cart id`, `Invalid idempotency key`.
+ * - 400 `Invalid user`, `Invalid cart id` (8 to 128 characters), `Invalid idempotency key`, `Invalid body` (malformed Unicode).
  * - 409 while the same migration runs.
  * - 422 if an Idempotency-Key is repeated with another body.
  * - 503 if DynamoDB does not answer or the time runs out. A retry moves the remaining lines.
@@ -51,7 +51,7 @@ export function migrateCartApi(options: MigrateCartApiOptions) {
       metrics.addMetric('CartMigrated', MetricUnit.Count, 1);
       metrics.addMetric('CartLinesMoved', MetricUnit.Count, lines.moved);
       metrics.publishStoredMetrics();
-      return JSON.stringify({ products }, plain);
+      return JSON.stringify({ products });
     };
     const isCurrent = async () => !(await hasLines(table, from, signal));
     const answer = await once({ key, payload: bodyOf(request) }, context, work, isCurrent);
@@ -59,20 +59,14 @@ export function migrateCartApi(options: MigrateCartApiOptions) {
   });
 }
 
-/** The cart id is a secret of the browser: anyone who knows it can take the cart. */
+/** The cart id is a secret of the browser: anyone who knows it can take the cart. A short one can be guessed. */
 function cartIdOf(request: ApiRequest): string {
   const cartId = headerOf(request, 'cartid') ?? cookieOf(request, 'cartId');
-  if (cartId === undefined || !/^[\w.:~+/=-]{1,128}$/.test(cartId)) throw new RefusedError(400, 'Invalid cart id');
+  if (cartId === undefined || !/^[\w.:~+/=-]{8,128}$/.test(cartId)) throw new RefusedError(400, 'Invalid cart id');
   return cartId;
 }
 
 /** Renews the cookie, because the browser keeps using the cart, which is empty now. */
 function setCookie(cartId: string, { maxAgeSeconds, sameSite }: CartCookie): string {
   return `cartId=${cartId}; Max-Age=${maxAgeSeconds}; Path=/; Secure; HttpOnly; SameSite=${sameSite}`;
-}
-
-/** Converts sets to arrays and binary to base64, because JSON has neither. */
-function plain(_: string, value: unknown): unknown {
-  if (value instanceof Set) return [...value];
-  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
 }

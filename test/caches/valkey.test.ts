@@ -14,7 +14,15 @@ import { APPLIED, type Mutation, STALE } from '../../src/mutation.ts';
 import { versionOf } from '../../src/version.ts';
 import { freePort } from '../servers/processes.ts';
 import { missing } from '../servers/requires.ts';
-import { HOW_TO_GET_VALKEY, startCluster, startValkey, type ValkeyCluster, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
+import {
+  HOW_TO_GET_VALKEY,
+  missingTls,
+  startCluster,
+  startValkey,
+  type ValkeyCluster,
+  type ValkeyServer,
+  valkeyAvailable,
+} from '../servers/valkey.ts';
 
 const version = (n: number) => versionOf('2026-11-22T03:01:52.091', String(n));
 const put = (key: string, n: number, value: unknown = n): Mutation => ({
@@ -379,7 +387,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     }
   });
 
-  it('speaks TLS when the URL says so, and refuses a certificate that it cannot check', async () => {
+  it.skipIf(missingTls())('speaks TLS when the URL says so, and refuses a certificate that it cannot check', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-tls-'));
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];

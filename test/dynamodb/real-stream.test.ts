@@ -77,7 +77,7 @@ class Shop {
     await this.#local.client.send(new PutItemCommand({ TableName: this.#TableName, Item: marshall(orderItem(id, order)) }));
   }
 
-  /** Only if there is none. */
+  /** Puts the order only if there is none. */
   async insert(id: string, order?: Order): Promise<void> {
     await this.#local.client.send(new PutItemCommand(this.#insert(id, order)));
   }
@@ -90,7 +90,7 @@ class Shop {
     await this.#local.client.send(new DeleteItemCommand(this.#at(orderItem(id))));
   }
 
-  /** Checks out a cart: the order comes, its line goes, and an earlier order changes hands; all or nothing. */
+  /** Checks out a cart in one transaction: puts an order, deletes a line, and gives an earlier order another creator. */
   async checkOut(id: string, line: { readonly pk: string; readonly sk: string }, earlier: string): Promise<void> {
     await this.#local.client.send(
       new TransactWriteItemsCommand({
@@ -111,7 +111,7 @@ class Shop {
     await this.#local.client.send(new BatchWriteItemCommand({ RequestItems: { [this.#TableName]: requests } }));
   }
 
-  /** Everything the table has, projected. */
+  /** All items of the table, projected. */
   async projected(): Promise<readonly Projected[]> {
     const { Items = [] } = await this.#local.client.send(new ScanCommand({ TableName: this.#TableName, ConsistentRead: true }));
     return Items.flatMap((marshalled) => {
@@ -139,7 +139,7 @@ class Shop {
 async function eventsOf(reader: StreamReader, streamArn: string): Promise<StreamRecord[]> {
   return (await reader.readNew()).map((record, i) => {
     const event = eventRecord(record, streamArn);
-    // Whichever way a record comes, it says the same.
+    // A record decodes equally as one of GetRecords and as one of an event.
     expect(decodeRecord(record, i, streamArn)).toEqual(decodeRecord(event, i));
     return event;
   });
@@ -152,7 +152,7 @@ async function drive(cache: CacheClient, events: readonly StreamRecord[], batchS
   }
 }
 
-/** All that a reader sees of these orders and owners, by the cache alone: `gone`, `miss` or the value. */
+/** What the cache has of these orders and of all lists: `gone`, `miss` or the value. */
 async function shown(cache: CacheClient, orders: readonly string[]): Promise<Record<string, unknown>> {
   const keys = [shopViews.detail, shopViews.admin].flatMap((view) => orders.map((id) => keyOf(view, id)));
   const lookups = await cache.getMany(keys);
@@ -184,7 +184,7 @@ async function membersOf(cache: CacheClient, list: string): Promise<Shown[]> {
   return members;
 }
 
-/** The same, by the table. */
+/** What the cache should have, by the table. */
 function wanted(table: readonly Projected[], orders: readonly string[]): Record<string, unknown> {
   const keys = [shopViews.detail, shopViews.admin].flatMap((view) => orders.map((id) => keyOf(view, id)));
   const documents = keys.map((key) => {
@@ -202,7 +202,7 @@ function membersIn(table: readonly Projected[], list: string): FoundMember[] {
     .sort((a, b) => b.score - a.score || Buffer.compare(Buffer.from(b.member), Buffer.from(a.member)));
 }
 
-/** A reader fills each list; then the cache may call it complete. */
+/** Settles each list from the table, as a reader does. Only then may the cache call the list complete. */
 async function fill(cache: CacheClient, shop: Shop): Promise<void> {
   for (const list of LISTS) {
     const lease = await cache.lease({ kind: 'list', list, keep: 1_000 });
@@ -216,12 +216,12 @@ async function completeLists(cache: CacheClient): Promise<string[]> {
   return LISTS.filter((_, i) => pages[i]?.complete);
 }
 
-/** An item that no view is interested in, with what JSON does not have. */
+/** An item that no view projects, with values that JSON does not have. */
 const STRANGER = { pk: 'legacy#1', sk: 'id', bytes: new Uint8Array([1, 2, 255]), tags: new Set(['a', 'b']), exact: 2n ** 70n };
 
 const ORDERS = ['o1', 'o2', 'o3', 'o4', 'o5', 'o6', 'o7', 'o8'];
 
-/** Every way to write: each kind of request, those that fail, and those that change nothing. Returns how many records they make. */
+/** Writes in every way: each kind of request, requests that fail, and requests that change nothing. Returns the number of stream records. */
 async function keepShop(shop: Shop): Promise<number> {
   for (const id of ['o1', 'o2', 'o3', 'o4', 'o5']) await shop.put(id, { creator: id === 'o2' ? 'bob' : 'ann' });
   await shop.batch([lineItem('cart#1', 'cola', 1), lineItem('cart#1', 'pizza', 2), lineItem('user#2', 'cola', 3)]);
@@ -291,7 +291,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a real stream', { ti
 
     testsOn(() => backend);
 
-    it('reaches a cache that outlives the stream and the table', async () => {
+    it('makes a cache equal to the table that outlives a stream and a table', async () => {
       const { cache } = await backend.open();
       try {
         const { tableName, streamArn } = await createShopTable(local.client, 'shop');
@@ -313,17 +313,17 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a real stream', { ti
         expect(await shown(cache, ORDERS)).toEqual(wanted(table, ORDERS));
 
         await local.restart();
-        const anew = await createShopTable(local.client, 'shop');
-        // What the lost table still has in the cache, the new one takes up again, and some of it is deleted.
+        const recreated = await createShopTable(local.client, 'shop');
+        // The new table gets the items that the cache still has of the lost one, and some of them are deleted.
         const creators = { o1: 'ann', o2: 'ann', o3: 'bob', o4: 'ann', o5: 'cy', o6: 'cy', o7: 'bob', o8: 'bob' };
-        for (const [id, creator] of Object.entries(creators)) await shop.put(id, { status: 'anew', creator });
+        for (const [id, creator] of Object.entries(creators)) await shop.put(id, { status: 'recreated', creator });
         for (const id of ['o2', 'o3', 'o8']) await shop.delete(id);
         await shop.set('o1', 'creator', 'bob');
         const [pizza, salad, cola] = [lineItem('cart#1', 'pizza', 7), lineItem('cart#1', 'salad', 7), lineItem('user#2', 'cola', 7)];
         await shop.batch([pizza, salad, cola]);
         await shop.batch([], [salad]);
-        const latest = await eventsOf(readStream(local.streams, anew.streamArn), anew.streamArn);
-        // What makes it hard: the numbers begin again.
+        const latest = await eventsOf(readStream(local.streams, recreated.streamArn), recreated.streamArn);
+        // The sequence numbers of the new stream begin again at 1.
         expect(numberOf(latest[0])).toBe(1n);
         expect(numberOf(latest.at(-1))).toBeLessThan(numberOf(renewed[0]));
         await drive(cache, latest, 10);

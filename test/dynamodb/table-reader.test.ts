@@ -26,7 +26,7 @@ const SEED = process.env.SEED === undefined ? Math.trunc(Math.random() * 2 ** 31
 const arnOf = (table: string) => `arn:aws:dynamodb:eu-west-1:123456789012:table/${table}`;
 const key = (n: number | string) => ({ pk: { S: `order#${n}` }, sk: { S: 'order' } });
 
-describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a table', () => {
+describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('tableReader, of DynamoDB Local', () => {
   let local: DynamoDbLocal;
   let streamArn: string;
   beforeAll(async () => {
@@ -42,13 +42,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a tabl
   const read = (keys: readonly Marshalled[], table = 'shop', options: Partial<TableReaderOptions> = {}) =>
     tableReader({ client: local.client, readUnitsPerSecond: 1e6, ...options }).read(arnOf(table), keys);
 
-  it('answers for more keys than a call takes, in their order, also for those that are not there', async () => {
+  it('gives one answer a key, in their order, for more keys than a call takes, and for absent items', async () => {
     const numbers = Array.from({ length: 270 }, (_, i) => (i * 7) % 270);
     const answers = await read(numbers.map((n) => key(n)));
     expect(answers).toEqual(numbers.map((n) => (n < 250 ? { item: { pk: `order#${n}`, sk: 'order', n } } : {})));
   });
 
-  it('answers nothing to nothing', async () => {
+  it('gives no answers to no keys', async () => {
     expect(await read([])).toEqual([]);
   });
 
@@ -69,7 +69,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a tabl
       fc.uniqueArray(fc.integer(), { minLength: 1 }).map((all) => ({ NS: all.map(String) })),
       fc.uniqueArray(fc.uint8Array({ minLength: 1 }), { minLength: 1, selector: (bytes) => bytes.join() }).map((BS) => ({ BS })),
     );
-    // On its way to here the SDK loses an attribute of that name.
+    // The SDK loses an attribute of that name.
     const name = fc.string({ minLength: 1 }).filter((text) => text !== '__proto__');
     const { value } = fc.letrec((tie) => ({
       value: fc.oneof(
@@ -85,7 +85,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a tabl
       const at = key(`image${n++}`);
       await local.client.send(new PutItemCommand({ TableName: 'shop', Item: { ...at, it } as never }));
       const [record] = await readNew();
-      // As an event has it: JSON.
+      // The record in the form of an event, which is JSON.
       const event = JSON.parse(JSON.stringify(record, bytesAsBase64)) as StreamRecord;
       const { after } = decodeRecord({ ...event, eventSourceARN: streamArn }, 0);
       expect(await read([at])).toEqual([{ item: after }]);
@@ -93,7 +93,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a tabl
     await fc.assert(fc.asyncProperty(value, image), { numRuns: Number(process.env.IMAGES ?? 40), seed: SEED });
   });
 
-  it('takes keys as an event has them: numbers as text, bytes as base64', async () => {
+  it('takes keys in the form of an event: numbers as text, bytes as base64', async () => {
     const KeySchema = [
       { AttributeName: 'id', KeyType: 'HASH' as const },
       { AttributeName: 'part', KeyType: 'RANGE' as const },
@@ -121,13 +121,13 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader of a tabl
     ]);
   });
 
-  it('says of a table that is not there what to do', async () => {
+  it('says what to do about a table that is not there', async () => {
     expect(reasons(await read([key(1), key(2)], 'shopping'))).toEqual(
       Array(2).fill(expect.stringMatching(/^table shopping \(arn:.*not there: see .*Region/)),
     );
   });
 
-  it('lets a key that the table cannot have stand in the way of no other', async () => {
+  it('reads the other keys of a call that has keys which the table refuses', async () => {
     const keys: Marshalled[] = Array.from({ length: 100 }, (_, n) => key(n));
     keys[13] = { pk: { S: 'order#13' } };
     keys[77] = { pk: { N: '77' }, sk: { S: 'order' } };
@@ -150,7 +150,7 @@ function bytesAsBase64(this: unknown, name: string, value: unknown): unknown {
   return value;
 }
 
-describe('a table that is busy', () => {
+describe('tableReader, of a stub', () => {
   let stub: AwsClientStub<DynamoDBClient>;
   let slept: number[];
   let now: number;
@@ -189,7 +189,7 @@ describe('a table that is busy', () => {
       };
     });
 
-  it('is asked again for what it did not get round to, after longer and longer pauses, and reads as of now', async () => {
+  it('asks again for unprocessed keys, after longer and longer pauses, always with ConsistentRead', async () => {
     answering(2);
     const keys = Array.from({ length: 5 }, (_, n) => key(n));
     expect(await reader().read(arnOf('shop'), keys)).toEqual(keys.map(({ pk, sk }) => ({ item: { pk: pk.S, sk: sk.S, n: 1 } })));
@@ -201,7 +201,7 @@ describe('a table that is busy', () => {
     expect(slept).toEqual([50, 100]);
   });
 
-  it('is asked for a hundred keys at a time', async () => {
+  it('asks for a hundred keys at a time', async () => {
     answering(100);
     await reader().read(
       arnOf('shop'),
@@ -210,13 +210,13 @@ describe('a table that is busy', () => {
     expect(asked().map(({ keys }) => keys?.length)).toEqual([100, 100, 50]);
   });
 
-  it('is asked as long as it gets round to anything', async () => {
+  it('asks again as long as the table processes any key', async () => {
     answering(1);
     const keys = Array.from({ length: 12 }, (_, n) => key(n));
     expect(await reader({ retries: 2 }).read(arnOf('shop'), keys)).toHaveLength(12);
   });
 
-  it('is not waited for when the time is over', async () => {
+  it('throws the reason of the signal when the signal ends a pause', async () => {
     answering(100, 1_000);
     const { read } = reader({ readUnitsPerSecond: 1 });
     await read(arnOf('shop'), [key(1)]);
@@ -228,18 +228,18 @@ describe('a table that is busy', () => {
     expect(Math.max(...slept)).toBe(5_000);
   });
 
-  it('is given up when it does not get round to anything', async () => {
+  it('throws when the table processes no key at any retry', async () => {
     answering(0);
     await expect(reader({ retries: 3 }).read(arnOf('shop'), [key(1)])).rejects.toThrow(/^table shop is too busy/);
     expect(asked()).toHaveLength(4);
   });
 
-  it('gives so many units a second, on the average', async () => {
+  it('takes `readUnitsPerSecond` units a second on average', async () => {
     answering(100, 50);
     const { read } = reader({ readUnitsPerSecond: 100 });
     const begun = now;
     for (let i = 0; i < 5; i += 1) await read(arnOf('shop'), [key(1)]);
-    // The last call's units are still to be paid.
+    // The pause for the units of the last call comes before the next call.
     expect(now - begun).toBe(4 * 500);
     now += 10_000;
     slept = [];
@@ -250,7 +250,7 @@ describe('a table that is busy', () => {
   it.each([
     ['AccessDeniedException', /^table shop \(arn.*may not be read: allow dynamodb:BatchGetItem/],
     ['ResourceNotFoundException', /is not there/],
-  ])('that answers %s has an answer for each key', async (name, message) => {
+  ])('gives each key an answer when the table answers %s', async (name, message) => {
     stub.on(BatchGetItemCommand).rejects(Object.assign(new Error('no'), { name }));
     expect(reasons(await reader().read(arnOf('shop'), [key(1), key(2)]))).toEqual([
       expect.stringMatching(message),
@@ -260,14 +260,14 @@ describe('a table that is busy', () => {
   });
 
   it.each(['ProvisionedThroughputExceededException', 'ExpiredTokenException', 'TimeoutError'])(
-    'that answers %s gives no answer',
+    'throws when the table answers %s',
     async (name) => {
       stub.on(BatchGetItemCommand).rejects(Object.assign(new Error('no'), { name }));
       await expect(reader().read(arnOf('shop'), [key(1)])).rejects.toThrow('no');
     },
   );
 
-  it('is not believed when it answers for keys that it was not asked for, so that nothing is taken for deleted', async () => {
+  it('takes no item for deleted when the table answers for keys that it was not asked for', async () => {
     stub.on(BatchGetItemCommand).resolves({ Responses: { shop: [{ ...key(3), n: { N: '1' } }] } });
     expect(reasons(await reader().read(arnOf('shop'), [key(1), key(2)]))).toEqual(Array(2).fill(expect.stringMatching(/not asked for/)));
   });

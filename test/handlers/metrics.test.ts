@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
-import { batchMetrics } from '../../src/handlers/metrics.ts';
+import { batchMetrics, redriveMetrics } from '../../src/handlers/metrics.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { views } from '../../src/views/index.ts';
 
@@ -19,7 +19,7 @@ const NOTHING: BatchFacts = {
   cacheMs: [],
 };
 
-/** The lines that are written while something is done. */
+/** The lines that `during` writes to the console. */
 async function written(during: () => unknown) {
   const texts: string[] = [];
   const spies = [process.stdout, process.stderr].map((stream) =>
@@ -42,8 +42,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe('the metrics of a batch', () => {
-  it('are one line in the embedded metric format, by service and function', async () => {
+describe('batchMetrics', () => {
+  it('writes one line in the embedded metric format, by service and function', async () => {
     vi.stubEnv('POWERTOOLS_SERVICE_NAME', 'millrace');
     const facts: BatchFacts = {
       records: 5,
@@ -102,7 +102,7 @@ describe('the metrics of a batch', () => {
     expect(line._aws.Timestamp).toBeGreaterThanOrEqual(before);
   });
 
-  it('are those of one batch: what the batch before had is gone', async () => {
+  it('writes the figures of one batch without those of the batch before', async () => {
     const publish = batchMetrics();
     const lines = await written(() => {
       publish({ ...NOTHING, records: 1, lagsMs: [7], functionName: 'sync' });
@@ -118,12 +118,12 @@ describe('the metrics of a batch', () => {
     expect(lines[1]._aws.CloudWatchMetrics[0].Dimensions).toEqual([['service']]);
   });
 
-  it('say when loss is likely', async () => {
+  it('writes that a loss is likely', async () => {
     const headroom = { oldestAgeMs: 86_000_000, headroomMs: 400_000, state: 'lost', changed: false } as const;
     expect(await written(() => batchMetrics()({ ...NOTHING, headroom }))).toMatchObject([{ LossLikely: 1, RetentionHeadroom: 400 }]);
   });
 
-  it('stay one line however large the batch: of many values a sample with the same least, greatest and median', async () => {
+  it('writes one line for a large batch, with a sample of the same least, greatest and median value', async () => {
     const values = Array.from({ length: 10_001 }, (_, i) => (i * 7_919) % 10_001);
     const lines = await written(() => batchMetrics()({ ...NOTHING, records: values.length, lagsMs: values, cacheMs: values }));
     expect(lines).toHaveLength(1);
@@ -135,7 +135,21 @@ describe('the metrics of a batch', () => {
   });
 });
 
-it('a handler without metrics writes none', async () => {
+describe('redriveMetrics', () => {
+  it('writes what was redriven and what was kept, by service and function', async () => {
+    const lines = await written(() => redriveMetrics()({ redriven: 3, kept: 0, functionName: 'redrive' }));
+    expect(lines).toMatchObject([
+      {
+        Redriven: 3,
+        Kept: 0,
+        function_name: 'redrive',
+        _aws: { CloudWatchMetrics: [{ Namespace: 'Millrace', Dimensions: [expect.arrayContaining(['service', 'function_name'])] }] },
+      },
+    ]);
+  });
+});
+
+it('writes no metrics for a handler without `metrics`', async () => {
   const logger = { info() {}, warn() {}, error() {} };
   const handler = streamHandler({ views: Object.values(views), cache: memoryCache(), logger });
   expect(await written(() => handler({ Records: [] }))).toEqual([]);

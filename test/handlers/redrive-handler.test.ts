@@ -1,12 +1,9 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { itemOf } from '../../src/change.ts';
 import { attributesOf } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
-import { redriveMetrics } from '../../src/handlers/metrics.ts';
 import { type RedriveHandlerOptions, redriveHandler } from '../../src/handlers/redrive-handler.ts';
-import { oldestFirst } from '../../src/letters/oldest-first.ts';
-import { parseRequest } from '../../src/redrive/request.ts';
 import { insert, streamEvent } from '../../src/testing/events.ts';
 import { documentView, entity } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
@@ -26,12 +23,12 @@ interface Scene {
   readonly store: MemoryStore;
   readonly cache: MemoryCache;
   readonly lines: { readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }[];
-  /** Items that the table was asked for, in order. */
+  /** The items that were read from the table, in order. */
   readonly asked: string[];
   readonly handler: ReturnType<typeof redriveHandler>;
 }
 
-/** One letter a value: `i0`, `i1`, …; the table has them. */
+/** A letter and an item for each value. The items are `i0`, `i1`, … */
 function scene(values: readonly string[], options: Partial<RedriveHandlerOptions> = {}): Scene {
   const [store, cache, lines, asked]: [MemoryStore, MemoryCache, Scene['lines'], string[]] = [memoryStore(), memoryCache(), [], []];
   const items = values.map((value, n) => ({ pk: `i${n}`, value }));
@@ -59,8 +56,8 @@ function scene(values: readonly string[], options: Partial<RedriveHandlerOptions
 
 const letters = ({ store }: Scene) => [...store.texts.keys()].filter((name) => name.startsWith('aws/'));
 
-describe('the function that redrives', () => {
-  it('says in one line what it did, and answers the same', async () => {
+describe('redriveHandler', () => {
+  it('logs in one line what it did, and answers with the same', async () => {
     const figures: unknown[] = [];
     const it = scene(['v', 'cursed', 'v'], { metrics: (facts) => void figures.push(facts) });
     const summary = { removed: 2, kept: 1, causes: { view: 1 }, dryRun: false };
@@ -87,17 +84,20 @@ describe('the function that redrives', () => {
   });
 
   it.each([
-    ['a rule', { source: 'aws.events', 'detail-type': 'Scheduled Event', detail: {}, time: '2026-11-22T03:00:00Z', resources: [] }],
-    ['nothing', undefined],
+    [
+      'an event of a rule',
+      { source: 'aws.events', 'detail-type': 'Scheduled Event', detail: {}, time: '2026-11-22T03:00:00Z', resources: [] },
+    ],
+    ['absent', undefined],
     ['null', null],
     ['an empty object', {}],
-  ])('redrives all when %s asks', async (_, request) => {
+  ])('redrives all letters when the request is %s', async (_, request) => {
     const it = scene(['v', 'v']);
     expect(await it.handler(request as object)).toMatchObject({ removed: 2, kept: 0 });
     expect(it.lines.map(({ level }) => level)).toEqual(['info']);
   });
 
-  it('does what it is asked for', async () => {
+  it('redrives only the letters that it is asked for, and changes nothing in a dry run', async () => {
     const it = scene(['v', 'v', 'v', 'v']);
     expect(await it.handler({ since: '2026-11-22T03:00:02Z', dryRun: true })).toEqual({ removed: 2, kept: 0, causes: {}, dryRun: true });
     expect(it.store.texts.size).toBe(4);
@@ -110,7 +110,7 @@ describe('the function that redrives', () => {
     expect(await it.handler({ table: 'another' })).toMatchObject({ removed: 0, kept: 0 });
   });
 
-  it('leaves letters of other tables alone when it is for one, but says what is no letter', async () => {
+  it('leaves letters of other tables alone, but counts a text that is not a letter', async () => {
     const it = scene(['v'], { tableName: 'another' });
     it.store.texts.set(lambdaName(7), 'no letter');
     expect(await it.handler()).toMatchObject({ removed: 0, kept: 1, causes: { letter: 1 } });
@@ -118,7 +118,7 @@ describe('the function that redrives', () => {
   });
 
   it.each([undefined, null, {}, { limit: 5 }, { since: '30d' }, { dryRun: false }])(
-    'leaves letters of other tables alone, whatever it is asked for: %j',
+    'leaves letters of other tables alone when the request is %j',
     async (request) => {
       const it = scene(['v'], { tableName: 'another' });
       expect(await it.handler(request)).toMatchObject({ removed: 0, kept: 0 });
@@ -134,7 +134,7 @@ describe('the function that redrives', () => {
     expect(await it.handler()).toMatchObject({ removed: 0, kept: 1, causes: { decode: 1 } });
   });
 
-  it('goes on where it was when it was killed', async () => {
+  it('goes on after the letters that a killed run has tried', async () => {
     const values = Array(150).fill('v');
     const it = scene(values);
     let reads = 0;
@@ -145,7 +145,7 @@ describe('the function that redrives', () => {
       table: {
         async read(_, keys) {
           reads += 1;
-          // What was written is read once more; then the second hundred.
+          // The first two reads are of the first hundred letters, the third is of the second hundred.
           if (reads > 2) await new Promise(() => {});
           return keys.map(() => ({}));
         },
@@ -166,13 +166,13 @@ describe('the function that redrives', () => {
     [{ limit: 0 }, /limit is 0/],
     [{ limit: '5', dryRun: 'false' }, /limit is not a number; dryRun is not a boolean/],
     [[], /not an object/],
-  ])('refuses %j, which may mean less than all', async (request, message) => {
+  ])('refuses the request %j, which may mean less than all letters', async (request, message) => {
     const it = scene(['v']);
     await expect(it.handler(request as object)).rejects.toThrow(message);
     expect(it.store.texts.size).toBe(1);
   });
 
-  it('tries letters by turns, so that those that always fail keep no other waiting', async () => {
+  it('lets letters take turns, so that those that always fail do not keep others waiting', async () => {
     const it = scene([...Array(6).fill('cursed'), ...Array(6).fill('v')]);
     const tried: string[][] = [];
     for (let run = 0; run < 6; run += 1) {
@@ -191,7 +191,7 @@ describe('the function that redrives', () => {
     expect(letters(it)).toHaveLength(6);
   });
 
-  it('begins with the oldest again after it has tried all', async () => {
+  it('begins with the oldest letter again after it has tried all', async () => {
     const it = scene(['cursed', 'cursed']);
     const runs: string[] = [];
     for (const limit of [1, undefined, undefined]) {
@@ -203,13 +203,13 @@ describe('the function that redrives', () => {
     expect(it.store.texts.has('redrive/position')).toBe(false);
   });
 
-  it('does not move on by a dry run', async () => {
+  it('does not save a position in a dry run', async () => {
     const it = scene(['v', 'v']);
     await it.handler({ limit: 1, dryRun: true });
     expect([...it.store.texts.keys()]).toEqual([lambdaName(0), lambdaName(1)]);
   });
 
-  it('ends in time, and goes on where it was', async () => {
+  it('ends in time, and goes on where it ended', async () => {
     const it = scene(Array(300).fill('v'));
     let left = 20_000;
     const slow = redriveHandler({
@@ -235,12 +235,12 @@ describe('the function that redrives', () => {
     expect(it.store.texts.size).toBe(0);
   });
 
-  it('passes by a letter that takes longer than the function has, and says so', async () => {
+  it('passes by a letter that takes longer than the function has, and logs an error', async () => {
     const it = scene(['v', 'v', 'v'], {
       table: { read: () => new Promise((resolve) => setTimeout(() => resolve([{ item: { pk: 'i0', value: 'v' } }]), 60)) },
       marginMs: 0,
     });
-    // One letter alone takes longer.
+    // One letter takes 60 ms.
     const nexts: string[] = [];
     for (let run = 0; run < 2; run += 1) {
       expect(await it.handler({ limit: 1 }, { getRemainingTimeInMillis: () => 20 })).toMatchObject({
@@ -254,7 +254,7 @@ describe('the function that redrives', () => {
     expect(it.lines.find(({ level }) => level === 'error')?.fields).toMatchObject({ letter: lambdaName(0) });
   });
 
-  it('says when the cache is away, and that nothing is lost', async () => {
+  it('warns when the cache is away, and keeps all letters', async () => {
     const it = scene(Array(50).fill('v'), {
       cache: { ...memoryCache(), apply: () => Promise.reject(new CacheUnavailableError('the cache is away')) },
     });
@@ -263,7 +263,7 @@ describe('the function that redrives', () => {
     expect(letters(it)).toHaveLength(50);
   });
 
-  it('fails when the store does not name its letters', async () => {
+  it('throws when the store cannot list its letters', async () => {
     const it = scene(['v']);
     const away = {
       ...it.store,
@@ -274,60 +274,5 @@ describe('the function that redrives', () => {
     };
     const handler = redriveHandler({ views: [plain], cache: it.cache, letters: away, table: { read: async () => [] } });
     await expect(handler()).rejects.toThrow('the bucket is away');
-  });
-
-  it('measures what it redrove and what it kept', () => {
-    const lines: string[] = [];
-    // Powertools has a console of its own.
-    const spy = vi.spyOn(process.stdout, 'write').mockImplementation((line) => lines.push(String(line)) > 0);
-    onTestFinished(() => spy.mockRestore());
-    redriveMetrics()({ redriven: 3, kept: 0, functionName: 'redrive' });
-    expect(JSON.parse(lines[0] ?? '{}')).toMatchObject({
-      Redriven: 3,
-      Kept: 0,
-      function_name: 'redrive',
-      _aws: { CloudWatchMetrics: [{ Namespace: 'Millrace', Dimensions: [expect.arrayContaining(['service', 'function_name'])] }] },
-    });
-  });
-});
-
-describe('a request', () => {
-  const now = new Date('2026-11-22T03:00:00Z');
-  it.each([
-    ['90m', '2026-11-22T01:30:00.000Z'],
-    ['2h', '2026-11-22T01:00:00.000Z'],
-    ['3d', '2026-11-19T03:00:00.000Z'],
-    ['2026-11-20', '2026-11-20T00:00:00.000Z'],
-    ['2026-11-20T10:00Z', '2026-11-20T10:00:00.000Z'],
-    ['2026-11-20T10:00:00.5+01:00', '2026-11-20T09:00:00.500Z'],
-  ])('means by since %s %s', (since, time) => {
-    expect(parseRequest({ since }, now).filter.since?.toISOString()).toBe(time);
-  });
-
-  it.each(['', 'h', '2', '2w', '-2h', '2026-13-01', '2026-11-20T10:00', '10:00', '1.5h'])('knows no time %j', (until) => {
-    expect(() => parseRequest({ until }, now)).toThrow(/until is/);
-  });
-});
-
-describe('the names of letters', () => {
-  const worker = (time: string) => `millrace/shop/2026/11/22/${time}-418800000000000004200117-0123456789abcdef.json`;
-  const store = memoryStore(
-    Object.fromEntries(
-      [worker('2026-11-22T03.00.05'), lambdaName(1), lambdaName(9), 'redrive/position', 'other.json'].map((name) => [name, '']),
-    ),
-  );
-
-  it('are put in the order of the times they tell, whoever wrote them', async () => {
-    expect(await oldestFirst(store)).toEqual([lambdaName(1), worker('2026-11-22T03.00.05'), lambdaName(9)]);
-  });
-
-  it('begin where they are told to, and go round', async () => {
-    expect(await oldestFirst(store, { from: worker('2026-11-22T03.00.04') })).toEqual([
-      worker('2026-11-22T03.00.05'),
-      lambdaName(9),
-      lambdaName(1),
-    ]);
-    expect(await oldestFirst(store, { from: lambdaName(9) })).toEqual([lambdaName(9), lambdaName(1), worker('2026-11-22T03.00.05')]);
-    expect(await oldestFirst(store, { from: lambdaName(30) })).toEqual(await oldestFirst(store));
   });
 });

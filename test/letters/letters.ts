@@ -27,7 +27,7 @@ export function memoryStore(letters: Readonly<Record<string, string>> = {}): Mem
   };
 }
 
-/** As Lambda names the letters that it writes itself. */
+/** The name of a letter that Lambda writes itself. */
 export function lambdaName(n: number, at: Date = new Date(Date.UTC(2026, 10, 22, 3, 0, n))): string {
   const [day = '', time = ''] = at.toISOString().slice(0, 19).split('T');
   const id = String(n).padStart(12, '0');
@@ -35,7 +35,7 @@ export function lambdaName(n: number, at: Date = new Date(Date.UTC(2026, 10, 22,
   return `aws/lambda/${mapping}/${day.replaceAll('-', '/')}/${day}T${time.replaceAll(':', '.')}-0a1b2c3d-4e5f-4a6b-8c7d-${id}`;
 }
 
-/** As Lambda writes it: a whole batch, and no causes. */
+/** The text of a letter that Lambda writes itself: a whole batch, and no causes. */
 export function lambdaLetter(records: readonly StreamRecord[], condition = 'RetryAttemptsExhausted'): string {
   return letterText({
     records,

@@ -12,37 +12,39 @@ import type { View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
 import type { OrderStep } from './world/history.ts';
 import { MAX_VALUE_BYTES, orderAfter, orderKey, show } from './world/items.ts';
+import { pick } from './world/pick.ts';
 import { Table, type Written } from './world/table.ts';
+import { Tally } from './world/tally.ts';
 import { buggyViews, worldViews } from './world/views.ts';
 
 type Fate = 'none' | 'before' | 'after' | 'part';
 
-/** Numbers choose among what there is at that time, modulo. */
+/** A number chooses one of the things that exist at that time, modulo their count. */
 export type RedriveStep =
   | OrderStep
-  /** The stream delivers an item's next records. */
+  /** The stream delivers the next records of an item. */
   | { readonly type: 'deliver'; readonly item: number; readonly count: number; readonly fate: Fate }
-  /** Lambda gives up the next records of some items, of which a part may have been applied. */
-  | { readonly type: 'park'; readonly items: readonly number[]; readonly applied: number }
+  /** Lambda discards the next records of some items into a letter. The first `applied` of them may have been applied in part. */
+  | { readonly type: 'discard'; readonly items: readonly number[]; readonly applied: number }
   | { readonly type: 'replay'; readonly item: number; readonly back: number }
   | { readonly type: 'evict'; readonly target: number }
-  /** An order changes, the stream delivers it, and all that the cache has of it is evicted. */
+  /** An order changes, the stream delivers the change, and everything in the cache is evicted. */
   | { readonly type: 'overtake'; readonly change: OrderStep }
   | { readonly type: 'lease'; readonly list: number }
   | { readonly type: 'settle'; readonly lease: number }
   | {
       readonly type: 'redrive';
-      /** Which letters, and in which order. */
+      /** The letters to redrive, in order. */
       readonly letters: readonly number[];
       /** What happens after each read of the table and before and after each write of the cache. */
       readonly during: readonly (readonly RedriveStep[])[];
       readonly fates: readonly Fate[];
       readonly storeFails: readonly boolean[];
-      /** It ends after so many hooks, for good. */
+      /** The run ends at this hook. */
       readonly killedAt: number | undefined;
     };
 
-/** An item's records. One batch at a time is under way. */
+/** The records of an item. One batch at a time is under way. */
 interface Queue {
   readonly records: Written[];
   at: number;
@@ -52,22 +54,21 @@ interface Queue {
 type Redrive = Extract<RedriveStep, { readonly type: 'redrive' }>;
 
 const SILENT = { info() {}, warn() {}, error() {} };
-const pick = <T>(from: readonly T[], n: number): T | undefined => from[n % from.length];
 
-/** One table, its stream, the worker, Lambda's letters and its own, and redrives between and amid all of it. */
+/** One table, its stream, the worker, letters of Lambda and of the worker, and redrives between and during all steps. */
 export class RedriveWorld {
   readonly table: Table;
   readonly store: MemoryStore = memoryStore();
   readonly cache: MemoryCache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
   readonly bug = { mended: false };
   readonly story: string[] = [];
-  readonly tally: Record<string, number> = {};
-  /** Views that stay as they are here. */
+  readonly tally = new Tally();
+  /** The views without the bug. */
   readonly views: readonly View[] = worldViews.all;
   readonly #buggy: readonly View[];
   readonly #queues = new Map<string, Queue>();
   readonly #leases: { readonly list: string; readonly lease: Lease; readonly newest: Members }[] = [];
-  #parked = 0;
+  #discarded = 0;
 
   readonly #lossless: boolean;
 
@@ -79,21 +80,21 @@ export class RedriveWorld {
   }
 
   async take(step: RedriveStep, depth = 0): Promise<void> {
-    this.#count(step.type);
+    this.tally.add(step.type);
     switch (step.type) {
       case 'order':
         return this.#write(step);
       case 'deliver':
         return this.#deliver(pick([...this.#queues.keys()], step.item), step.count, step.fate);
-      case 'park':
-        return this.#park(step.items, step.applied);
+      case 'discard':
+        return this.#discard(step.items, step.applied);
       case 'replay': {
         const queue = pick([...this.#queues.values()], step.item);
         if (queue && !queue.busy) queue.at -= Math.min(queue.at, step.back);
         return;
       }
       case 'evict': {
-        const target = pick(this.#targets, step.target);
+        const target = pick(this.table.targets, step.target);
         if (target) this.#evict(target);
         return;
       }
@@ -102,7 +103,7 @@ export class RedriveWorld {
         this.#write(step.change);
         await this.#deliver(item, Infinity, 'none');
         const queue = this.#queues.get(item);
-        if (!queue?.busy && queue?.at === queue?.records.length) for (const target of this.#targets) this.#evict(target);
+        if (!queue?.busy && queue?.at === queue?.records.length) for (const target of this.table.targets) this.#evict(target);
         return;
       }
       case 'lease': {
@@ -110,7 +111,7 @@ export class RedriveWorld {
         if (keep === 0) return;
         const lease = await this.cache.lease({ kind: 'list', list, keep });
         const newest = this.table.membersOf(list);
-        // Else the reader's own projection would throw.
+        // Otherwise the projection of the reader would throw.
         if (!newest.some(({ row }) => row.cursed.has(view))) this.#leases.push({ list, lease, newest });
         return;
       }
@@ -124,16 +125,11 @@ export class RedriveWorld {
         const names = [...this.store.texts.keys()];
         const some = [...new Set(step.letters.flatMap((n) => pick(names, n) ?? []))];
         if (some.length === 0 || depth >= 2) return;
-        // Beside another one, a redrive must not lose what it owes: two that run at once and fail could.
+        // Only a redrive that runs alone fails here, because two that overlap and fail could leave an outdated entry.
         const alone = depth === 0 && !step.during.flat().some(({ type }) => type === 'redrive');
         await this.#redrive(some, alone ? step : { ...step, storeFails: [], killedAt: undefined }, depth);
       }
     }
-  }
-
-  get #targets(): readonly LeaseTarget[] {
-    const documents = [...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
-    return [...documents, ...[...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const)];
   }
 
   #evict(target: LeaseTarget): void {
@@ -142,13 +138,13 @@ export class RedriveWorld {
     this.story.push(`evict ${target.kind === 'list' ? target.list : target.key}`);
   }
 
-  /** Items that letters in the store are of. */
+  /** The items of the letters in the store. */
   get waiting(): ReadonlySet<string> {
     const events = [...this.store.texts.values()].map((text) => parseLetter(text).event);
     return new Set(events.flatMap(({ Records }) => Records.map((record, i) => hintOf(record, i).item)));
   }
 
-  /** Every record is delivered, and all letters are redriven as long as that helps. */
+  /** Delivers every record, and redrives all letters as long as that removes any. */
   async comeToRest(): Promise<void> {
     for (const [item, queue] of this.#queues) while (queue.at < queue.records.length) await this.#deliver(item, 1, 'none');
     for (const reader of this.#leases.splice(0)) await this.#settle(reader);
@@ -191,14 +187,14 @@ export class RedriveWorld {
     this.story.push(`deliver ${batch.map(({ clock }) => clock)}${failed === -1 ? '' : `, failed from ${batch[failed]?.clock}`}`);
   }
 
-  async #park(items: readonly number[], applied: number): Promise<void> {
+  async #discard(items: readonly number[], applied: number): Promise<void> {
     const waiting = [...this.#queues.values()].filter(({ records, at, busy }) => at < records.length && !busy);
     const queues = new Set(items.flatMap((n) => pick(waiting, n) ?? []));
     const batch = [...queues].flatMap((queue) => queue.records.slice(queue.at, queue.at + 1));
     if (batch.length === 0) return;
     for (const queue of queues) queue.busy = true;
     for (const [i, { event }] of batch.entries()) {
-      // Every try of the record may have come so far before the cache went away.
+      // Each attempt may have applied a part of the record before the cache gave no answer.
       const cache = { ...this.cache, apply: (mutations: readonly Mutation[]) => this.#apply(mutations, i < applied ? 'part' : 'before') };
       const options = { logger: SILENT, retries: { forMs: 0 }, poisonRunLimit: 0 };
       await streamHandler({ ...options, views: this.#buggy, cache, letters: memoryStore() })({ Records: [event] });
@@ -207,9 +203,9 @@ export class RedriveWorld {
       queue.at += 1;
       queue.busy = false;
     }
-    this.#parked += 1;
-    this.store.texts.set(lambdaName(this.#parked), lambdaLetter(batch.map(({ event }) => event)));
-    this.story.push(`park ${batch.map(({ clock }) => clock)}`);
+    this.#discarded += 1;
+    this.store.texts.set(lambdaName(this.#discarded), lambdaLetter(batch.map(({ event }) => event)));
+    this.story.push(`discard ${batch.map(({ clock }) => clock)}`);
   }
 
   async #apply(mutations: readonly Mutation[], fate: Fate) {
@@ -261,7 +257,7 @@ export class RedriveWorld {
       table,
       store: {
         ...this.store,
-        // In the order of this redrive, whatever their age.
+        // The order of this step, not that of the age.
         async *names() {
           yield* left;
         },
@@ -272,8 +268,8 @@ export class RedriveWorld {
       signal: killed.signal,
     });
     for (const { status, causes } of letters) {
-      this.#count(status);
-      for (const { stage } of causes) this.#count(stage);
+      this.tally.add(status);
+      for (const { stage } of causes) this.tally.add(stage);
     }
     this.story.push(
       `redrive ${JSON.stringify(letters.map(({ status, causes }) => [status, ...causes.map(({ stage, error }) => `${stage}: ${error.message}`)]))}`,
@@ -283,11 +279,7 @@ export class RedriveWorld {
   async #settle({ list, lease, newest }: { readonly list: string; readonly lease: Lease; readonly newest: Members }): Promise<void> {
     const keep = this.table.lists.get(list)?.keep ?? 0;
     const found = newest.slice(0, keep).map(({ member, score, json }) => ({ member, score, json }));
-    this.#count(await this.cache.settle(lease, { kind: 'list', newest: found, more: newest.length > keep }));
-  }
-
-  #count(what: string): void {
-    this.tally[what] = (this.tally[what] ?? 0) + 1;
+    this.tally.add(await this.cache.settle(lease, { kind: 'list', newest: found, more: newest.length > keep }));
   }
 }
 

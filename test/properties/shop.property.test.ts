@@ -79,7 +79,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('a cart migration', (
 
   const live = async ({ cart, user, linesAtOnce, deliveries, additions, idempotencyKey }: History): Promise<void> => {
     lives += 1;
-    const [sub, cartId] = [`u${lives}`, `c${lives}`];
+    const [sub, cartId] = [`u${lives}`, `anonymous-${lives}`];
     const [from, to] = [`cart#${cartId}`, `user#${sub}`];
     await Promise.all([
       ...Object.entries(cart).map(([product, quantity]) => shop.putLine(from, product, quantity)),

@@ -76,13 +76,13 @@ const deliver = async (some: StreamEvent, into: CacheClient = cache) => {
   const handler = streamHandler({ views, cache: into, letters: store, logger: SILENT, retries: { forMs: 0 }, poisonRunLimit: 0 });
   return await handler(some);
 };
-const park = (n: number, ...events: readonly StreamEvent[]) =>
+const putLetter = (n: number, ...events: readonly StreamEvent[]) =>
   store.texts.set(lambdaName(n), lambdaLetter(events.flatMap(({ Records }) => Records)));
 
 async function run(more: Partial<RedriveInput> = {}) {
   const { letters, stopped, next } = await redrive({ views, cache, table: current, store, filter: {}, ...more });
-  const told = letters.map(({ status, causes }) => [status, ...causes.map(({ stage }) => stage)].join(' '));
-  return { told, letters, stopped, next, reasons: letters.flatMap(({ causes }) => causes.map(({ error }) => error.message)) };
+  const reported = letters.map(({ status, causes }) => [status, ...causes.map(({ stage }) => stage)].join(' '));
+  return { reported, letters, stopped, next, reasons: letters.flatMap(({ causes }) => causes.map(({ error }) => error.message)) };
 }
 
 const found = async (key: string) => {
@@ -93,7 +93,7 @@ const members = async (list: string) => (await cache.list(`latest@1:${list}`, { 
 const parsed = (name: string) => JSON.parse(store.texts.get(name) ?? 'null');
 const onlyName = () => [...store.texts.keys()][0] as string;
 
-/** "Using AWS Lambda with Amazon DynamoDB", AWS Lambda Developer Guide: what an on-failure destination gets. */
+/** What an on-failure destination gets (AWS Lambda Developer Guide, "Using AWS Lambda with Amazon DynamoDB"). */
 const DOCUMENTED = {
   requestContext: {
     requestId: '316aa6d0-8154-xmpl-9af7-85d5f4a6bc81',
@@ -115,7 +115,7 @@ const DOCUMENTED = {
   },
 };
 
-describe('a letter as Lambda writes it', () => {
+describe("redrive, of Lambda's own letters", () => {
   const payload = {
     Records: [
       {
@@ -137,10 +137,10 @@ describe('a letter as Lambda writes it', () => {
     ],
   };
 
-  it('to a bucket is redriven: the item as it is now, at the version of the letter', async () => {
+  it('writes the item of a letter in a bucket as it is now, at the version of the letter', async () => {
     has(item('a', 'now'));
     store.texts.set(lambdaName(1), JSON.stringify({ ...DOCUMENTED, payload: JSON.stringify(payload) }));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect(await cache.get('place@1:home')).toEqual({
       type: 'hit',
       value: 'now',
@@ -150,78 +150,78 @@ describe('a letter as Lambda writes it', () => {
     expect(store.texts.size).toBe(0);
   });
 
-  it('is enough with its payload, and the ARN of the stream anywhere', async () => {
+  it('needs no more of a letter than its payload, and the ARN of the stream anywhere', async () => {
     has(item('a', 'now'));
     store.texts.set(lambdaName(1), JSON.stringify({ payload: JSON.stringify(payload) }, null, 2));
     const { eventSourceARN: _, ...record } = payload.Records[0] as StreamRecord;
     store.texts.set(lambdaName(2), JSON.stringify({ ...DOCUMENTED, payload: JSON.stringify({ Records: [record] }) }));
-    expect((await run()).told).toEqual(['removed', 'removed']);
+    expect((await run()).reported).toEqual(['removed', 'removed']);
   });
 
-  it('to a queue holds no records: it stays as it is, and says what to do', async () => {
+  it('keeps a letter of a queue unchanged, because it has no records, and says what to do', async () => {
     const text = JSON.stringify(DOCUMENTED);
     store.texts.set(lambdaName(1), text);
-    for (let i = 0; i < 3; i += 1) expect((await run()).told).toEqual(['kept letter']);
+    for (let i = 0; i < 3; i += 1) expect((await run()).reported).toEqual(['kept letter']);
     expect((await run()).reasons).toEqual([expect.stringMatching(/no payload.*S3 bucket/)]);
     expect(store.texts).toEqual(new Map([[lambdaName(1), text]]));
   });
 
   it.each(['', '{', '[]', '"letter"', 'null', '{"payload":"{"}', '{"payload":"{}"}'])(
-    'is never dropped when its text is %j',
+    'keeps a letter unchanged whose text is %j',
     async (text) => {
       store.texts.set(lambdaName(1), text);
-      expect((await run()).told).toEqual(['kept letter']);
+      expect((await run()).reported).toEqual(['kept letter']);
       expect(store.texts.get(lambdaName(1))).toBe(text);
     },
   );
 
-  it('without a record in its payload stays', async () => {
-    park(1, { Records: [] });
-    expect((await run()).told).toEqual(['kept letter']);
+  it('keeps a letter without a record in its payload', async () => {
+    putLetter(1, { Records: [] });
+    expect((await run()).reported).toEqual(['kept letter']);
     expect(store.texts.size).toBe(1);
   });
 });
 
-describe('an item of a letter', () => {
-  it('that was mended in the table is served again', async () => {
+describe('redrive, of an item', () => {
+  it('serves an item again that was mended in the table', async () => {
     await deliver(event(insert(item('a', CURSED))));
     has(item('a', CURSED));
     expect([await found('moody@1:a'), store.texts.size]).toEqual(['miss', 1]);
-    expect((await run()).told).toEqual(['kept view']);
+    expect((await run()).reported).toEqual(['kept view']);
     has(item('a', 'mended'));
-    expect((await run()).told).toEqual(['removed']);
-    // A value that no letter knows was written by a change of its own, and where it is now is that change's matter.
+    expect((await run()).reported).toEqual(['removed']);
+    // The record of the change that mended the item writes the addresses that no letter mentions.
     expect(await found('place@1:home')).toBe('mended');
     await deliver(event(modify(item('a', CURSED), item('a', 'mended'))));
     expect(await found('moody@1:a')).toBe('mended');
-    // No code may ever have projected the old image, but who is to know?
-    expect((await run()).told).toEqual(['kept view']);
+    // Another deployment may have projected the old image of that change.
+    expect((await run()).reported).toEqual(['kept view']);
     expect(await found('moody@1:a')).toBe('mended');
   });
 
-  it('that was deleted while all of a view threw goes when the code before is back, and not by the code that threw', async () => {
+  it('removes a deleted item that every view threw at after the code is rolled back, and not before', async () => {
     const throws = (view: View): View => ({ ...view, project: () => fail() }) as View;
     const fail = () => {
       throw new Error('a bad deployment');
     };
     const bad = [place, latest, moody].map(throws);
     await deliver(event(insert(item('a', 'x'))));
-    park(1, event(remove(item('a', 'x'))));
-    expect((await run({ views: bad })).told).toEqual(['kept view view view']);
+    putLetter(1, event(remove(item('a', 'x'))));
+    expect((await run({ views: bad })).reported).toEqual(['kept view view view']);
     expect(await found('moody@1:a')).toBe('x');
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('moody@1:a'), await found('place@1:home')]).toEqual(['gone', 'gone']);
   });
 
-  it('is served after its view was mended', async () => {
+  it('serves an item again after its view was mended', async () => {
     has(item('a', CURSED));
     await deliver(event(insert(item('a', CURSED))));
     const mended: readonly View[] = [place, latest, { ...moody, project: ({ pk, value }) => [{ key: pk, value }] } as View];
-    expect((await run({ views: mended })).told).toEqual(['removed']);
+    expect((await run({ views: mended })).reported).toEqual(['removed']);
     expect(await found('moody@1:a')).toBe(CURSED);
   });
 
-  it('stays for the code that has its view, when the deployment with it was rolled back', async () => {
+  it('keeps the letter of a view that was rolled back for the code that has the view', async () => {
     const mended = documentView({ name: 'moody', revision: 2, entity: thing, project: ({ pk, value }) => [{ key: pk, value }] });
     const throwing = {
       ...mended,
@@ -236,25 +236,25 @@ describe('an item of a letter', () => {
     expect(parsed(onlyName()).millrace.causes).toMatchObject([{ stage: 'view', view: 'moody@2' }]);
     // The revision before, and code that does not have the view at all.
     for (const others of [views, [place]]) {
-      const { told, reasons } = await run({ views: others });
-      expect(told).toEqual(['kept view']);
+      const { reported, reasons } = await run({ views: others });
+      expect(reported).toEqual(['kept view']);
       expect(reasons[0]).toMatch(
         /^view moody@2, which the letter is about, is not in this code: redrive the letter by the code that has that view/,
       );
     }
-    expect((await run({ views: [mended] })).told).toEqual(['removed']);
+    expect((await run({ views: [mended] })).reported).toEqual(['removed']);
     expect(await found('moody@2:a')).toEqual({ ...it_ }.value);
   });
 
-  it('goes though its view has another revision since', async () => {
+  it('removes a letter whose view has a later revision', async () => {
     has(item('a', 'work'));
     await deliver(event(insert(item('a', CURSED))));
     const later = documentView({ name: 'moody', revision: 2, entity: thing, project: ({ pk, value }) => [{ key: pk, value }] });
-    expect((await run({ views: [place, latest, later] })).told).toEqual(['removed']);
+    expect((await run({ views: [place, latest, later] })).reported).toEqual(['removed']);
     expect(await found('moody@2:a')).toBe('work');
   });
 
-  it('that was mended by a change stays for the change alone, whose old image nobody can project', async () => {
+  it('keeps only the letter of the change whose old image no view can project', async () => {
     const [bad, good] = [item('a', CURSED), item('a', 'good')];
     has(good);
     await deliver(event(insert(bad), modify(bad, good)));
@@ -268,97 +268,100 @@ describe('an item of a letter', () => {
     expect(await found('moody@1:a')).toBe('good');
   });
 
-  it('that has changed since is served as it is now, though the newer entry was evicted', async () => {
+  it('serves a changed item as it is now, although the newer entry was evicted', async () => {
     const [first, second] = [event(insert(item('a', 'old'))), event(modify(item('a', 'old'), item('a', 'new')))];
-    park(1, first);
+    putLetter(1, first);
     has(item('a', 'new'));
     await deliver(second);
     cache.flush();
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('moody@1:a')]).toEqual(['new', ['new'], 'new']);
   });
 
-  it('that was deleted since does not come back', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('does not bring a deleted item back', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     await deliver(event(remove(item('a', 'old'))));
     cache.flush();
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('moody@1:a')]).toEqual(['gone', [], 'gone']);
   });
 
-  it('that has moved leaves its old addresses, and those of the letter', async () => {
+  it('deletes the addresses that an item has left, and those of its letters', async () => {
     await deliver(event(insert(item('a', 'v'))));
-    park(1, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
-    park(2, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v', { at: 'beach' }))));
+    putLetter(1, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
+    putLetter(2, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v', { at: 'beach' }))));
     has(item('a', 'v', { at: 'beach' }));
-    expect((await run()).told).toEqual(['removed', 'removed']);
+    expect((await run()).reported).toEqual(['removed', 'removed']);
     const at = ['home', 'work', 'beach'];
     expect(await Promise.all(at.map((key) => found(`place@1:${key}`)))).toEqual(['gone', 'gone', 'v']);
     expect(await Promise.all(at.map(members))).toEqual([[], [], ['v']]);
   });
 
-  it('that no letter brought where it is now is left to the change that did', async () => {
-    park(1, event(insert(item('a', 'v'))));
+  it('does not write addresses that no letter mentions', async () => {
+    putLetter(1, event(insert(item('a', 'v'))));
     has(item('a', 'v', { at: 'beach' }));
-    expect((await run()).told).toEqual(['removed']);
-    // Ended between write and second read, the next try would not know of the beach, and the item may have left it.
+    expect((await run()).reported).toEqual(['removed']);
+    // A run that ends between the write and the second read would leave an entry that the next run does not know.
     expect([await found('place@1:home'), await found('place@1:beach'), await members('beach')]).toEqual(['gone', 'miss', []]);
     await deliver(event(modify(item('a', 'v'), item('a', 'v', { at: 'beach' }))));
     expect([await found('place@1:beach'), await members('beach')]).toEqual(['v', ['v']]);
   });
 
-  it('does not overtake what is newer in the cache', async () => {
+  it('does not overwrite a newer entry of the cache', async () => {
     const first = event(insert(item('a', 'old')));
     has(item('a', 'read'));
     await deliver(event(modify(item('a', 'old'), item('a', 'newer'))));
-    park(1, first);
-    expect((await run()).told).toEqual(['removed']);
+    putLetter(1, first);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('moody@1:a')]).toEqual(['newer', ['newer'], 'newer']);
-    // Nothing was written, so there is nothing to be read again.
+    // Nothing was written, so nothing is read again.
     expect(reads).toHaveLength(1);
   });
 
-  it('leaves what comes later to the stream', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('does not block a later change of the stream', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     has(item('a', 'new'));
     await run();
     await deliver(event(modify(item('a', 'old'), item('a', 'newest'))));
     expect(await found('place@1:home')).toBe('newest');
   });
 
-  it.each([[[1, 2]], [[2, 1]]])('with two letters is read once and settled the same in the order %j', async ([first = 0, second = 0]) => {
+  it.each([[[1, 2]], [[2, 1]]])(
+    'reads an item with two letters once, and settles it equally in the order %j',
+    async ([first = 0, second = 0]) => {
+      await deliver(event(insert(item('a', 'v'))));
+      putLetter(first, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
+      putLetter(second, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v2'))));
+      has(item('a', 'v2'));
+      expect((await run()).reported).toEqual(['removed', 'removed']);
+      expect(reads.map(({ items }) => items)).toEqual([['["a"]'], ['["a"]']]);
+      expect([await found('place@1:home'), await found('place@1:work'), await members('work')]).toEqual(['v2', 'gone', []]);
+    },
+  );
+
+  it('settles an item equally when a run takes its newer letter first', async () => {
     await deliver(event(insert(item('a', 'v'))));
-    park(first, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
-    park(second, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v2'))));
+    putLetter(2, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
+    putLetter(1, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v2'))));
     has(item('a', 'v2'));
-    expect((await run()).told).toEqual(['removed', 'removed']);
-    expect(reads.map(({ items }) => items)).toEqual([['["a"]'], ['["a"]']]);
+    expect((await run({ limit: 1 })).reported).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await found('place@1:work'), await members('work')]).toEqual(['v2', 'gone', []]);
   });
 
-  it('takes its letters one by one in either order, too', async () => {
-    await deliver(event(insert(item('a', 'v'))));
-    park(2, event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
-    park(1, event(modify(item('a', 'v', { at: 'work' }), item('a', 'v2'))));
-    has(item('a', 'v2'));
-    expect((await run({ limit: 1 })).told).toEqual(['removed']);
-    expect((await run()).told).toEqual(['removed']);
-    expect([await found('place@1:home'), await found('place@1:work'), await members('work')]).toEqual(['v2', 'gone', []]);
-  });
-
-  it('keeps older versions out of a list at every score that it is known to have had', async () => {
+  it('keeps older versions out of a list at every score that the member is known to have had', async () => {
     const high = event(insert(item('a', 'a', { rank: 9 })));
-    park(1, event(modify(item('a', 'a', { rank: 9 }), item('a', 'a', { rank: 0 }))));
+    putLetter(1, event(modify(item('a', 'a', { rank: 9 }), item('a', 'a', { rank: 0 }))));
     await deliver(event(insert(item('b', 'b', { rank: 5 })), insert(item('c', 'c', { rank: 6 })), insert(item('d', 'd', { rank: 4 }))));
     has(item('a', 'a', { rank: 0 }));
     await run();
-    // The stream is read again from an older place.
+    // The stream is replayed from an older record.
     await deliver(high);
     expect(await members('home')).toEqual(['c', 'b']);
   });
 
-  it('that changes between read and write, and is evicted there, is read and written again', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('reads and writes an item again whose change came between read and write, and was evicted', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     has(item('a', 'old'));
     const change = event(modify(item('a', 'old'), item('a', 'new')));
     let isFirst = true;
@@ -374,33 +377,33 @@ describe('an item of a letter', () => {
         return answer;
       },
     };
-    expect((await run({ table: slow })).told).toEqual(['removed']);
+    expect((await run({ table: slow })).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home')]).toEqual(['new', ['new']]);
   });
 
-  it('that changes as fast as it is read stays for the next time', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('keeps the letter of an item that changes as fast as it is read', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     let n = 0;
     const restless: TableReader = { read: async () => [{ item: { ...item('a', `v${n++}`) } }] };
-    expect((await run({ table: restless })).told).toEqual(['kept changing']);
+    expect((await run({ table: restless })).reported).toEqual(['kept changing']);
     expect(n).toBeLessThan(10);
     has(item('a', 'v'));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
   });
 });
 
-describe('a letter that fails again', () => {
-  it('stays with its count and the cause, and all that Lambda wrote', async () => {
-    park(1, event(insert(item('a', CURSED))));
+describe('redrive, of a letter that fails again', () => {
+  it('writes the count and the cause into a letter that it keeps, beside all that Lambda wrote', async () => {
+    putLetter(1, event(insert(item('a', CURSED))));
     const before = parsed(onlyName());
     has(item('a', CURSED));
     await run({ now: () => new Date('2026-11-22T04:00:00Z') } as object);
-    expect((await run()).told).toEqual(['kept view']);
+    expect((await run()).reported).toEqual(['kept view']);
     const cause = 'view: view moody cannot project ["a"] as it is now: it threw Error';
     expect(parsed(onlyName())).toEqual({ ...before, millrace: { redrives: { count: 2, last: expect.stringMatching(/Z$/), cause } } });
   });
 
-  it('keeps what the worker wrote into it', async () => {
+  it('leaves what the worker wrote in a letter that it keeps', async () => {
     await deliver(event(insert(item('a', CURSED))));
     const before = parsed(onlyName());
     has(item('a', CURSED));
@@ -410,51 +413,51 @@ describe('a letter that fails again', () => {
     expect(parsed(onlyName())).toMatchObject({ ...before, millrace: { causes, redrives: { count: 1 } } });
   });
 
-  it('of one view is applied to the others, and what that view held is not served any more', async () => {
+  it('applies the other views, and no longer serves the entry of the view that fails', async () => {
     await deliver(event(insert(item('a', 'v'))));
-    park(1, event(modify(item('a', 'v'), item('a', CURSED))));
+    putLetter(1, event(modify(item('a', 'v'), item('a', CURSED))));
     has(item('a', CURSED));
-    expect((await run()).told).toEqual(['kept view']);
+    expect((await run()).reported).toEqual(['kept view']);
     expect([await found('place@1:home'), await found('moody@1:a')]).toEqual([CURSED, 'miss']);
   });
 
-  it('since the value is too large is tried until the value fits', async () => {
+  it('keeps a letter whose value is too large until the value fits', async () => {
     const small = memoryCache({ maxValueBytes: 20 });
     const large = 'x'.repeat(50);
     await deliver(event(insert(item('a', large))), small);
     has(item('a', large));
-    expect((await run({ cache: small })).told).toEqual(['kept rejected rejected rejected']);
+    expect((await run({ cache: small })).reported).toEqual(['kept rejected rejected rejected']);
     expect(parsed(onlyName()).millrace.redrives).toMatchObject({
       count: 1,
       cause: expect.stringMatching(/^rejected: place@1: .*; and 2 more$/),
     });
     expect(JSON.stringify(parsed(onlyName()).millrace)).not.toContain('xxx');
     has(item('a', 'fits'));
-    expect((await run({ cache: small })).told).toEqual(['removed']);
+    expect((await run({ cache: small })).reported).toEqual(['removed']);
     expect(await small.get('place@1:home')).toMatchObject({ type: 'hit', value: 'fits' });
   });
 
-  it('with many records goes when all of them are done, and not before', async () => {
+  it('removes a letter with many records only after all of them are settled', async () => {
     const things = Array.from({ length: 250 }, (_, i) => item(`i${i}`, i === 120 ? CURSED : `v${i}`, { at: `at${i}` }));
-    park(1, event(...things.map((one) => insert(one))));
+    putLetter(1, event(...things.map((one) => insert(one))));
     has(...things);
-    expect((await run()).told).toEqual(['kept view']);
+    expect((await run()).reported).toEqual(['kept view']);
     expect([await found('place@1:at0'), await found('place@1:at249')]).toEqual(['v0', 'v249']);
     has(item('i120', 'mended', { at: 'at120' }));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect(await found('place@1:at120')).toBe('mended');
   });
 
-  it('does not hinder others', async () => {
-    park(1, event(insert(item('a', CURSED))));
+  it('removes other letters beside those that it keeps', async () => {
+    putLetter(1, event(insert(item('a', CURSED))));
     store.texts.set(lambdaName(2), 'no letter');
-    park(3, event(insert(item('b', 'v'))));
+    putLetter(3, event(insert(item('b', 'v'))));
     has(item('a', CURSED), item('b', 'v'));
-    expect((await run()).told).toEqual(['kept view', 'kept letter', 'removed']);
+    expect((await run()).reported).toEqual(['kept view', 'kept letter', 'removed']);
   });
 });
 
-describe('a record that cannot be decoded', () => {
+describe('redrive, of a record that cannot be decoded', () => {
   const keysOnly = (some: StreamEvent): StreamEvent => ({
     Records: some.Records.map(({ dynamodb: { NewImage: _, OldImage: __, ...dynamodb } = {}, ...record }) => ({
       ...record,
@@ -462,32 +465,32 @@ describe('a record that cannot be decoded', () => {
     })),
   });
 
-  it('of a new item is settled: it was nowhere before', async () => {
+  it('settles a new item, which had no address before', async () => {
     await deliver(keysOnly(event(insert(item('a', 'then')))));
     has(item('a', 'now'));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('moody@1:a')]).toEqual(['now', ['now'], 'now']);
   });
 
   it.each([
     ['a changed item', modify(item('a', 'v'), item('a', 'v', { at: 'work' }))],
     ['a deleted item', remove(item('a', 'v'))],
-  ])('of %s is settled as it is now, and stays, since what it left elsewhere is not known', async (_, change) => {
+  ])('settles %s as it is now, and keeps its letter, because its old addresses are not known', async (_, change) => {
     await deliver(event(insert(item('a', 'v'))));
     await deliver(keysOnly(event(change)));
     has(item('a', 'v', { at: 'work' }));
-    const { told, reasons } = await run();
-    expect(told).toEqual(['kept decode']);
+    const { reported, reasons } = await run();
+    expect(reported).toEqual(['kept decode']);
     expect(reasons).toEqual([
       expect.stringMatching(/without OldImage \(the stream is KEYS_ONLY\).*where \["a"\] was before is not known.*resync/),
     ]);
     expect([await found('place@1:work'), await members('work')]).toEqual(['v', ['v']]);
   });
 
-  it('is written again where it is by then, when it moves between read and write', async () => {
+  it('writes an item again that moves between read and write', async () => {
     const unreadable = keysOnly(event(insert(item('a', 'v'))));
     const move = event(modify(item('a', 'v'), item('a', 'v', { at: 'work' })));
-    park(1, unreadable);
+    putLetter(1, unreadable);
     has(item('a', 'v'));
     let isFirst = true;
     const slow: TableReader = {
@@ -501,46 +504,46 @@ describe('a record that cannot be decoded', () => {
         return answer;
       },
     };
-    expect((await run({ table: slow })).told).toEqual(['removed']);
+    expect((await run({ table: slow })).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('place@1:work')]).toEqual(['gone', [], 'v']);
   });
 
-  it('goes by its old image when the new one cannot be read', async () => {
+  it('goes by the old image of a record whose new image cannot be read', async () => {
     await deliver(event(insert(item('a', 'v'))));
     const change = only(event(modify(item('a', 'v'), item('a', 'v', { at: 'work' }))));
     const broken = { ...change, dynamodb: { ...change.dynamodb, NewImage: { pk: { S: 'a' }, at: { X: 'work' } } } };
     await deliver({ Records: [broken] });
     has(item('a', 'v', { at: 'work' }));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect([await found('place@1:home'), await members('home'), await found('place@1:work')]).toEqual(['gone', [], 'v']);
   });
 
   it.each([
-    ['a sequence number', (record: StreamRecord) => ({ ...record, dynamodb: { ...record.dynamodb, SequenceNumber: undefined } })],
+    ['sequence number', (record: StreamRecord) => ({ ...record, dynamodb: { ...record.dynamodb, SequenceNumber: undefined } })],
     ['keys', (record: StreamRecord) => ({ ...record, dynamodb: { ...record.dynamodb, Keys: undefined } })],
-    ['an ARN', (record: StreamRecord) => ({ ...record, eventSourceARN: undefined })],
-    ['a kind', (record: StreamRecord) => ({ ...record, eventName: 'UPSERT' })],
-  ])('since it is without %s stays, beside records that do not', async (_, broken) => {
+    ['ARN', (record: StreamRecord) => ({ ...record, eventSourceARN: undefined })],
+    ['kind', (record: StreamRecord) => ({ ...record, eventName: 'UPSERT' })],
+  ])('keeps a letter with a record that has no %s, and settles its other records', async (_, broken) => {
     const record = only(event(insert(item('a', 'v'))));
-    // The letter's own ARN would help.
+    // The ARN of another record in the letter does not count.
     const others = event(insert(item('b', 'v', { at: 'work' })));
-    park(1, { Records: [broken(record), ...others.Records] });
+    putLetter(1, { Records: [broken(record), ...others.Records] });
     has(item('a', 'v'), item('b', 'v', { at: 'work' }));
-    expect((await run()).told).toEqual(['kept decode']);
+    expect((await run()).reported).toEqual(['kept decode']);
     expect([await found('place@1:home'), await found('place@1:work')]).toEqual(['miss', 'v']);
   });
 });
 
-describe('a redrive', () => {
+describe('redrive', () => {
   const many = (n: number) => Array.from({ length: n }, (_, i) => item(`i${i}`, `v${i}`, { at: `at${i}` }));
-  const parkEach = (things: readonly Thing[]) => {
-    for (const [i, one] of things.entries()) park(i, event(insert({ ...one })));
+  const putEach = (things: readonly Thing[]) => {
+    for (const [i, one] of things.entries()) putLetter(i, event(insert({ ...one })));
   };
 
-  it('asks the table for each item once, and once more for what was written', async () => {
+  it('reads each item once, and a written item once more', async () => {
     const things = many(30);
-    parkEach(things);
-    park(50, event(...things.map((one) => modify(one, { ...one, rank: 2 }))));
+    putEach(things);
+    putLetter(50, event(...things.map((one) => modify(one, { ...one, rank: 2 }))));
     has(...things);
     await run();
     expect(reads.map(({ items }) => items.length)).toEqual([30, 30]);
@@ -549,17 +552,17 @@ describe('a redrive', () => {
 
   it('reads each table by its own ARN', async () => {
     const [a, b] = ['one', 'two'].map((name) => streamEvent([insert(item('a', name, { at: name }))], { keys: ['pk'], table: name }));
-    park(1, a as StreamEvent);
-    park(2, b as StreamEvent);
+    putLetter(1, a as StreamEvent);
+    putLetter(2, b as StreamEvent);
     const tables = new Map([['one', item('a', 'one now', { at: 'one' })]]);
     const both: TableReader = {
       read: async (arn, keys) => keys.map(() => ({ item: tables.get(arn.split('/')[1] ?? '') as Attributes | undefined })),
     };
-    expect((await run({ table: both })).told).toEqual(['removed', 'removed']);
+    expect((await run({ table: both })).reported).toEqual(['removed', 'removed']);
     expect([await found('place@1:one'), await found('place@1:two')]).toEqual(['one now', 'gone']);
   });
 
-  it('goes by the ARN of a record, whatever its letter says', async () => {
+  it('goes by the ARN of a record and not by that of its letter', async () => {
     const { Records: records } = streamEvent([insert(item('a', 'v'))], { keys: ['pk'], table: 'one' });
     const letter = JSON.parse(lambdaLetter(records));
     letter.DDBStreamBatchInfo.streamArn = 'arn:aws:dynamodb:eu-west-1:123456789012:table/two/stream/2026-01-01T00:00:00.000';
@@ -568,9 +571,9 @@ describe('a redrive', () => {
     expect(new Set(reads.map(({ arn }) => arn))).toEqual(new Set(['arn:aws:dynamodb:eu-west-1:123456789012:table/one']));
   });
 
-  it('keeps the letters of a table that is not there, and goes on with those of others', async () => {
+  it('keeps the letters of a table that is not there, and removes those of others', async () => {
     const things = many(2);
-    parkEach(things);
+    putEach(things);
     has(...things);
     const partial: TableReader = {
       async read(arn, keys) {
@@ -580,13 +583,13 @@ describe('a redrive', () => {
         );
       },
     };
-    const { told, reasons } = await run({ table: partial });
-    expect([told, reasons]).toEqual([['kept table', 'removed'], ['no such table']]);
+    const { reported, reasons } = await run({ table: partial });
+    expect([reported, reasons]).toEqual([['kept table', 'removed'], ['no such table']]);
   });
 
-  it('keeps what the cache did not answer for, and removes the rest', async () => {
+  it('keeps the letters for which the cache gave no answer, and removes the others', async () => {
     const things = many(40);
-    parkEach(things);
+    putEach(things);
     has(...things);
     const flaky: CacheClient = {
       ...cache,
@@ -596,16 +599,16 @@ describe('a redrive', () => {
         return cache.apply(mutations);
       },
     };
-    const { told } = await run({ cache: flaky });
-    expect(told.filter((one) => one === 'kept cache')).toHaveLength(4);
+    const { reported } = await run({ cache: flaky });
+    expect(reported.filter((one) => one === 'kept cache')).toHaveLength(4);
     expect([...store.texts.keys()]).toEqual([3, 13, 23, 33].map((n) => lambdaName(n)));
-    expect((await run()).told).toEqual(Array(4).fill('removed'));
+    expect((await run()).reported).toEqual(Array(4).fill('removed'));
     expect(await found('place@1:at23')).toBe('v23');
   });
 
-  it('ends in an outage of the cache, and leaves the other letters as they are', async () => {
+  it('ends in an outage of the cache, and leaves the letters unchanged that it did not try', async () => {
     const things = many(300);
-    parkEach(things);
+    putEach(things);
     has(...things);
     const before = new Map(store.texts);
     let calls = 0;
@@ -616,40 +619,40 @@ describe('a redrive', () => {
         throw new CacheUnavailableError('away');
       },
     };
-    const { told, stopped, next } = await run({ cache: away });
+    const { reported, stopped, next } = await run({ cache: away });
     expect(stopped).toBe('unavailable');
     expect(calls).toBeLessThan(40);
-    expect(new Set(told)).toEqual(new Set(['kept cache']));
-    expect(next).toBe(lambdaName(told.length));
+    expect(new Set(reported)).toEqual(new Set(['kept cache']));
+    expect(next).toBe(lambdaName(reported.length));
     expect(store.texts.size).toBe(300);
-    for (const [name, text] of [...before].slice(told.length)) expect(store.texts.get(name)).toBe(text);
-    expect((await run()).told).toHaveLength(300);
+    for (const [name, text] of [...before].slice(reported.length)) expect(store.texts.get(name)).toBe(text);
+    expect((await run()).reported).toHaveLength(300);
     expect(store.texts.size).toBe(0);
   });
 
-  it('ends in an outage of the table, and changes nothing in the cache', async () => {
-    parkEach(many(30));
+  it('keeps every letter in an outage of the table, and changes nothing in the cache', async () => {
+    putEach(many(30));
     const away: TableReader = {
       async read() {
         throw new Error('the table is away');
       },
     };
-    expect(await run({ table: away })).toMatchObject({ told: Array(30).fill('kept table') });
+    expect(await run({ table: away })).toMatchObject({ reported: Array(30).fill('kept table') });
     expect([store.texts.size, await found('place@1:at1')]).toEqual([30, 'miss']);
   });
 
-  it('that cannot remove a letter leaves it, and is harmless to repeat', async () => {
-    park(1, event(insert(item('a', 'v'))));
+  it('keeps a letter that it cannot remove, and is harmless to repeat', async () => {
+    putLetter(1, event(insert(item('a', 'v'))));
     has(item('a', 'v'));
     const failing = { ...store, delete: () => Promise.reject(new Error('the bucket is away')) };
-    expect((await run({ store: failing })).told).toEqual(['kept store']);
+    expect((await run({ store: failing })).reported).toEqual(['kept store']);
     expect([await found('place@1:home'), store.texts.size]).toEqual(['v', 1]);
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect(await found('place@1:home')).toBe('v');
   });
 
-  it('that is ended after a write leaves the letter, and what it wrote is put right by the next', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('leaves the letter when it is ended after a write, and the next run corrects the entry', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     has(item('a', 'old'));
     const ended = new AbortController();
     const last: CacheClient = {
@@ -660,35 +663,35 @@ describe('a redrive', () => {
       },
     };
     const before = new Map(store.texts);
-    expect(await run({ cache: last, signal: ended.signal })).toMatchObject({ told: [], stopped: 'aborted', next: lambdaName(1) });
+    expect(await run({ cache: last, signal: ended.signal })).toMatchObject({ reported: [], stopped: 'aborted', next: lambdaName(1) });
     expect(store.texts).toEqual(before);
     expect(await found('place@1:home')).toBe('old');
     has(item('a', 'new'));
-    expect((await run()).told).toEqual(['removed']);
+    expect((await run()).reported).toEqual(['removed']);
     expect(await found('place@1:home')).toBe('new');
   });
 
-  it('begins nothing after its time', async () => {
-    parkEach(many(3));
-    expect(await run({ signal: AbortSignal.abort() })).toMatchObject({ told: [], stopped: 'aborted', next: lambdaName(0) });
+  it('begins nothing after its signal is aborted', async () => {
+    putEach(many(3));
+    expect(await run({ signal: AbortSignal.abort() })).toMatchObject({ reported: [], stopped: 'aborted', next: lambdaName(0) });
     expect(reads).toEqual([]);
   });
 
-  it('tries so many letters at the most, those that are not meant not counted', async () => {
+  it('tries at most `limit` letters, and does not count those that the filter leaves out', async () => {
     const things = many(20);
-    parkEach(things);
+    putEach(things);
     has(...things);
     const odd = (n: number) => streamEvent([insert(item('x', 'x'))], { keys: ['pk'], table: `other${n}` });
     for (let n = 0; n < 5; n += 1) store.texts.set(lambdaName(n), lambdaLetter(odd(n).Records));
-    const { told, stopped } = await run({ limit: 7, filter: { table: 'TestTable' } });
-    expect([told, stopped]).toEqual([Array(7).fill('removed'), 'limit']);
+    const { reported, stopped } = await run({ limit: 7, filter: { table: 'TestTable' } });
+    expect([reported, stopped]).toEqual([Array(7).fill('removed'), 'limit']);
     expect(store.texts.size).toBe(13);
   });
 
-  it('takes the oldest letters first, and each kind of letter that there is', async () => {
+  it('takes the oldest letters first, of every kind of name', async () => {
     store.texts.set('millrace/TestTable/2026/11/22/2026-11-22T03.00.05-100-ab.json', lambdaLetter(event(insert(item('b', 'v'))).Records));
-    park(9, event(insert(item('c', 'v'))));
-    park(1, event(insert(item('a', 'v'))));
+    putLetter(9, event(insert(item('c', 'v'))));
+    putLetter(1, event(insert(item('a', 'v'))));
     store.texts.set('millrace/unknown-table/undated/undated-unnumbered-ab.json', 'no letter');
     store.texts.set('notes/2026.txt', 'something else');
     const { letters } = await run();
@@ -701,32 +704,32 @@ describe('a redrive', () => {
     expect(store.texts.get('notes/2026.txt')).toBe('something else');
   });
 
-  it('holds few large letters at a time', async () => {
-    const told: string[] = [];
-    for (let n = 0; n < 8; n += 1) park(n, event(insert(item(`i${n}`, 'x'.repeat(2_500_000)))));
+  it('reads few large letters before it settles their items', async () => {
+    const calls: string[] = [];
+    for (let n = 0; n < 8; n += 1) putLetter(n, event(insert(item(`i${n}`, 'x'.repeat(2_500_000)))));
     const { letters } = await run({
       store: {
         ...store,
         async get(name) {
-          told.push('get');
+          calls.push('get');
           return await store.get(name);
         },
       },
       table: {
         async read(arn, keys) {
-          told.push(`settle ${keys.length}`);
+          calls.push(`settle ${keys.length}`);
           return await current.read(arn, keys);
         },
       },
     });
     expect(letters.map(({ status }) => status)).toEqual(Array(8).fill('removed'));
-    expect(told.slice(0, 5)).toEqual(['get', 'get', 'get', 'get', 'settle 1']);
+    expect(calls.slice(0, 5)).toEqual(['get', 'get', 'get', 'get', 'settle 1']);
   });
 
-  it('is not confused by a letter that another one removes meanwhile', async () => {
-    parkEach(many(3));
+  it('passes by a letter that another run has removed', async () => {
+    putEach(many(3));
     const racing = { ...store, get: async (name: string) => (name === lambdaName(1) ? undefined : store.get(name)) };
-    expect((await run({ store: racing })).told).toEqual(['removed', 'removed']);
+    expect((await run({ store: racing })).reported).toEqual(['removed', 'removed']);
   });
 
   it.each([
@@ -735,9 +738,9 @@ describe('a redrive', () => {
     ['a condition', { cause: 'RecordAgeExceeded' }, [3]],
     ['a stage', { cause: 'view' }, []],
     ['a table', { table: 'TestTable' }, [0, 1, 3]],
-  ])('is of letters that are meant alone: %s', async (_, filter, meant) => {
-    park(0, event(insert(item('a', 'v'))));
-    park(1, event(insert(item('b', 'v'))));
+  ])('takes only the letters that the filter asks for: %s', async (_, filter, meant) => {
+    putLetter(0, event(insert(item('a', 'v'))));
+    putLetter(1, event(insert(item('b', 'v'))));
     store.texts.set(lambdaName(2), lambdaLetter(streamEvent([insert(item('c', 'v'))], { keys: ['pk'], table: 'other' }).Records));
     store.texts.set(lambdaName(3), lambdaLetter(event(insert(item('d', 'v'))).Records, 'RecordAgeExceeded'));
     const { letters } = await run({ filter });
@@ -745,23 +748,23 @@ describe('a redrive', () => {
     expect(store.texts.size).toBe(4 - meant.length);
   });
 
-  it('finds the letters of a stage of the worker', async () => {
+  it('takes the letters of a stage of the worker', async () => {
     await deliver(event(insert(item('a', CURSED))));
-    park(1, event(insert(item('b', 'v'))));
+    putLetter(1, event(insert(item('b', 'v'))));
     expect((await run({ filter: { cause: 'view' } })).letters).toHaveLength(1);
   });
 
-  it('without a cache is a dry run: it says what would be done, and changes nothing', async () => {
-    park(1, event(insert(item('a', 'v'))));
-    park(2, event(insert(item('b', CURSED))));
+  it('reports without a cache what would be done, and changes nothing', async () => {
+    putLetter(1, event(insert(item('a', 'v'))));
+    putLetter(2, event(insert(item('b', CURSED))));
     store.texts.set(lambdaName(3), 'no letter');
     has(item('a', 'v'), item('b', CURSED));
     const before = new Map(store.texts);
-    expect((await run({ cache: undefined })).told).toEqual(['removed', 'kept view', 'kept letter']);
+    expect((await run({ cache: undefined })).reported).toEqual(['removed', 'kept view', 'kept letter']);
     expect(store.texts).toEqual(before);
   });
 
-  it('says nothing of the values of items', async () => {
+  it('reports and writes no values of items', async () => {
     const secret = 'the secret sauce';
     const reveals: View = {
       ...moody,
@@ -770,7 +773,7 @@ describe('a redrive', () => {
       },
     } as View;
     await deliver(event(insert(item('a', secret))));
-    park(1, event(modify(item('a', secret), item('a', `${secret} two`))));
+    putLetter(1, event(modify(item('a', secret), item('a', `${secret} two`))));
     has(item('a', secret));
     const tiny = memoryCache({ maxValueBytes: 3 });
     const { reasons } = await run({ views: [reveals, place, latest], cache: tiny });
@@ -780,39 +783,39 @@ describe('a redrive', () => {
   });
 });
 
-describe('letters that are trusted', () => {
-  const trusted = { table: undefined };
+describe('redrive, without a table', () => {
+  const withoutTable = { table: undefined };
 
   it.each([[[1, 2]], [[2, 1]]])(
-    'are applied by their own images, the newest of an item last, in the order %j',
+    'applies the images of the letters, the newest of an item last, in the order %j',
     async ([first = 0, second = 0]) => {
       await deliver(event(insert(item('a', 'v1'))));
-      park(first, event(modify(item('a', 'v1'), item('a', 'v2', { at: 'work' }))));
-      park(second, event(modify(item('a', 'v2', { at: 'work' }), item('a', 'v3'))));
-      park(3, event(remove(item('b', 'v', { at: 'beach' }))));
-      expect((await run(trusted)).told).toEqual(['removed', 'removed', 'removed']);
+      putLetter(first, event(modify(item('a', 'v1'), item('a', 'v2', { at: 'work' }))));
+      putLetter(second, event(modify(item('a', 'v2', { at: 'work' }), item('a', 'v3'))));
+      putLetter(3, event(remove(item('b', 'v', { at: 'beach' }))));
+      expect((await run(withoutTable)).reported).toEqual(['removed', 'removed', 'removed']);
       expect([await found('place@1:home'), await found('place@1:work'), await found('place@1:beach')]).toEqual(['v3', 'gone', 'gone']);
       expect([await members('home'), await members('work')]).toEqual([['v3'], []]);
       expect(reads).toEqual([]);
     },
   );
 
-  it('do not overtake what is newer in the cache', async () => {
-    park(1, event(insert(item('a', 'old'))));
+  it('does not overwrite a newer entry of the cache by an image of a letter', async () => {
+    putLetter(1, event(insert(item('a', 'old'))));
     await deliver(event(modify(item('a', 'old'), item('a', 'new'))));
-    expect((await run(trusted)).told).toEqual(['removed']);
+    expect((await run(withoutTable)).reported).toEqual(['removed']);
     expect(await found('place@1:home')).toBe('new');
   });
 
-  it('bring an old value back where the newer one was evicted: with the table they do not', async () => {
+  it('brings an old value back where the newer one was evicted, which it does not with the table', async () => {
     const past = async () => {
-      park(1, event(insert(item('a', 'old'))));
+      putLetter(1, event(insert(item('a', 'old'))));
       await deliver(event(modify(item('a', 'old'), item('a', 'new'))));
       cache.flush();
     };
     has(item('a', 'new'));
     await past();
-    await run(trusted);
+    await run(withoutTable);
     expect(await found('place@1:home')).toBe('old');
     cache.flush();
     await past();
@@ -820,14 +823,14 @@ describe('letters that are trusted', () => {
     expect(await found('place@1:home')).toBe('new');
   });
 
-  it('stay when they do not say what became of the item', async () => {
+  it('keeps letters that do not tell what became of the item', async () => {
     const change = only(event(insert(item('a', 'v'))));
-    park(1, { Records: [{ ...change, dynamodb: { ...change.dynamodb, NewImage: undefined } }] });
-    expect((await run(trusted)).told).toEqual(['kept decode']);
+    putLetter(1, { Records: [{ ...change, dynamodb: { ...change.dynamodb, NewImage: undefined } }] });
+    expect((await run(withoutTable)).reported).toEqual(['kept decode']);
     expect([await found('place@1:home'), store.texts.size]).toEqual(['miss', 1]);
   });
 });
 
-it('knows the table by the ARN of its stream', () => {
+it('redrives events whose stream is the stream of the table', () => {
   expect(only(event(insert(item('a', 'v')))).eventSourceARN).toMatch(`${ARN}/stream/`);
 });

@@ -49,7 +49,7 @@ interface Order {
  * A small imitation of the well-known workshop's worker, with all of its eight faults (numbered). It exists to prove that the tests
  * of those faults would see them.
  */
-export function workshopHandler(cache: SimpleCache): (event: StreamEvent) => Promise<void> {
+export function workshopHandler(cache: Pick<SimpleCache, 'get' | 'set' | 'delete'>): (event: StreamEvent) => Promise<void> {
   const edit = async (key: string, change: (orders: Order[]) => Order[]): Promise<void> => {
     // 5: get, edit, set: another shard may set in between. 6: a miss becomes a list of this one order.
     const found = await cache.get(key);

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '../..');
 
 export interface BuiltCli {
-  /** The compiled command, for `node`. */
+  /** The path of the compiled command, for `node`. */
   readonly path: string;
-  /** A folder of its own for what the command writes. */
+  /** A temporary folder for the command to work in. */
   readonly home: string;
   remove(): void;
 }
 
-/** The project, compiled elsewhere, so that its own `dist` is left alone. */
+/** Compiles the project into a temporary folder. The project's `dist` stays as it is. */
 export function buildCli(): BuiltCli {
   const home = mkdtempSync(join(tmpdir(), 'millrace-cli-'));
   for (const name of ['node_modules', 'package.json']) symlinkSync(join(ROOT, name), join(home, name));

@@ -27,7 +27,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('startDynamoDbLocal',
       new PutItemCommand({ TableName: tableName, Item: { pk: { S: `order#${id}` }, sk: { S: 'order' }, status: { S: status } } }),
     );
 
-  it('writes a table and reads its stream from where it left off', async () => {
+  it('reads the records since its last call', async () => {
     const { tableName, streamArn } = await createShopTable(local.client, 'shop');
     const stream = readStream(local.streams, streamArn);
     expect(await stream.readNew()).toEqual([]);
@@ -59,7 +59,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('startDynamoDbLocal',
     expect(records.at(-1)?.dynamodb?.NewImage?.status).toEqual({ S: 'baked' });
   });
 
-  it('reads a stream that was closed to its end, once', async () => {
+  it('reads a closed stream to its end once', async () => {
     const { tableName, streamArn } = await createShopTable(local.client, 'closed');
     const stream = readStream(local.streams, streamArn);
     await put(tableName, '1', 'new');
@@ -69,7 +69,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('startDynamoDbLocal',
     expect(await stream.readNew()).toEqual([]);
   });
 
-  it('restarts from nothing on its port', async () => {
+  it('restarts on its port without tables', async () => {
     const { tableName, streamArn } = await createShopTable(local.client, 'restarted');
     await put(tableName, '1', 'new');
     const pid = local.pid;
@@ -86,7 +86,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('startDynamoDbLocal',
 });
 
 describe('parentsFirst', () => {
-  it('puts a shard after its parent, whatever the order of the list', () => {
+  it('puts a shard after its parent', () => {
     const shards = [
       { ShardId: 'grandchild', ParentShardId: 'child' },
       { ShardId: 'child', ParentShardId: 'parent' },

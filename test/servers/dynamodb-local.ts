@@ -18,7 +18,7 @@ export const HOW_TO_GET_JAVA =
   'these tests need Java 17 or newer for DynamoDB Local: `apt-get install openjdk-17-jre-headless` or `brew install openjdk`';
 
 export function javaAvailable(): boolean {
-  // Java before 9 calls itself 1.8.
+  // Java 8 prints 1.8.
   return Number(/version "(\d+)/.exec(String(spawnSync('java', ['-version']).stderr))?.[1] ?? 0) >= 17;
 }
 
@@ -29,13 +29,13 @@ export interface DynamoDbLocal {
   /** Undefined while it is stopped. */
   readonly pid: number | undefined;
   stop(): Promise<void>;
-  /** Starts it again on the same port, without tables; its sequence numbers begin again. */
+  /** Starts it again on the same port, without tables. Its sequence numbers begin again. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function startDynamoDbLocal(): Promise<DynamoDbLocal> {
-  // No test should call home, and the call costs a second of every start.
+  // Because its telemetry takes a second of every start.
   process.env.DDB_LOCAL_TELEMETRY ??= '0';
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
@@ -89,11 +89,11 @@ export async function createShopTable(client: DynamoDBClient, tableName: string)
   return { tableName, streamArn: await streamOf(client, tableName, true) };
 }
 
-/** The place in a shard that was closed and read to its end. */
+/** The position in a closed shard that was read to its end. */
 const END = 'end';
 
 export interface StreamReader {
-  /** The records since the last call, from the beginning of the stream at first. A parent shard comes before its children. */
+  /** Reads the records since the last call; the first call reads from the beginning. A parent shard comes before its children. */
   readNew(): Promise<_Record[]>;
 }
 
@@ -118,11 +118,11 @@ export function readStream(streams: DynamoDBStreamsClient, streamArn: string): S
           records.push(...(page.Records ?? []));
           if (last !== undefined) reached.set(ShardId, last);
           if (page.NextShardIterator === undefined) reached.set(ShardId, END);
-          // DynamoDB itself sends empty pages before the present; DynamoDB Local does not.
+          // An empty page is the end in DynamoDB Local. DynamoDB itself sends empty pages earlier, too.
           iterator = last === undefined ? undefined : page.NextShardIterator;
         }
       }
-      // Only now: a call that fails must not skip what it read.
+      // Because a failed call must not skip the records that it has read.
       position = reached;
       return records;
     },
@@ -140,7 +140,7 @@ async function shardsOf(streams: DynamoDBStreamsClient, streamArn: string): Prom
   return shards;
 }
 
-/** A parent that is no longer listed was trimmed, and is waited for no more. */
+/** Sorts shards so that each comes after its parent. A parent that is not listed was trimmed. */
 export function parentsFirst(shards: readonly Shard[]): Shard[] {
   const ordered = new Set<Shard>();
   const byId = new Map(shards.map((shard) => [shard.ShardId, shard]));

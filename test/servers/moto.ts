@@ -13,7 +13,7 @@ export function motoAvailable(): boolean {
 }
 
 export interface MotoServer {
-  /** For the SDK: endpoint, region and credentials that are good for it alone. */
+  /** The settings of an SDK client: endpoint, region, and credentials that only this server accepts. */
   readonly settings: {
     readonly endpoint: string;
     readonly region: string;

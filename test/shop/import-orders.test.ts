@@ -48,6 +48,33 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
   const resultsOf = (response: ApiResponse | undefined): Result[] => response && bodyOf(response).results;
   const stored = async (id: string | undefined) => (await shop.lines(`order#${id}`))[0];
 
+  it('answers invalid for an order that is larger than an item of DynamoDB, and imports the others', async () => {
+    const topping = '\u20ac'.repeat(64);
+    const pizza = { size: 'L', crust: 'thin', sauce: 'tomato', toppings: Array.from({ length: 50 }, () => topping) };
+    const response = await send([legacy('large', { items: Array.from({ length: 100 }, () => pizza) }), legacy('small')]);
+    expect(response.statusCode).toBe(200);
+    expect(resultsOf(response)).toMatchObject([
+      { legacyId: `${tests}-large`, status: 'invalid', faults: ['order: must have 400 KB or less'] },
+      { legacyId: `${tests}-small`, status: 'imported' },
+    ]);
+  });
+
+  it.each(['id', 'status', 'creator'])(
+    'answers invalid for half a surrogate pair in the %s, so that two texts never become one',
+    async (field) => {
+      const orders = [legacy('a', { [field]: `x${tests}\ud800` }), legacy('b', { [field]: `x${tests}\udfff` })];
+      const results = resultsOf(await send(orders));
+      for (const { status, faults } of results) expect([status, faults]).toEqual(['invalid', [`${field}: must be well-formed Unicode`]]);
+      expect(await shop.lines(`legacy#x${tests}\ufffd`)).toEqual([]);
+    },
+  );
+
+  it('answers 400 to a body that is not UTF-8', async () => {
+    const body = Buffer.concat([Buffer.from('{"orders":[{"id":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}]}')]).toString('base64');
+    const response = await importOrders({ ...request({ sub: 'clerk' }), body, isBase64Encoded: true }, invocation());
+    expect(response).toMatchObject({ statusCode: 400, body: '{"message":"Invalid body"}' });
+  });
+
   it('writes orders under their mapped ids, in a form that the views accept', async () => {
     const response = await send([legacy('a'), legacy('b', { numItems: 7, lastUpdated: '2020-01-01T00:00:00Z' })]);
     expect(response.statusCode).toBe(200);

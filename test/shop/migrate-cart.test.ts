@@ -1,4 +1,4 @@
-import type { TransactWriteItemsCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { PutItemCommand, type TransactWriteItemsCommand, type UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ApiRequest } from '../../src/shop/api.ts';
 import { migrateCartApi } from '../../src/shop/migrate-cart-api.ts';
@@ -33,7 +33,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
   });
   beforeEach(() => {
     tests += 1;
-    [sub, cartId] = [`ann-${tests}`, `cart-${tests}`];
+    [sub, cartId] = [`ann-${tests}`, `anonymous-cart-${tests}`];
     [from, to] = [`cart#${cartId}`, `user#${sub}`];
     seen = witness();
     migrate = open();
@@ -124,6 +124,55 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect((await shop.lines(to))[0]?.expiresAt).toBe(wanted);
     });
 
+    const [ago, ahead] = [Math.floor(Date.now() / 1_000) - 60, Math.floor(Date.now() / 1_000) + 3_600];
+    const sixYearsAgo = ago - 6 * 365 * 86_400;
+
+    it.each<[string, number | undefined, number | undefined, object[], string[]]>([
+      ['does not move an expired line', ago, undefined, [{ quantity: 5, note: 'user' }], ['product#cola']],
+      ['does not move an expired line into an expired one', ago, ago, [{ quantity: 5, note: 'user', expiresAt: ago }], ['product#cola']],
+      ['replaces an expired line of the user', undefined, ago, [{ quantity: 2, note: 'cart' }], []],
+      ['replaces an expired line of the user by one that expires later', ahead, ago, [{ quantity: 2, note: 'cart', expiresAt: ahead }], []],
+      ['adds to a line that has not expired', ahead, ahead, [{ quantity: 7, note: 'user', expiresAt: ahead }], []],
+      [
+        'moves a line that time-to-live ignores, because the time is too long ago',
+        sixYearsAgo,
+        undefined,
+        [{ quantity: 7, note: 'user' }],
+        [],
+      ],
+    ])('%s', async (_, cart, user, wanted, left) => {
+      await shop.putLine(from, 'cola', 2, { note: 'cart', ...(cart && { expiresAt: cart }) });
+      await shop.putLine(to, 'cola', 5, { note: 'user', ...(user && { expiresAt: user }) });
+      await send();
+      const lines = await shop.lines(to);
+      expect(lines).toMatchObject(wanted);
+      expect(lines.map(({ expiresAt }) => expiresAt)).toEqual(wanted.map((line) => (line as { expiresAt?: number }).expiresAt));
+      expect((await shop.lines(from)).map(({ sk }) => sk)).toEqual(left);
+    });
+
+    it('answers without expired lines, and replays its answer although an expired line remains in the cart', async () => {
+      await shop.putLine(from, 'old', 9, { expiresAt: ago });
+      await shop.putLine(to, 'stale', 9, { expiresAt: ago });
+      await shop.putLine(from, 'cola', 1);
+      expect(quantitiesIn(await send())).toEqual({ cola: 1 });
+      const again = await send();
+      expect([quantitiesIn(again), again.headers['idempotency-replayed']]).toEqual([{ cola: 1 }, 'true']);
+    });
+
+    it('answers with the numbers that the cart view has, unrounded', async () => {
+      const price = { N: '123456789012345.678' };
+      const line = {
+        pk: { S: to },
+        sk: { S: 'product#cola' },
+        quantity: { N: '1' },
+        productDetail: { M: { price, tiny: { N: '1E-130' } } },
+      };
+      await shop.client.send(new PutItemCommand({ TableName: shop.tableName, Item: line }));
+      expect(bodyOf(await send()).products).toEqual([
+        { productId: 'cola', quantity: 1, productDetail: { price: '123456789012345.678', tiny: 1e-130 } },
+      ]);
+    });
+
     it('answers with all digits of a large number', async () => {
       await shop.put({ pk: from, sk: 'product#cola', quantity: 1, productDetail: { article: 2n ** 70n } });
       expect(bodyOf(await send()).products).toEqual([{ productId: 'cola', quantity: 1, productDetail: { article: String(2n ** 70n) } }]);
@@ -171,8 +220,24 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       }
     });
 
-    it.each(['', ' ', 'a b', 'x'.repeat(129), 'a;Path=/', 'ä'])('answers 400 to the cart id %j', async (wrong) => {
-      expect(await send({ cartId: wrong })).toMatchObject({ statusCode: 400, body: '{"message":"Invalid cart id"}' });
+    it.each(['', ' ', 'a', '7', 'ab', '1234567', 'a b c d e f', 'x'.repeat(129), 'anonymous;Path=/', 'anonymous-ä'])(
+      'answers 400 to the cart id %j',
+      async (wrong) => {
+        expect(await send({ cartId: wrong })).toMatchObject({ statusCode: 400, body: '{"message":"Invalid cart id"}' });
+      },
+    );
+
+    it.each([
+      ['half a surrogate pair as user', { sub: 'ann\ud800' }, 'Invalid user'],
+      ['half a surrogate pair in the body', { body: '{"a":"\udc00"}' }, 'Invalid body'],
+    ])('answers 400 to %s', async (_, sent, message) => {
+      expect(await send(sent)).toMatchObject({ statusCode: 400, body: JSON.stringify({ message }) });
+    });
+
+    it('answers 400 to bytes that are not UTF-8', async () => {
+      const body = Buffer.from([0x7b, 0xff, 0x7d]).toString('base64');
+      const response = await migrate({ ...mine(), body, isBase64Encoded: true }, invocation());
+      expect(response).toMatchObject({ statusCode: 400, body: '{"message":"Invalid body"}' });
     });
 
     it('answers 400 without a cart id', async () => {
@@ -385,7 +450,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
     });
 
     const dieAndRetry = async (who: string, fault: Fault, at: number): Promise<void> => {
-      const cart = `c-${who}`;
+      const cart = `anonymous-${who}`;
       for (let n = 0; n < 3; n += 1) await shop.putLine(`cart#${cart}`, `p${n}`, n + 1);
       const mortal = new Process((_, call) => (call === at ? fault : undefined));
       expect(await mortal.run(() => migrate(request({ sub: who, cartId: cart }), invocation(3_000)))).toBeUndefined();

@@ -64,22 +64,22 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of the wri
   };
 
   it("shows the user's cart complete and the anonymous cart empty after a migration", async () => {
-    await shop.putLine('cart#c1', 'cola', 2);
-    await shop.putLine('cart#c1', 'pizza', 1);
+    await shop.putLine('cart#anonymous-1', 'cola', 2);
+    await shop.putLine('cart#anonymous-1', 'pizza', 1);
     await shop.putLine('user#ann', 'cola', 3);
     await follow();
-    await fill('cart#c1');
+    await fill('cart#anonymous-1');
     await fill('user#ann');
-    expect(await shown('cart#c1')).toMatchObject({ complete: true, products: [{ productId: 'cola' }, { productId: 'pizza' }] });
+    expect(await shown('cart#anonymous-1')).toMatchObject({ complete: true, products: [{ productId: 'cola' }, { productId: 'pizza' }] });
 
     const cookie = { maxAgeSeconds: 60, sameSite: 'Lax' } as const;
     const migrate = migrateCartApi({ ...shop, ...watched(witness()), idempotency: IDEMPOTENCY, cookie, linesAtOnce: 8 });
-    const send = () => migrate(request({ sub: 'ann', cartId: 'c1' }), invocation());
+    const send = () => migrate(request({ sub: 'ann', cartId: 'anonymous-1' }), invocation());
     const responses = await Promise.all([send(), send(), send()]);
     const answer = responses.find(({ statusCode }) => statusCode === 200);
     // An addition and a deletion for each line, for any number of requests.
     expect(await follow()).toBe(4);
-    expect(await shown('cart#c1')).toEqual({ complete: true, products: [] });
+    expect(await shown('cart#anonymous-1')).toEqual({ complete: true, products: [] });
     expect(await shown('user#ann')).toEqual({ complete: true, products: answer && bodyOf(answer).products });
     expect(answer && bodyOf(answer).products).toMatchObject([
       { productId: 'cola', quantity: 5 },

@@ -4,13 +4,13 @@ import { poisonRun } from '../../src/sync/poison-run.ts';
 
 const names = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `record ${from + i}`);
 
-describe('a run of poison', () => {
-  it('of single records is admitted up to the limit', () => {
+describe('poisonRun', () => {
+  it('admits single records of a run up to the limit', () => {
     const run = poisonRun(3);
     expect(names(0, 6).map((name) => run.admit([name]))).toEqual([1, 1, 1, 0, 0, 0]);
   });
 
-  it('that ended makes room for as many again', () => {
+  it('admits as many records again after a run has ended', () => {
     const run = poisonRun(3);
     for (const round of [0, 100, 200]) {
       expect(names(round, round + 4).map((name) => run.admit([name]))).toEqual([1, 1, 1, 0]);
@@ -18,7 +18,7 @@ describe('a run of poison', () => {
     }
   });
 
-  it('admits the first records of a batch, as far as there is room', () => {
+  it('admits the first records of a batch up to the limit', () => {
     const run = poisonRun(10);
     expect(run.admit(names(0, 6))).toBe(6);
     expect(run.admit(names(6, 1_000))).toBe(4);
@@ -28,7 +28,7 @@ describe('a run of poison', () => {
     expect(poisonRun(10).admit(names(0, 1_000))).toBe(10);
   });
 
-  it('counts a record once, however often it is retried, and always admits it again', () => {
+  it('counts a record once, and admits it again at each retry', () => {
     const run = poisonRun(4);
     for (let i = 0; i < 10; i += 1) expect(run.admit(names(0, 2))).toBe(2);
     expect(run.admit(names(1, 4))).toBe(3);
@@ -39,7 +39,7 @@ describe('a run of poison', () => {
     expect(run.admit([...names(0, 4), ...names(100, 104), 'another'])).toBe(8);
   });
 
-  it('admits what was beside a sound record, and does not count it', () => {
+  it('admits without counting the poison of a batch that has a sound record', () => {
     const run = poisonRun(2);
     run.reset(names(0, 50));
     expect(run.admit(names(0, 50))).toBe(50);
@@ -49,7 +49,7 @@ describe('a run of poison', () => {
     expect(run.admit([...names(0, 50), ...names(100, 102), ...names(200, 250)])).toBe(102);
   });
 
-  it('remembers 10,000 records that were admitted, the latest', () => {
+  it('remembers the last 10,000 records that it admitted', () => {
     const run = poisonRun(1);
     run.reset(names(0, 6_000));
     run.reset(names(6_000, 10_000));
@@ -60,39 +60,39 @@ describe('a run of poison', () => {
     expect(run.admit(names(1_000, 6_000))).toBe(1);
   });
 
-  it('counts a name that a batch has twice once', () => {
+  it('counts a record once that a batch has twice', () => {
     expect(poisonRun(1).admit(['a', 'a'])).toBe(2);
   });
 
-  it('has no end if there is no limit', () => {
+  it('admits every record when the limit is 0', () => {
     const run = poisonRun(0);
     expect(run.admit(names(0, 10_000))).toBe(10_000);
     expect(run.admit(names(10_000, 20_000))).toBe(10_000);
   });
 
-  it('admits no more than the limit that was not admitted before, until it ends', () => {
+  it('admits at most the limit of new records until a run ends', () => {
     const some = fc.array(fc.integer({ min: 0, max: 12 }).map(String), { maxLength: 8 });
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 4 }),
         fc.array(fc.record({ isSound: fc.boolean(), batch: some }), { maxLength: 30 }),
         (limit, history) => {
-          const run = poisonRun(limit);
+          const { reset, admit } = poisonRun(limit);
           const ever = new Set<string>();
-          let row = new Set<string>();
+          let run = new Set<string>();
           for (const { isSound, batch } of history) {
             if (isSound) {
-              run.reset(batch);
+              reset(batch);
               for (const name of batch) ever.add(name);
-              row = new Set();
+              run = new Set();
               continue;
             }
-            const count = run.admit(batch);
-            for (const name of batch.slice(0, count)) if (!ever.has(name)) row.add(name);
-            for (const name of row) ever.add(name);
-            expect(row.size).toBeLessThanOrEqual(limit);
+            const count = admit(batch);
+            for (const name of batch.slice(0, count)) if (!ever.has(name)) run.add(name);
+            for (const name of run) ever.add(name);
+            expect(run.size).toBeLessThanOrEqual(limit);
             const next = batch[count];
-            if (next !== undefined) expect([row.size, ever.has(next)]).toEqual([limit, false]);
+            if (next !== undefined) expect([run.size, ever.has(next)]).toEqual([limit, false]);
           }
         },
       ),

@@ -9,7 +9,7 @@ import { type PlannedBatch, type Report, type SetAside, type SyncInput, sync } f
 import { versionOf } from '../../src/version.ts';
 import { documentView, entity, listView } from '../../src/view.ts';
 
-/** A record of these tests: what one item is from now on; no value: it was deleted. */
+/** A record of these tests: what an item is after it. Without a value the item was deleted. */
 interface Row {
   readonly item: string;
   readonly n: number;
@@ -56,7 +56,7 @@ const moody = documentView({
 
 type Apply = CacheClient['apply'];
 
-/** A cache with a fault: what `apply` does instead, given what the sound one does. */
+/** A sound cache whose `apply` is replaced. `around` may call the sound one. */
 function faulty(around: (apply: Apply, mutations: readonly Mutation[]) => ReturnType<Apply>, options?: MemoryOptions): CacheClient {
   const sound = memoryCache(options);
   return { ...sound, apply: (mutations) => around(sound.apply, mutations) };
@@ -85,8 +85,8 @@ const readBack = async (cache: CacheClient, item: string, view = 'plain') => {
   return found.type === 'hit' ? found.value : found.type;
 };
 
-describe('what becomes of a batch', () => {
-  it('one entry a record, in the order of the records, with what was counted', async () => {
+describe('sync', () => {
+  it('reports one entry a record, in the order of the records, with the outcomes counted', async () => {
     const cache = memoryCache();
     const rows = [
       { item: 'a', n: 2, value: 'new' },
@@ -104,11 +104,11 @@ describe('what becomes of a batch', () => {
     expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['new', 'gone']);
   });
 
-  it('nothing of nothing', async () => {
+  it('reports nothing of an empty batch', async () => {
     expect((await run([], memoryCache())).report).toEqual({ records: [] });
   });
 
-  it('asks the cache once a record, however many views there are, and not at all for a record of no view', async () => {
+  it('calls the cache once a record for all views, and not at all for a record that no view projects', async () => {
     const calls: number[] = [];
     const cache = faulty((apply, mutations) => {
       calls.push(mutations.length);
@@ -129,8 +129,8 @@ describe('what becomes of a batch', () => {
   });
 });
 
-describe('order', () => {
-  it('of one item is kept, though the cache takes longer for the earlier records', async () => {
+describe('sync, in order', () => {
+  it('applies the records of one item in order, although the cache takes longer for the earlier ones', async () => {
     const begun: string[] = [];
     let inFlight = 0;
     let wait = 20;
@@ -157,13 +157,13 @@ describe('order', () => {
     expect(await readBack(cache, 'a')).toBe('four');
   });
 
-  it('is of no matter across items: they are applied at the same time', async () => {
+  it('applies different items concurrently', async () => {
     let arrived = 0;
     let open = () => {};
     const allThere = new Promise<void>((resolve) => {
       open = resolve;
     });
-    // Lets nobody through before all three are there.
+    // Applies nothing before all three calls have come.
     const cache = faulty(async (apply, mutations) => {
       arrived += 1;
       if (arrived === 3) open();
@@ -174,7 +174,7 @@ describe('order', () => {
     expect(statuses((await run(rows, cache)).report)).toEqual(['done', 'done', 'done']);
   });
 
-  it('of items that share their keys, but not their table, is of no matter either', async () => {
+  it('takes items of two tables for different items, although their keys are the same', async () => {
     const cache = faulty((apply, mutations) => {
       const [mutation] = mutations;
       if (mutation?.type === 'put' && mutation.json === '"fails"') throw new CacheUnavailableError('no answer');
@@ -191,7 +191,31 @@ describe('order', () => {
   });
 });
 
-describe('a cache that gives no answer', () => {
+describe('sync, of many records', () => {
+  it('lets the event loop run after every 64 records, so that calls are sent while further records are planned', async () => {
+    const turns: number[] = [];
+    let turn = 0;
+    let isOver = false;
+    const count = () => {
+      turn += 1;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const records: Row[] = Array.from({ length: 129 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
+    const counting = (row: Row, index: number) => {
+      turns.push(turn);
+      return decode(row, index);
+    };
+    await sync({ records, decode: counting, views: [plain], cache: memoryCache(), setAside: async () => undefined });
+    isOver = true;
+    expect([turns[0], turns[63]]).toEqual([0, 0]);
+    expect(turns[64]).toBeGreaterThan(0);
+    expect(turns[127]).toBe(turns[64]);
+    expect(turns[128]).toBeGreaterThan(turns[64] as number);
+  });
+});
+
+describe('sync, when the cache gives no answer', () => {
   const rows = [
     { item: 'a', n: 1, value: 'one' },
     { item: 'b', n: 2, value: 'one' },
@@ -214,18 +238,26 @@ describe('a cache that gives no answer', () => {
     return { cache, seen };
   };
 
-  it('fails that record, and the later ones of its item without beginning them; other items go on', async () => {
+  it('fails the record and the later ones of its item, which it does not begin, and applies other items', async () => {
     const { cache, seen } = failsAt('"two"', true);
     const { report, letters } = await run(rows, cache);
     expect(statuses(report)).toEqual(['done', 'done', 'failed', 'done', 'failed']);
     expect(report.records[2]?.error).toBeInstanceOf(CacheUnavailableError);
-    expect(report.records[4]?.error?.message).toBe('an earlier record of this item failed');
+    expect(report.records[4]).toEqual({
+      change: expect.objectContaining({ item: '["a"]' }),
+      status: 'failed',
+      applied: 0,
+      stale: 0,
+      rejected: 0,
+      causes: [],
+      error: new Error('an earlier record of this item failed'),
+    });
     expect(seen).not.toContain('plain@1:a "three"');
     expect([await readBack(cache, 'a'), await readBack(cache, 'b')]).toEqual(['one', 'two']);
     expect(letters).toEqual([]);
   });
 
-  it('may have applied it all the same: the retry from there ends where it should', async () => {
+  it('reaches the same state by a retry although the call without an answer was applied', async () => {
     const { cache } = failsAt('"two"');
     await run(rows, cache);
     expect(await readBack(cache, 'a')).toBe('two');
@@ -242,17 +274,17 @@ describe('a cache that gives no answer', () => {
         throw new CacheUnavailableError('gone fishing');
       },
     ],
-    ['throws what is no error', () => Promise.reject('gone fishing')],
-    ['has no outcomes', async () => []],
-    ['has no outcome for one of two', async () => [{ type: 'applied' } as Outcome]],
-  ])('never makes sync throw: it %s', async (_, apply) => {
+    ['throws a text', () => Promise.reject('gone fishing')],
+    ['gives no outcomes', async () => []],
+    ['gives one outcome for two mutations', async () => [{ type: 'applied' } as Outcome]],
+  ])('fails the record when the cache %s', async (_, apply) => {
     const { report } = await run([{ item: 'a', n: 1, value: 'x' }], faulty(apply), { views: [plain, moody] });
     expect(statuses(report)).toEqual(['failed']);
     expect(report.records[0]?.error?.message).toMatch(/gone fishing|the cache gave \d outcomes for 2 mutations/);
   });
 });
 
-describe('poison', () => {
+describe('sync, of poison', () => {
   const rows = [
     { item: 'a', n: 1, value: 'one' },
     { item: 'b', n: 2, value: MALFORMED },
@@ -260,7 +292,7 @@ describe('poison', () => {
     { item: 'a', n: 4, value: 'four' },
   ];
 
-  it('is set aside, with its record and its cause, and the rest goes on', async () => {
+  it('sets poison aside with its record and its causes, and applies the rest', async () => {
     const cache = memoryCache();
     const { report, letters } = await run(rows, cache, { views: [plain, moody] });
     expect(statuses(report)).toEqual(['done', 'done', 'done', 'done']);
@@ -277,13 +309,13 @@ describe('poison', () => {
     expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual(['four', 'four']);
   });
 
-  it('of a view is that of this view alone: others are applied, and what it held is forgotten', async () => {
+  it('forgets the entry of the view that throws, and applies the other views', async () => {
     const cache = memoryCache();
     await run(rows.slice(0, 3), cache, { views: [moody, plain] });
     expect([await readBack(cache, 'a'), await readBack(cache, 'a', 'moody')]).toEqual([CURSED, 'miss']);
   });
 
-  it('is in its safe place before its record is done', async () => {
+  it('reports a poison record as done only after the record is in its safe place', async () => {
     let safe = false;
     const done = run([{ item: 'b', n: 1, value: MALFORMED }], memoryCache(), {
       async setAside() {
@@ -296,14 +328,14 @@ describe('poison', () => {
     expect(safe).toBe(true);
   });
 
-  it('tells the letter of each record that was set aside in its report', async () => {
+  it('reports the letter of each record that was set aside', async () => {
     const { report } = await run(rows, memoryCache(), { views: [plain, moody] });
     expect(report.records.map(({ letter }) => letter)).toEqual(
       rows.map(({ value }, i) => (value === MALFORMED || value === CURSED ? `letter of ${i}` : undefined)),
     );
   });
 
-  it('is set aside after its other views were applied, so that a retry may do both again', async () => {
+  it('sets a record aside after its other views were applied, so that a retry does both again', async () => {
     const steps: string[] = [];
     const cache = faulty(async (apply, mutations) => {
       steps.push('applied');
@@ -319,14 +351,14 @@ describe('poison', () => {
     expect(steps).toEqual(['applied', 'set aside']);
   });
 
-  it('is not set aside while the cache gives no answer: the record is retried whole', async () => {
+  it('sets nothing aside while the cache gives no answer, so that the record is retried whole', async () => {
     const cache = faulty(() => Promise.reject(new CacheUnavailableError('no answer')));
     const { report, letters } = await run([{ item: 'a', n: 1, value: CURSED }], cache, { views: [plain, moody] });
     expect(statuses(report)).toEqual(['failed']);
     expect(letters).toEqual([]);
   });
 
-  it('is set aside once a record, with the causes of all its views and of what the cache rejected', async () => {
+  it('sets a record aside once, with the causes of all its views and of what the cache rejected', async () => {
     const cache = memoryCache({ maxValueBytes: 16 });
     const grim = documentView({ ...moody, name: 'grim' });
     const wide = documentView({ ...plain, name: 'wide', project: ({ pk }) => [{ key: pk, value: 'far too large a value' }] });
@@ -350,8 +382,8 @@ describe('poison', () => {
         throw new Error('the queue is full');
       },
     ],
-    ['throws what is no error', () => Promise.reject('the queue is full')],
-  ])('that has no safe place is retried, and its item waits: setAside %s', async (_, setAside) => {
+    ['throws a text', () => Promise.reject('the queue is full')],
+  ])('fails poison that has no safe place, and the later records of its item, when setAside %s', async (_, setAside) => {
     const cache = memoryCache();
     const { report } = await run([...rows, { item: 'c', n: 5, value: 'five' }], cache, { views: [plain, moody], setAside });
     expect(statuses(report)).toEqual(['done', 'failed', 'failed', 'failed', 'done']);
@@ -360,7 +392,7 @@ describe('poison', () => {
   });
 });
 
-describe('the admission of poison', () => {
+describe('sync, with an admission of poison', () => {
   const bad = { item: 'b', n: 1, value: MALFORMED };
   const cursed = { item: 'a', n: 2, value: CURSED };
   const good = { item: 'c', n: 3, value: 'three' };
@@ -372,7 +404,7 @@ describe('the admission of poison', () => {
     },
   });
 
-  it('asks once a batch, with the whole of it, before anything is set aside', async () => {
+  it('asks once for a whole batch, before anything is set aside', async () => {
     const planned: PlannedBatch<Row>[] = [];
     const steps: string[] = [];
     const many = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: i, value: 'x' }));
@@ -400,7 +432,7 @@ describe('the admission of poison', () => {
     expect([steps[0], ...steps.slice(1).sort()]).toEqual(['asked', 'set aside 0', 'set aside 1']);
   });
 
-  it('fails the poison that is not admitted, and the later records of its item, and applies sound records', async () => {
+  it('fails the poison that is not admitted and the later records of its item, and applies sound records', async () => {
     const cache = memoryCache();
     const later = { item: 'a', n: 4, value: 'four' };
     const { report, letters } = await run([bad, cursed, good, later], cache, admitting(0));
@@ -456,8 +488,8 @@ describe('the admission of poison', () => {
   });
 });
 
-describe('a value that the cache will never take', () => {
-  it('is set aside with its address, and the value from before is not served', async () => {
+describe('sync, when the cache rejects a value', () => {
+  it('sets the record aside with the address, and no longer serves the old value', async () => {
     const cache = memoryCache({ maxValueBytes: 16 });
     const large = 'far too large a value';
     const rows = [
@@ -470,8 +502,13 @@ describe('a value that the cache will never take', () => {
       {
         index: 1,
         causes: [
-          { stage: 'rejected', address: 'plain@1:a', error: { message: expect.stringContaining('23 bytes is over the limit of 16') } },
-          { stage: 'rejected', address: 'listed@1:all' },
+          {
+            stage: 'rejected',
+            view: 'plain@1',
+            address: 'plain@1:a',
+            error: { message: expect.stringContaining('23 bytes is over the limit of 16') },
+          },
+          { stage: 'rejected', view: 'listed@1', address: 'listed@1:all' },
         ],
       },
     ]);
@@ -479,7 +516,7 @@ describe('a value that the cache will never take', () => {
     expect((await cache.list('listed@1:all', { limit: 10 })).members).toEqual([]);
   });
 
-  it('does not hold up its item', async () => {
+  it('applies the later records of the item', async () => {
     const cache = memoryCache({ maxValueBytes: 16 });
     await run(
       [
@@ -492,8 +529,8 @@ describe('a value that the cache will never take', () => {
   });
 });
 
-describe('out of time', () => {
-  it('no record is begun, and all are to be retried', async () => {
+describe('sync, when it is out of time', () => {
+  it('begins no record, and fails all of them', async () => {
     const cache = memoryCache();
     const rows = [
       { item: 'a', n: 1, value: 'one' },
@@ -501,12 +538,40 @@ describe('out of time', () => {
     ];
     const { report, letters } = await run(rows, cache, { signal: AbortSignal.abort() });
     expect(statuses(report)).toEqual(['failed', 'failed']);
-    expect(report.records[0]?.error?.message).toBe('out of time before this record was begun');
+    expect(report.records[0]).toEqual({
+      change: expect.objectContaining({ item: '["a"]' }),
+      status: 'failed',
+      applied: 0,
+      stale: 0,
+      rejected: 0,
+      causes: [],
+      error: new Error('out of time before this record was begun'),
+    });
     expect(letters).toEqual([]);
     expect(await readBack(cache, 'a')).toBe('miss');
   });
 
-  it('what was begun is ended, and the rest of its item is to be retried', async () => {
+  it('decodes records that it cannot begin, and does not project them', async () => {
+    const projected: string[] = [];
+    const planned: unknown[] = [];
+    const counting = documentView({
+      ...plain,
+      project({ pk }) {
+        projected.push(pk);
+        return [{ key: pk, value: 1 }];
+      },
+    });
+    const { report } = await run([{ item: 'a', n: 1, value: 'one' }], memoryCache(), {
+      views: [counting],
+      signal: AbortSignal.abort(),
+      admit: (batch) => planned.push(batch),
+    });
+    expect(report.records[0]?.change).toMatchObject({ kind: 'MODIFY', item: '["a"]', version: expect.stringMatching(/1$/) });
+    // Nothing is known of the record, so there is nothing to admit.
+    expect([projected, planned]).toEqual([[], []]);
+  });
+
+  it('ends the record that was begun, and fails the later ones of its item', async () => {
     const clock = new AbortController();
     const cache = faulty((apply, mutations) => {
       clock.abort();
@@ -523,7 +588,7 @@ describe('out of time', () => {
   });
 });
 
-it('never throws, not even when what a cache throws has no text, and records are many', async () => {
+it('does not throw when the cache throws an object without a text at each of many records', async () => {
   const cache = { ...memoryCache(), apply: () => Promise.reject(Object.create(null)) };
   const records: Row[] = Array.from({ length: 200 }, (_, i) => ({ item: `i${i}`, n: 1, value: 'x' }));
   const report = await sync({ records, decode, views: [plain], cache, setAside: async () => undefined });

@@ -18,7 +18,7 @@ import { APPLIED, type Mutation } from '../../../src/mutation.ts';
 import { versionOf } from '../../../src/version.ts';
 import { freePort } from '../../servers/processes.ts';
 import { missing } from '../../servers/requires.ts';
-import { HOW_TO_GET_VALKEY, startCluster, startValkey, type ValkeyServer, valkeyAvailable } from '../../servers/valkey.ts';
+import { HOW_TO_GET_VALKEY, missingTls, startCluster, startValkey, type ValkeyServer, valkeyAvailable } from '../../servers/valkey.ts';
 
 interface Credentials {
   readonly accessKeyId: string;
@@ -346,37 +346,40 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('logging in with 
     expect(await gate.refusals()).toBe(0);
   });
 
-  it('logs in to ElastiCache over TLS with tokens, none of which is older than the connection that logs in with it', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'millrace-iam-'));
-    closing.push(() => rm(folder, { recursive: true }));
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
-    spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', ...subject]);
-    const port = String(await freePort());
-    const tls = { 'tls-port': port, 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert, 'tls-auth-clients': 'no' };
-    const server = await startValkey({ config: tls });
-    closing.push(() => server.close());
-    const gate = await guard([server]);
-    const app = { ...identity, user: 'app' };
-    let clock = Date.UTC(2026, 10, 22);
-    const now = () => clock;
-    const accept = async () => gate.accept(await elastiCacheTokens(app, { credentials, now })());
-    const iam = elastiCacheLogin(app, { credentials, now });
-    await accept();
-    const url = `valkeys://127.0.0.1:${port}`;
-    const cache = open({ url, tls: { ca: readFileSync(cert) }, login: iam });
-    expect(await cache.apply([put('a')])).toEqual([APPLIED]);
-    clock += 20 * 60_000;
-    await accept();
-    await gate.cut();
-    expect(await cache.apply([put('a')])).toEqual([APPLIED]);
-    clock += HOUR;
-    await accept();
-    await gate.forget();
-    expect(await cache.apply([put('a')])).toEqual([APPLIED]);
-    await expect.poll(gate.logins).toBe(1);
-    expect(await gate.refusals()).toBe(0);
-    const strict = open({ url, deadlineMs: 500, login: iam });
-    await expect(strict.get('a')).rejects.toThrow(/self.signed certificate/);
-  });
+  it.skipIf(missingTls())(
+    'logs in to ElastiCache over TLS with tokens, none of which is older than the connection that logs in with it',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'millrace-iam-'));
+      closing.push(() => rm(folder, { recursive: true }));
+      const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+      const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1'];
+      spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', ...subject]);
+      const port = String(await freePort());
+      const tls = { 'tls-port': port, 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert, 'tls-auth-clients': 'no' };
+      const server = await startValkey({ config: tls });
+      closing.push(() => server.close());
+      const gate = await guard([server]);
+      const app = { ...identity, user: 'app' };
+      let clock = Date.UTC(2026, 10, 22);
+      const now = () => clock;
+      const accept = async () => gate.accept(await elastiCacheTokens(app, { credentials, now })());
+      const iam = elastiCacheLogin(app, { credentials, now });
+      await accept();
+      const url = `valkeys://127.0.0.1:${port}`;
+      const cache = open({ url, tls: { ca: readFileSync(cert) }, login: iam });
+      expect(await cache.apply([put('a')])).toEqual([APPLIED]);
+      clock += 20 * 60_000;
+      await accept();
+      await gate.cut();
+      expect(await cache.apply([put('a')])).toEqual([APPLIED]);
+      clock += HOUR;
+      await accept();
+      await gate.forget();
+      expect(await cache.apply([put('a')])).toEqual([APPLIED]);
+      await expect.poll(gate.logins).toBe(1);
+      expect(await gate.refusals()).toBe(0);
+      const strict = open({ url, deadlineMs: 500, login: iam });
+      await expect(strict.get('a')).rejects.toThrow(/self.signed certificate/);
+    },
+  );
 });

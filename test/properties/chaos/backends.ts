@@ -5,32 +5,33 @@ import { momentoCache } from '../../../src/caches/momento.ts';
 import { valkeyCache } from '../../../src/caches/valkey.ts';
 import { startMomentoServer } from '../../servers/momento/server.ts';
 import { startValkey } from '../../servers/valkey.ts';
+import { valkeyKeysOf } from '../world/backend.ts';
 
 /** An empty cache, for one history. */
 export interface OpenCache {
-  /** Each of another process. */
+  /** Each client stands for a process of its own. */
   readonly clients: readonly CacheClient[];
   /** Drops a document or list, or a part of it that can be lost alone: `part` chooses which. */
   evict(target: LeaseTarget, part: number): Promise<void>;
   flush(): Promise<void>;
 }
 
-/** A kind of cache. It serves one history at a time. */
+/** A kind of cache, which serves one history at a time. */
 export interface Backend {
   open(options: OpenOptions): Promise<OpenCache>;
   close(): Promise<void>;
 }
 
-export interface OpenOptions {
-  /** The same for all histories. */
+interface OpenOptions {
+  /** Must be the same for all histories. */
   readonly maxValueBytes: number;
-  /** Time, for caches that are part of the history's world. */
+  /** The time of the history, for a cache in memory. */
   readonly now: () => number;
 }
 
 export type BackendName = 'memory' | 'valkey' | 'momento';
 
-/** With a server of its own, where it needs one. */
+/** Starts a backend, with a server of its own where it needs one. */
 export const startBackend: Record<BackendName, () => Promise<Backend>> = { memory, valkey, momento };
 
 const NAMESPACE = 'chaos';
@@ -49,14 +50,10 @@ async function memory(): Promise<Backend> {
 async function valkey(): Promise<Backend> {
   const { url, close } = await startValkey();
   const raw = new Valkey(url);
-  const keysOf = (target: LeaseTarget): string[] => {
-    if (target.kind === 'document') return [`${NAMESPACE}:doc:${target.key}`];
-    return ['members', 'scores', 'peaks'].map((part) => `${NAMESPACE}:list:{${target.list}}:${part}`);
-  };
   return sharing({
     connect: async ({ maxValueBytes }) => valkeyCache({ url, namespace: NAMESPACE, maxValueBytes }),
     async evict(target, part) {
-      const keys = keysOf(target);
+      const keys = valkeyKeysOf(NAMESPACE, target);
       await raw.del(...(keys[part] === undefined ? keys : [keys[part]]));
     },
     async flush() {
@@ -71,7 +68,7 @@ async function valkey(): Promise<Backend> {
 
 async function momento(): Promise<Backend> {
   const cacheName = 'chaos';
-  // A plain write on a key that is written with conditions fails.
+  // A plain write to a key that is written with conditions fails.
   const server = await startMomentoServer({ caches: [cacheName], casMixing: 'reject' });
   const access = { kind: 'local', host: server.host, port: server.port } as const;
   return sharing({
@@ -89,7 +86,7 @@ interface Server extends Omit<OpenCache, 'clients'> {
   close(): Promise<void>;
 }
 
-/** Clients outlive a history: to connect takes as long as to live through one. */
+/** Shares the clients between histories, because connecting takes as long as a history. */
 function sharing({ connect, close, ...server }: Server): Backend {
   let clients: readonly CacheClient[] = [];
   return {

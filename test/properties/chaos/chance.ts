@@ -1,4 +1,4 @@
-/** Chance that repeats itself: the same numbers for the same seed (T. Ettinger's mulberry32). */
+/** Random numbers that are the same for the same seed (T. Ettinger's mulberry32). */
 export class Chance {
   #state: number;
 

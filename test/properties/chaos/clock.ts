@@ -5,22 +5,22 @@ interface Sleeper {
   readonly wake: () => void;
 }
 
-/** One answer of another process, and whom to give it to. */
+/** An answer of another process, and the call that waits for it. */
 interface Arrival {
   readonly settled: Promise<unknown>;
   readonly deliver: () => void;
 }
 
-/** Longer than any history, even one with nights in it, takes to come to rest: what has not ended by then never will. */
+/** Every history comes to rest in fewer turns, even one with nights. A history that does not will never end. */
 const PATIENCE_TURNS = 2_000_000;
 
 /**
- * The time of one history. It passes only while it is driven, at once, and always in the same order: one sleeper wakes, and everything that
- * is ready runs until nothing is. While another process is asked, time stands still; its answers come in the order of the questions.
+ * The time of one history. Time passes only while `until` or `advance` runs, without waiting, and always in the same order: one sleeper wakes, and
+ * everything that is ready runs. While another process works, time stands still. The answers of processes come in the order of the calls.
  */
 export class WorldClock implements Clock {
   #now: number;
-  /** The next one to wake is the last. */
+  /** The last one is the next to wake. */
   readonly #sleepers: Sleeper[] = [];
   #asked: Arrival[] = [];
   #turns = 0;
@@ -29,7 +29,7 @@ export class WorldClock implements Clock {
     this.#now = start;
   }
 
-  /** Counts what woke. */
+  /** Counts how often a sleeper woke or time was driven. */
   get turn(): number {
     return this.#turns;
   }
@@ -54,7 +54,7 @@ export class WorldClock implements Clock {
       signal?.addEventListener('abort', giveUp);
     });
 
-  /** What a process outside of the history's time answers. */
+  /** The answer of a process outside of the time of the history. */
   outside<T>(answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const arrival = { settled: answer.catch(() => {}), deliver: () => answer.then(resolve, reject) };
@@ -62,7 +62,7 @@ export class WorldClock implements Clock {
     });
   }
 
-  /** Lets time pass until the promise settles. Throws if it takes `limitMs` and more, or if nothing goes on that could settle it. */
+  /** Lets time pass until the promise settles. Throws after `limitMs`, and when nothing goes on that could settle the promise. */
   async until<T>(promise: Promise<T>, limitMs: number): Promise<T> {
     let settled = false;
     const settle = () => {
@@ -101,7 +101,7 @@ export class WorldClock implements Clock {
     }
   }
 
-  /** Behind those of the same moment. */
+  /** Adds a sleeper behind those of the same moment. */
   #add(sleeper: Sleeper): void {
     let low = 0;
     let high = this.#sleepers.length;
@@ -121,8 +121,8 @@ export class WorldClock implements Clock {
 }
 
 /**
- * `AbortSignal.timeout` by this clock, until it is undone. As with the real one, no time is so short that what is ready cannot begin first. Whoever asks
- * whether such a signal is aborted is told; nobody is called.
+ * Replaces `AbortSignal.timeout` by one of this clock. Returns what undoes that. Work that is ready begins before even a timeout of 0, as with the real
+ * one. Only the property `aborted` of the signals works; they call no listeners.
  */
 export function ruleTimeouts(clock: WorldClock): () => void {
   const real = AbortSignal.timeout;

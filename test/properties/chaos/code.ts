@@ -2,12 +2,12 @@ import type { View } from '../../../src/view.ts';
 import { isCursed } from '../world/views.ts';
 import type { Row } from './table.ts';
 
-/** What was deployed. `broken`: no view can project anything. `limping`: this view cannot. */
+/** Deployed code. `broken`: no view can project anything. `limping`: this view cannot. */
 export type Code = { readonly kind: 'good' | 'broken' } | { readonly kind: 'limping'; readonly view: string };
 
 export const GOOD: Code = { kind: 'good' };
 
-/** The application's views as this code has them. Until they are mended they stumble over cursed items. */
+/** The views of the application in this code. Until they are mended they throw on cursed items. */
 export function viewsOf(code: Code, views: readonly View[], bug: { readonly mended: boolean }): readonly View[] {
   return views.map((view) => ({
     ...view,
@@ -19,7 +19,7 @@ export function viewsOf(code: Code, views: readonly View[], bug: { readonly mend
 }
 
 export function stumblesOver(code: Code, { cursed }: Row, view: string, bug: { readonly mended: boolean }): boolean {
-  return stumbles(code, view, !bug.mended && cursed.includes(view));
+  return stumbles(code, view, !bug.mended && cursed.has(view));
 }
 
 function stumbles(code: Code, view: string, isCursed: boolean): boolean {

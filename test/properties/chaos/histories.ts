@@ -4,7 +4,7 @@ import type { Garble, History, MappingSettings, Service, Step, Weather } from '.
 import type { ViewSet } from './views.ts';
 
 const upTo = (n: number) => fc.nat(n - 1);
-/** The first choice is what a counterexample is shrunk to. */
+/** A weighted choice. A counterexample is shrunk to the first one. */
 const often = <T>(...choices: readonly (readonly [T, number])[]): fc.Arbitrary<T> =>
   fc.constantFrom(...choices.flatMap(([value, weight]) => Array.from({ length: weight }, () => value)));
 
@@ -50,7 +50,7 @@ const writes = [
   { weight: 1, arbitrary: step({ type: type('garbage'), kind: often(['keyless', 1], ['truncate', 1]) }) },
 ];
 
-/** What is hardest for a short list: its members go up and down, leave, and come back. */
+/** The hardest changes for a short list: its members go up and down, leave, and come back. */
 const moves = [
   {
     weight: 48,
@@ -85,7 +85,7 @@ const troubles = [
   { weight: 1, arbitrary: step({ type: type('expire-iterators') }) },
 ];
 
-/** What is hardest for a redrive: few items that change and are lost while their letters are redriven. */
+/** The hardest world for a redrive: few items that change and are evicted while their letters are redriven. */
 const duels = [
   { weight: 30, arbitrary: step({ ...order, id: upTo(2), passMs: often([10, 4], [0, 2], [100, 1]) }) },
   { weight: 6, arbitrary: step({ type: type('deploy'), code: often(['good', 4], ['broken', 2], ['limping', 2]), view: upTo(6) }) },

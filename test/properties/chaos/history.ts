@@ -5,54 +5,54 @@ import type { ViewSet } from './views.ts';
 export type Service = 'cache' | 'letters' | 'table' | 'stream' | 'checkpoints' | 'function';
 
 /**
- * - `away`: no call gets through (of the function: it is throttled);
- * - `flaky`: calls are refused, or take effect and are not answered, or in part, or later (the function: it crashes, or is invoked twice);
- * - `slow`: calls take seconds, and the function more than its time.
+ * - `away`: no call gets through; the function is throttled;
+ * - `flaky`: calls are refused, or take effect without an answer, in part, or later; the function crashes, or is invoked twice;
+ * - `slow`: calls take seconds; the function takes longer than its timeout.
  */
 export type Weather = 'fine' | 'away' | 'flaky' | 'slow';
 
-/** Which part of its record the stream spoils. `old`: nobody will ever know where the item was before. */
+/** The image of a record that the stream spoils. `old`: the old addresses of the item will never be known. */
 export type Garble = 'none' | 'new' | 'old';
 
 interface Writing {
-  /** Between the writer's read and its conditional write, ms. */
+  /** The time between the read of the writer and its conditional write, ms. */
   readonly lag: number;
   readonly garble: Garble;
 }
 
-/** Numbers choose among what there is at that time, modulo. */
+/** A number chooses one of the things that exist at that time, modulo their count. */
 export type Act =
   | (OrderStep & Writing)
   | (LineStep & Writing)
   | { readonly type: 'stranger'; readonly n: number }
-  /** A record that tells of no item. */
+  /** A record that names no item. */
   | { readonly type: 'garbage'; readonly kind: 'keyless' | 'truncate' }
   | { readonly type: 'weather'; readonly of: Service; readonly is: Weather }
-  /** The process of a worker dies; after so many ms another goes on from so many checkpoints ago. */
+  /** The process of a worker dies. After `downMs` another one goes on from the checkpoint `stale` saves ago. */
   | { readonly type: 'kill'; readonly worker: number; readonly downMs: number; readonly stale: number }
-  /** In order, and begun again. */
+  /** A worker stops in order, and starts again. */
   | { readonly type: 'restart'; readonly worker: number }
-  /** A worker begins again with all that the stream has. */
+  /** A worker begins again at the oldest record of the stream. */
   | { readonly type: 'replay'; readonly worker: number }
-  /** One more worker, from so many checkpoints of the first one ago. */
+  /** A further worker begins at the checkpoint of another one, `stale` saves ago. */
   | { readonly type: 'second'; readonly stale: number }
-  /** `broken`: no view can project anything. `limping`: one of them cannot. */
+  /** `broken`: no view can project anything. `limping`: one view cannot. */
   | { readonly type: 'deploy'; readonly code: 'good' | 'broken' | 'limping'; readonly view: number }
-  /** The views learn to project what was cursed. */
+  /** The views learn to project cursed items. */
   | { readonly type: 'mend' }
   | { readonly type: 'redrive'; readonly limit: number | undefined; readonly dieAfterMs: number | undefined }
   | { readonly type: 'evict'; readonly list: boolean; readonly target: number; readonly part: number }
   | { readonly type: 'flush' }
-  /** A reader fills the cache: so many ms from its lease to its read, and from there to its settling. */
+  /** A reader fills the cache. It takes `readMs` from its lease to its read, and `settleMs` from there to its settle. */
   | { readonly type: 'fill'; readonly list: boolean; readonly target: number; readonly readMs: number; readonly settleMs: number }
   | { readonly type: 'split' | 'roll'; readonly shard: number }
-  /** The stream is disabled and enabled, and both are followed at once. */
+  /** The stream is disabled and enabled. The old and the new one are followed at once. */
   | { readonly type: 'renew' }
   | { readonly type: 'expire-iterators' }
-  /** Every worker is down for so long. */
+  /** Every worker is down for `hours`. */
   | { readonly type: 'night'; readonly hours: number };
 
-/** `passMs`: so many ms pass after it. */
+/** `passMs`: the time that passes after the step, ms. */
 export type Step = Act & { readonly passMs: number };
 
 export interface MappingSettings {
@@ -68,10 +68,10 @@ export interface MappingSettings {
 }
 
 export interface History {
-  /** Of everything that happens by chance. */
+  /** The seed of everything that happens by chance. */
   readonly seed: number;
   readonly views: ViewSet;
-  /** No value is too large, no view throws at an item and no record is spoilt: what they leave incomplete hides other faults. */
+  /** No value is too large, no view throws at an item, and no record is spoilt, because those leave lists incomplete and so hide other faults. */
   readonly plain: boolean;
   /** The cache loses keys. */
   readonly losses: boolean;

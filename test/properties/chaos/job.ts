@@ -1,26 +1,26 @@
 import * as fc from 'fast-check';
+import { Tally } from '../world/tally.ts';
 import { type BackendName, startBackend } from './backends.ts';
 import { history } from './histories.ts';
 import type { History } from './history.ts';
 import { live } from './live.ts';
-import { Tally } from './tally.ts';
 
-/** What a job is asked to do. Its histories are those that fast-check makes of this seed. */
+/** The histories of one job: those that fast-check makes of this seed. */
 export interface Chunk {
   readonly seed: number;
   readonly histories: number;
-  /** One of these histories alone, as fast-check names it. */
+  /** Only the history of this path, as fast-check names it. */
   readonly path?: string;
   readonly shrinks: boolean;
 }
 
-/** What it tells: that it waits for a chunk; what it came to since it told that last; where the world and the table differ. */
+/** A message of a job: it waits for a chunk; it lived through histories since the last message; the cache and the table differ. */
 export type News =
   | { readonly type: 'ready' }
   | { readonly type: 'lived'; readonly histories: number; readonly tally: readonly (readonly [string, number])[] }
   | { readonly type: 'divergence'; readonly seed: number; readonly path: string; readonly history: History; readonly story: string };
 
-/** How often news are told, ms. */
+/** The time between two messages, ms. */
 const NEWS_MS = 500;
 
 const tell = (news: News) => process.send?.(news);
@@ -39,10 +39,10 @@ tell({ type: 'ready' });
 async function liveThrough({ seed, histories, path, shrinks }: Chunk): Promise<void> {
   let tally = new Tally();
   let lived = 0;
-  let told = performance.now();
+  let reportedAt = performance.now();
   const report = () => {
     tell({ type: 'lived', histories: lived, tally: [...tally.counts] });
-    [tally, lived, told] = [new Tally(), 0, performance.now()];
+    [tally, lived, reportedAt] = [new Tally(), 0, performance.now()];
   };
   let isShrinking = false;
   const property = fc.asyncProperty(history, async (past) => {
@@ -54,7 +54,7 @@ async function liveThrough({ seed, histories, path, shrinks }: Chunk): Promise<v
     }
     if (isShrinking) return;
     lived += 1;
-    if (performance.now() - told > NEWS_MS) report();
+    if (performance.now() - reportedAt > NEWS_MS) report();
   });
   const outcome = await fc.check(property, { seed, numRuns: histories, path, endOnFailure: !shrinks });
   report();

@@ -6,57 +6,57 @@ import type { Projected } from '../world/table.ts';
 import type { Garble } from './history.ts';
 import type { Change } from './table.ts';
 
-/** A record of the stream, and what has become of it. */
+/** A record of the stream, and what has become of the record. */
 export interface Written {
   readonly item: string;
   readonly stream: string;
   readonly shard: string;
   readonly number: string;
-  /** Its place among the records of its item, of this stream. */
+  /** Its place among the records of its item in this stream. */
   readonly place: number;
-  /** Addresses that nobody has acknowledged yet. `*`: it can never be applied. */
+  /** The addresses at which it was not yet applied. `*`: it can never be applied. */
   readonly missing: Set<string>;
-  /** A letter of it was taken by the store. */
+  /** The store took a letter of it. */
   lettered: boolean;
-  /** One who made a letter of it could not tell what the cache held of its item. */
+  /** The code that made a letter of it could not compute the old addresses of its item. */
   isBlind: boolean;
-  /** A letter of it was redriven, and removed. */
+  /** A letter of it was redriven and removed. */
   redriven: boolean;
-  /** A gap was told in which it lies. */
+  /** The mapping reported a gap that contains it. */
   lost: boolean;
   /** The stream no longer has it. */
   trimmed: boolean;
-  /** The part of it that cannot be decoded. `old`: nobody knows where its item was before. */
+  /** The image that cannot be decoded. `old`: the old addresses of its item are unknown. */
   readonly garbled: Garble;
 }
 
 interface Shard {
   readonly parent: string | undefined;
   readonly records: Written[];
-  /** So many of the first are dealt with. */
+  /** The number of first records that are dealt with. */
   handled: number;
 }
 
-/** What was written to the stream, and how far each record is dealt with: applied, or in a letter, or told to be lost. */
+/** The records of the streams, and how far each one is dealt with: applied, in a letter, or reported as lost. */
 export class Journal {
   readonly #versions = new Map<string, Written>();
   readonly #numbers = new Map<string, Written>();
   readonly #shards = new Map<string, Shard>();
   readonly #items = new Map<string, { readonly records: Written[]; handled: number }>();
-  /** Addresses that redrives forgot, whose code could not tell where the item is now: at a newer version than that of the record by which it left. */
+  /** Addresses that redrives forgot, at a newer version than that of the record by which the item left. */
   readonly forgotten = new Set<string>();
 
   get records(): Iterable<Written> {
     return this.#numbers.values();
   }
 
-  /** Shards have other names in every stream. */
+  /** Adds a shard. Each stream has its own names of shards. */
   opened(stream: string, shard: string, parent?: string): void {
     const id = `${stream} ${shard}`;
     if (!this.#shards.has(id)) this.#shards.set(id, { parent: parent && `${stream} ${parent}`, records: [], handled: 0 });
   }
 
-  /** `change` is absent for what tells of no item. */
+  /** Adds a record. `change` is absent for a record that names no item. */
   wrote(record: StreamRecord, shard: string, change: Change | undefined): void {
     const stream = record.eventSourceARN ?? '';
     const number = record.dynamodb?.SequenceNumber ?? '';
@@ -97,7 +97,7 @@ export class Journal {
     return this.#versions.get(version);
   }
 
-  /** What is rejected is not applied. */
+  /** Notes an outcome. A rejected mutation counts as not applied. */
   acknowledged(mutation: Mutation, outcome: Outcome): void {
     if (outcome.type !== 'rejected') this.#versions.get(mutation.version)?.missing.delete(addressOf(mutation));
   }
@@ -106,7 +106,7 @@ export class Journal {
     if (mutation.type === 'forget') this.forgotten.add(addressOf(mutation));
   }
 
-  /** Whether all that happened to its item before is dealt with. A record that cannot be decoded is of no item that the worker knows. */
+  /** Whether the earlier records of its item are dealt with. The worker does not know the item of a record that cannot be decoded. */
   isDue({ stream, item, place }: Written): boolean {
     const ofItem = this.#items.get(`${stream} ${item}`);
     if (!ofItem) return true;
@@ -115,7 +115,7 @@ export class Journal {
     return ofItem.handled >= place;
   }
 
-  /** The first record of a shard, up to this one (or all of it), that nothing has become of. */
+  /** The first record of a shard that is not dealt with, up to this sequence number or in the whole shard. */
   skipped(stream: string, shard: string, upTo: string | undefined): Written | undefined {
     const of = this.#shards.get(`${stream} ${shard}`);
     if (!of) return undefined;
@@ -125,22 +125,22 @@ export class Journal {
     return upTo === undefined || BigInt(first.number) <= BigInt(upTo) ? first : undefined;
   }
 
-  /** All that is there is as old as that. */
+  /** Marks every record as trimmed. */
   trim(): void {
     for (const written of this.records) written.trimmed = true;
   }
 
-  /** A mapping without checkpoints does not know what was there before it. */
+  /** Marks trimmed records as lost, because a mapping without checkpoints does not know of them. */
   loseTrimmed(): void {
     for (const written of this.records) if (written.trimmed && !isHandled(written)) written.lost = true;
   }
 
-  /** Returns how many records it explains. Where a shard is gone, so may those before it be, and those after it that nobody saw. */
+  /** Marks the records of a gap as lost, and returns their number. With a shard its parents and its unseen children may be gone. */
   gap(stream: string, { shardId, from, to, reason }: Gap): number {
     let lost = 0;
     const shards = reason === 'vanished' ? this.#kinOf(`${stream} ${shardId}`) : [`${stream} ${shardId}`];
     for (const written of shards.flatMap((id) => this.#shards.get(id)?.records ?? [])) {
-      // Of the first record of a shard the place is told before it is done.
+      // The first record of a shard has a checkpoint before it is done.
       const isFrom = BigInt(written.number) >= BigInt(from.sequenceNumber ?? 0);
       const isTo =
         to?.sequenceNumber === undefined || BigInt(written.number) < BigInt(to.sequenceNumber) + (reason === 'expired' ? 1n : 0n);
@@ -151,7 +151,7 @@ export class Journal {
     return lost;
   }
 
-  /** A shard, those before it and those after it. */
+  /** A shard, its ancestors and its descendants. */
   #kinOf(id: string): string[] {
     const after = (parent: string): string[] =>
       [...this.#shards].flatMap(([id, shard]) => (shard.parent === parent ? [id, ...after(id)] : []));

@@ -1,26 +1,27 @@
-import type { CacheClient, ListPosition, Lookup, PageQuery } from '../../../src/cache.ts';
+import type { CacheClient, Lookup } from '../../../src/cache.ts';
 import { MAX_VALUE_BYTES } from '../world/items.ts';
+import { listDifferences, type WantedList } from '../world/list-differences.ts';
 import type { World } from './world.ts';
 
-/** What may be wrong of an item: nothing; that it is not told of; all of it. */
+/** What the cache may have wrong of an item: nothing; that it lacks the item; anything. */
 export type Tolerance = 'nothing' | 'absence' | 'anything';
 
-/** The cache equals the table wherever it answers `hit`, `gone` or `complete`. Returns where it does not. */
+/** Compares the cache with the table wherever the cache answers `hit`, `gone` or `complete`. Returns the differences. */
 export async function differences(world: World, tolerated: (item: string) => Tolerance = () => 'nothing'): Promise<readonly string[]> {
   const found: string[] = [];
   for (const client of world.cache.clients) found.push(...(await ask(world, documentDifferences(world, client, tolerated))));
   const client = world.client();
   for (const list of world.table.lists.keys()) {
     for (const query of [{ limit: 1 }, { limit: 3 }, { limit: 2, order: 'asc' }] as const) {
-      found.push(...(await ask(world, listDifferences(world, client, list, query, tolerated))));
+      found.push(...(await ask(world, listDifferences(client, list, query, wantedList(world, list, tolerated)))));
     }
   }
   return found;
 }
 
 /**
- * Before letters are redriven nobody reads what the worker knew to be old. It did not know where it could read nothing of a record, had no time for it, or
- * was so broken that it could not tell what it had written before.
+ * The differences before letters are redriven. The cache must not serve values that the worker knew to be old. Tolerated are items of records that the
+ * worker could not read, had no time for, or set aside by code that could not compute the old addresses.
  */
 export async function staleAnswers(world: World): Promise<readonly string[]> {
   const tolerances = new Map<string, Tolerance>();
@@ -31,7 +32,7 @@ export async function staleAnswers(world: World): Promise<readonly string[]> {
   return await differences(world, (item) => tolerances.get(item) ?? 'nothing');
 }
 
-/** After a replay of everything nothing is unknown that can be held. */
+/** The differences after a replay of every record. Then the cache must know every document that it can hold. */
 export async function gaps(world: World): Promise<readonly string[]> {
   const { table, journal } = world;
   const untold = new Set([...journal.records].filter(({ missing, lost }) => missing.size > 0 || lost).map(({ item }) => item));
@@ -72,49 +73,12 @@ async function documentDifferences(
   });
 }
 
-/** Walks through a list page by page. */
-async function listDifferences(
-  { table, tally }: World,
-  client: CacheClient,
-  list: string,
-  query: PageQuery,
-  tolerated: (item: string) => Tolerance,
-): Promise<string[]> {
-  const found: string[] = [];
-  const sign = query.order === 'asc' ? 1 : -1;
-  const members = table.membersOf(list);
-  let after: ListPosition | undefined;
-  let cursor: string | undefined;
-  let length = 0;
-  do {
-    const page = await client.list(list, { ...query, after: cursor });
-    tally.add(page.complete ? 'answers: complete' : 'answers: incomplete');
-    const start = after;
-    length += page.members.length;
-    for (const { member, score, value, version } of page.members) {
-      if (after && sign * compare({ member, score }, after) <= 0) found.push(`${list} shows ${member} out of order, or twice`);
-      after = { member, score };
-      const held = members.find((it) => it.member === member);
-      const isWrong = held?.score !== score || held.json !== JSON.stringify(value);
-      if (!isWrong || tolerated(table.itemAt(list, member)) === 'anything') continue;
-      const now = held ? `${held.json} at ${held.score}` : 'none';
-      found.push(`${list} shows ${member} as ${JSON.stringify(value)} at ${score}, ${version}; the table has ${now}`);
-    }
-    const last = page.cursor === undefined ? undefined : after;
-    const within = (place: ListPosition) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
-    for (const { member, score, row } of page.complete ? members : []) {
-      if (tolerated(row.item) !== 'nothing') continue;
-      if (!within({ member, score }) || page.members.some((it) => it.member === member)) continue;
-      found.push(`${list} calls a page of ${JSON.stringify(query)} complete, and it lacks ${member} at ${score}`);
-    }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  const { keep = 0 } = table.lists.get(list) ?? {};
-  if (length > keep) found.push(`${list} has ${length} members, and is to keep ${keep}`);
-  return found;
-}
-
-/** As every backend sorts: by score, then by the bytes of the names. */
-function compare(a: ListPosition, b: ListPosition): number {
-  return a.score - b.score || Buffer.compare(Buffer.from(a.member), Buffer.from(b.member));
+function wantedList({ table, tally }: World, list: string, tolerated: (item: string) => Tolerance): WantedList {
+  return {
+    keep: table.lists.get(list)?.keep ?? 0,
+    members: table.membersOf(list),
+    isWrong: (member, _, isEqual) => !isEqual && tolerated(table.itemAt(list, member)) !== 'anything',
+    mayLack: ({ row }) => tolerated(row.item) !== 'nothing',
+    onPage: (isComplete) => tally.add(isComplete ? 'answers: complete' : 'answers: incomplete'),
+  };
 }

@@ -14,15 +14,15 @@ const SILENT = { info() {}, warn() {}, error() {} };
 export interface Invocation {
   readonly worker: Mortal;
   readonly deadline: number;
-  /** It repeats another one that is not over, or was. */
+  /** It repeats another invocation of the same batch. */
   readonly isExtra: boolean;
-  /** When its time is over, so is everything that it does; else it runs on. */
+  /** Whether it is frozen after its deadline. Otherwise it runs on. */
   readonly freezes: boolean;
-  /** Items whose records are being applied, and which. */
+  /** The sequence numbers of the records that are being applied, by item. */
   readonly busy: Map<string, string>;
 }
 
-/** Whoever waits for an invocation. */
+/** A process that waits for an invocation. */
 export interface Mortal {
   readonly isDead: boolean;
 }
@@ -32,11 +32,11 @@ interface Environment {
   readonly code: Code;
   readonly handler: (event: StreamEvent, context: LambdaContext) => Promise<StreamAnswer>;
   invocation: Invocation | undefined;
-  /** Letters that were put while nothing sound came. */
+  /** The letters that this environment has put. */
   readonly poison: Set<string>;
 }
 
-/** The stream function, in as many environments as are needed; of any, one deployment is current. */
+/** The stream function, in as many environments as needed. One deployment is current. */
 export class Lambda {
   readonly #world: World;
   #free: Environment[] = [];
@@ -57,7 +57,7 @@ export class Lambda {
     return ![...this.#running].some((invocation) => !this.#isFrozen(invocation));
   }
 
-  /** Whether something runs on that nobody waits for any more: what it writes may be old by then. */
+  /** Whether an invocation runs on that nothing waits for any more. Its writes may be outdated. */
   get hasGhosts(): boolean {
     return [...this.#running].some((invocation) => this.#isGhost(invocation) && !this.#isFrozen(invocation));
   }
@@ -104,7 +104,7 @@ export class Lambda {
       return await environment.handler(event, context);
     } finally {
       this.#running.delete(invocation);
-      if (this.#isGhost(invocation)) tally.add('function: ran on after it was given up');
+      if (this.#isGhost(invocation)) tally.add('function: ran on after its deadline');
       environment.invocation = undefined;
       if (environment.code === this.#code && clock.now() < deadline && chance.hits(0.95)) this.#free.push(environment);
     }
@@ -171,7 +171,7 @@ export class Lambda {
     };
   }
 
-  /** Records of an item are applied one after the other, the first first. */
+  /** Checks that the records of an item are applied one after the other, in order. */
   #begin(invocation: Invocation, [first]: readonly Mutation[]): void {
     const { journal, misdeed } = this.#world;
     const written = first && journal.ofVersion(first.version);

@@ -3,7 +3,7 @@ import type { LetterStore } from '../../../src/letters/store.ts';
 import type { Written } from './journal.ts';
 import type { World } from './world.ts';
 
-/** The place for dead letters, and what was ever in it. */
+/** The store of dead letters. */
 export class LetterShelf {
   readonly texts = new Map<string, string>();
   readonly #world: World;
@@ -12,7 +12,7 @@ export class LetterShelf {
     this.#world = world;
   }
 
-  /** As one process sees it. `isBlind`: it cannot tell what the cache holds of what it puts there. */
+  /** The store as one process sees it. `isBlind`: the code of the process cannot compute the addresses of the records in its letters. */
   client(isAlive?: () => boolean, isBlind: () => boolean = () => false): LetterStore {
     const { texts } = this;
     const call = <T>(act: () => Promise<T>) => this.#world.weathers.call('letters', { act, fault: () => new Error('SlowDown'), isAlive });
@@ -37,7 +37,7 @@ export class LetterShelf {
     };
   }
 
-  /** Records of letters that lie there now, by letter. */
+  /** The records of the letters in the store, by letter. */
   *records(): Iterable<readonly [name: string, records: readonly StreamRecord[]]> {
     for (const [name, text] of this.texts) if (isLetter(name)) yield [name, recordsOf(text)];
   }
@@ -63,7 +63,7 @@ function isLetter(name: string): boolean {
   return name.startsWith('millrace/') || name.startsWith('aws/');
 }
 
-/** Without the code under test. */
+/** Reads a letter without the code under test. */
 function recordsOf(text: string): readonly StreamRecord[] {
   return JSON.parse(JSON.parse(text).payload).Records;
 }

@@ -12,7 +12,7 @@ import type { World } from './world.ts';
 
 export type Saved = ReadonlyMap<string, Checkpoint>;
 
-/** All that happens to items of the views; the others may pass by. */
+/** Takes the records of items that the views project. */
 const FILTERS = ['order#', 'cart#', 'user#'].map((prefix) => ({
   pattern: JSON.stringify({ dynamodb: { Keys: { pk: { S: [{ prefix }] } } } }),
 }));
@@ -56,7 +56,7 @@ export class Life implements Mortal {
       onEvent: (event) => witness.hear(event),
     });
     this.#started = this.#start();
-    // Whoever waits for it is told.
+    // `drained` and `stop` throw the error.
     this.#started.catch(() => {});
   }
 
@@ -76,7 +76,7 @@ export class Life implements Mortal {
     await this.#mapping.drained();
   }
 
-  /** Ends in order, unless it dies on the way. */
+  /** Stops in order, unless it dies meanwhile. */
   async stop(): Promise<void> {
     const stop = async () => {
       await this.#started;
@@ -102,13 +102,13 @@ export class Life implements Mortal {
     return {
       shards: () => call(() => stream.shards()),
       iterator: (shardId, position) => call(() => stream.iterator(shardId, position)),
-      // The call that is made all the time has no weather while it is fine.
+      // The most frequent call is made directly in fine weather, to save time.
       records: (iterator, limit) =>
         this.#world.weathers.of('stream') === 'fine' ? stream.records(iterator, limit) : call(() => stream.records(iterator, limit)),
     };
   }
 
-  /** What a dead process has begun to save is not saved, and no save overtakes another: shards are never further than those before them. */
+  /** A dead process saves nothing, and no save overtakes another, so a shard is never further than its parents. */
   #checkpoints(stream: string): Checkpoints {
     const saved = this.#saved;
     const isAlive = () => !this.isDead;

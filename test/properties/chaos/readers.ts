@@ -19,7 +19,7 @@ export class Readers {
     return this.#running === 0;
   }
 
-  /** Undefined: the reader could not read, or got no answer. */
+  /** Returns `undefined` when the reader could not project the item, or got no answer. */
   async fill(target: LeaseTarget, readMs = 0, settleMs = 0): Promise<'settled' | 'lost' | undefined> {
     const { clock, weathers, tally, table, lambda, bug } = this.#world;
     const client = this.#world.client();
@@ -32,7 +32,7 @@ export class Readers {
       await clock.sleep(settleMs);
       if (!found) return undefined;
       const settle = async () => {
-        // A list whose bottom sinks loses the versions of what lay below it.
+        // A settle may lower the bottom of a list, which loses the versions below the old bottom.
         if (target.kind === 'list' && target.keep < MANY && !this.#world.isFreeOfGhosts) return undefined;
         return await clock.outside(client.settle(lease, found));
       };

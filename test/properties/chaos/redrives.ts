@@ -9,7 +9,7 @@ import type { World } from './world.ts';
 const SILENT: StructuredLogger = { info() {}, warn() {}, error() {} };
 const TIMEOUT_MS = 60_000;
 
-/** The redrive function, several at a time, some of which die on their way. */
+/** The redrive function. Several runs may overlap, and some of them die. */
 export class Redrives {
   readonly #world: World;
   #running = 0;
@@ -22,7 +22,7 @@ export class Redrives {
     return this.#running === 0;
   }
 
-  /** Resolves with what it did; with nothing if it failed or died. */
+  /** Resolves with the summary of the run, or with `undefined` when the run failed or died. */
   async run(limit: number | undefined, dieAfterMs = Infinity): Promise<RedriveSummary | undefined> {
     const { clock, tally } = this.#world;
     const started = clock.now();

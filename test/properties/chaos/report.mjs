@@ -4,7 +4,7 @@ import Table from 'cli-table3';
 const COLUMNS = 3;
 
 /**
- * What was injected, and what came of it.
+ * The table of what happened, and how often.
  *
  * @param {ReadonlyMap<string, number>} tally
  * @param {{ readonly histories: number, readonly seconds: number, readonly jobs: number, readonly backend: string, readonly seed: number }} run
@@ -24,7 +24,7 @@ export function reportOf(tally, { histories, seconds, jobs, backend, seed }) {
 }
 
 /**
- * Where they differ, and how to see it again.
+ * The divergence, and the command that repeats it.
  *
  * @param {{ readonly seed: number, readonly path: string, readonly history: unknown, readonly story: string }} divergence
  * @param {string} backend

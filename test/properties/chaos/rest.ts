@@ -6,15 +6,15 @@ import type { Row } from './table.ts';
 import type { World } from './world.ts';
 
 const HOUR_MS = 3_600_000;
-/** Until nothing is left that can be redriven. */
+/** After this number of runs no letter is left that can be removed. */
 const MOST_REDRIVES = 4;
 
-/** All faults end, what is broken is mended, and everything comes to its end. Returns what is wrong then. */
+/** Ends all faults, mends the code, and lets everything come to its end. Returns what is wrong then. */
 export async function comeToRest(world: World): Promise<readonly string[]> {
   world.tell?.('--- all faults end');
   world.weathers.clear();
   await until(world, 'a ghost', () => world.isFreeOfGhosts);
-  // What is left of poison is bad records, and somebody has seen that.
+  // The remaining poison is bad records, so an operator has removed the limit.
   world.lambda.deploy(GOOD, 0);
   world.bug.mended = true;
   await idle(world);
@@ -31,7 +31,7 @@ export async function comeToRest(world: World): Promise<readonly string[]> {
   return await afterlife(world);
 }
 
-/** Everything once more, and readers that nothing disturbs. */
+/** Replays every record, and then fills the cache by readers that nothing disturbs. */
 async function afterlife(world: World): Promise<readonly string[]> {
   world.tell?.('--- all is replayed');
   for (const worker of world.workers) worker.beginAnew();
@@ -45,7 +45,7 @@ async function afterlife(world: World): Promise<readonly string[]> {
   return await differences(world);
 }
 
-/** All that was written is dealt with, and nothing runs any more. */
+/** Waits until every record is dealt with, and nothing runs any more. */
 async function idle(world: World): Promise<void> {
   await until(world, 'a writer', () => world.source.isIdle);
   for (const worker of world.workers) await world.clock.until(worker.drained(), 12 * HOUR_MS);
@@ -78,7 +78,7 @@ async function evictSome(world: World): Promise<void> {
   for (const target of world.table.targets) if (world.chance.hits(0.3)) await world.evict(target, world.chance.upTo(4));
 }
 
-/** Returns what is wrong with letters that stay. */
+/** Redrives all letters. Returns those that should have been removed. */
 async function redriveAll(world: World): Promise<readonly string[]> {
   for (let n = 0; n < MOST_REDRIVES; n += 1) {
     const summary = await world.clock.until(world.redrives.run(undefined), HOUR_MS);
@@ -94,11 +94,11 @@ async function redriveAll(world: World): Promise<readonly string[]> {
   return faults;
 }
 
-/** As the worker tells people to do where something was lost, or where it is not known what an item was before. */
+/** Resyncs the cache if records were lost, or if old addresses are unknown, as the log of the worker asks for. */
 async function resync(world: World): Promise<boolean> {
   const lost = [...world.journal.records].filter((written) => written.lost || written.garbled === 'old');
   if (lost.length === 0) return false;
-  world.tell?.('--- the cache is begun anew, since records were lost');
+  world.tell?.('--- the cache is flushed, because records were lost');
   world.tally.add('resyncs');
   await world.flush();
   return true;

@@ -24,7 +24,7 @@ const options = new Command('chaos')
   .option('--backend <name>', BACKENDS.join(', '), oneOf(BACKENDS), 'memory')
   .option('--jobs <number>', 'processes at a time', whole, availableParallelism())
   .option('--path <path>', 'one history of this seed, as a report named it')
-  .option('--no-shrink', 'tell the first divergence as it was found, not the smallest like it')
+  .option('--no-shrink', 'report the first divergence as it was found, not the smallest like it')
   .parse()
   .opts();
 
@@ -39,7 +39,7 @@ let given = 0;
 let lived = 0;
 let isOver = false;
 
-// Packages are found from here, and nothing that lies here is the project's.
+// Packages are found from this folder, and nothing in it belongs to the project.
 const caches = join(PROJECT, 'node_modules/.cache');
 await mkdir(caches, { recursive: true });
 const folder = await mkdtemp(join(caches, 'chaos-'));
@@ -77,9 +77,9 @@ if (crashed > 0) console.error(`${crashed} of ${jobs} jobs ended before their ti
 const isWhole = lived >= histories && crashed === 0;
 process.exitCode = divergences.length > 0 || crashed > 0 ? 1 : isWhole ? 0 : 130;
 
-/** One process. It is given a chunk whenever it asks for one. */
+/** Starts a process, which gets a chunk of histories whenever it is ready. */
 function begin() {
-  // A Ctrl-C is for us: we tell the children when to end.
+  // Only this process takes a Ctrl-C. It ends its children itself.
   const child = fork(job, [backend], { execArgv: ['--enable-source-maps'], detached: true });
   const ended = new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
   child.on('message', (/** @type {News} */ news) => {
@@ -113,7 +113,7 @@ function next(child) {
   child.send(chunk);
 }
 
-/** What is known so far is told. */
+/** Ends the jobs. The report has what is known so far. */
 function stop() {
   if (isOver) return;
   isOver = true;

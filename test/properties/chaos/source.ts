@@ -9,7 +9,7 @@ import type { World } from './world.ts';
 
 type WriteAct = Extract<Act, { readonly type: 'order' | 'line' | 'stranger' | 'garbage' }>;
 
-/** More shards show nothing that these do not. */
+/** More shards find no further faults. */
 const MOST_SHARDS = 6;
 /** DynamoDB keeps stream records for 24 hours. */
 const RETENTION_MS = 86_400_000;
@@ -18,7 +18,7 @@ const RETENTION_MS = 86_400_000;
 export class Source {
   readonly table: Table;
   stream: MemoryStream;
-  /** A replay shows all that ever happened. */
+  /** Whether a replay has every record, because none was trimmed. */
   isWhole = true;
   readonly #world: World;
   readonly #streams: MemoryStream[] = [];
@@ -30,7 +30,7 @@ export class Source {
     this.stream = this.#open();
   }
 
-  /** Records of an item may come in another order than they were written. */
+  /** Whether records of an item may come in another order than they were written. */
   get isRenewed(): boolean {
     return this.#streams.length > 1;
   }
@@ -57,12 +57,12 @@ export class Source {
       }
       case 'garbage':
         if (plain) return;
-        this.#world.tally.add('records that tell of no item');
+        this.#world.tally.add('records that name no item');
         this.#append(garbage(act.kind), undefined);
     }
   }
 
-  /** Closes a shard. Its items go on in one or two others. */
+  /** Closes a shard. Its items go on in one or two new shards. */
   close(how: 'split' | 'roll', n: number): void {
     const { open } = this.stream;
     const shard = open[n % open.length];
@@ -79,7 +79,7 @@ export class Source {
     this.stream = this.#open();
   }
 
-  /** What is older than 24 hours is gone. */
+  /** Drops the records that are older than 24 hours. */
   trim(): void {
     this.isWhole = false;
     for (const stream of this.#streams) stream.trim(new Date(this.#world.clock.now() - RETENTION_MS));
@@ -87,7 +87,7 @@ export class Source {
 
   #open(): MemoryStream {
     const { clock, journal, history } = this.#world;
-    // As DynamoDB Local does when it is restarted, a new one may begin at low numbers.
+    // A new stream may begin at low numbers, as that of a restarted DynamoDB Local does.
     const sequenceNumber = this.#streams.length === 0 ? undefined : 1n;
     const label = new Date(Date.UTC(2026, 10, 22, 3, 1, 52 + this.#streams.length, 91)).toISOString().slice(0, -1);
     const { shards, pageSize } = history.mapping;
@@ -97,7 +97,7 @@ export class Source {
     return stream;
   }
 
-  /** A conditional write: if the item has changed since it was read, it is read again. */
+  /** A conditional write. An item that has changed since it was read is read again. */
   async #update(
     key: Key,
     lag: number,

@@ -1,31 +1,17 @@
 import type { BatchGetItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
-import type { Found, LeaseTarget } from '../../../src/cache.ts';
 import { itemOf } from '../../../src/change.ts';
 import type { Marshalled, StreamRecord } from '../../../src/dynamodb/record.ts';
 import type { View } from '../../../src/view.ts';
 import type { Key } from '../world/items.ts';
-import { type Image, type Projected, project } from '../world/table.ts';
-import { isCursed } from '../world/views.ts';
+import { type Image, Rows, rowOf, type Row as WorldRow } from '../world/table.ts';
 import type { Garble } from './history.ts';
 
-export interface Row {
-  readonly item: string;
-  readonly image: Image;
+export interface Row extends WorldRow {
   readonly marshalled: Marshalled;
-  readonly projected: readonly Projected[];
-  /** Views that throw on this row until they are mended. */
-  readonly cursed: readonly string[];
 }
 
-export interface Member {
-  readonly row: Row;
-  readonly member: string;
-  readonly score: number;
-  readonly json: string;
-}
-
-/** What a write did: the record for the stream, and what it was and is. */
+/** What a write did: the record for the stream, and the row before and after. */
 export interface Change {
   readonly record: StreamRecord;
   readonly item: string;
@@ -34,22 +20,20 @@ export interface Change {
   readonly garbled: Garble;
 }
 
-/** The table, and with it the oracle of what views should hold, by code that is not under test. */
-export class Table {
-  readonly rows = new Map<string, Row>();
-  /** Every document and list that any image ever projected to. */
-  readonly documents = new Map<string, { readonly view: string; readonly item: string }>();
-  readonly lists = new Map<string, { readonly view: string; readonly keep: number }>();
-  readonly #members = new Map<string, string>();
+/** The table, and what a stream and a BatchGetItem have of it. */
+export class Table extends Rows<Row> {
+  /** Whose member each member of each list is, or was last. */
+  readonly #items = new Map<string, string>();
   readonly #views: readonly View[];
-  /** Counts writes: makes each another. */
+  /** Counts writes, so that each write differs. */
   clock = 0;
 
   constructor(views: readonly View[]) {
+    super();
     this.#views = views;
   }
 
-  /** Undefined when nothing changes: then DynamoDB writes no record either. */
+  /** Returns `undefined` when nothing changes. Then DynamoDB writes no record either. */
   write({ pk, sk }: Key, image: Image | undefined, how: { readonly expires: boolean; readonly garble: Garble }): Change | undefined {
     const key = { pk, sk };
     const item = itemOf(key);
@@ -57,16 +41,9 @@ export class Table {
     if (!before && !image) return undefined;
     if (image && before && JSON.stringify(image) === JSON.stringify(before.image)) return undefined;
     this.clock += 1;
-    const after = image && this.#row(item, image);
-    if (after) this.rows.set(item, after);
-    else this.rows.delete(item);
-    for (const place of after?.projected ?? []) {
-      if (place.kind === 'document') this.documents.set(place.key, { view: place.view, item });
-      else {
-        this.lists.set(place.list, { view: place.view, keep: place.keep });
-        this.#members.set(`${place.list} ${place.member}`, item);
-      }
-    }
+    const after = image && { ...rowOf(this.#views, item, image), marshalled: marshall(image) };
+    this.set(item, after);
+    for (const place of after?.projected ?? []) if (place.kind === 'member') this.#items.set(`${place.list} ${place.member}`, item);
     const garbled = (how.garble === 'new' && after) || (how.garble === 'old' && before) ? how.garble : 'none';
     const images = {
       ...(after && { NewImage: garbled === 'new' ? garble(after.marshalled) : after.marshalled }),
@@ -80,49 +57,12 @@ export class Table {
     return { record, item, before, after, garbled };
   }
 
-  /** Whose member that ever was. */
+  /** The item whose member this is, or was last. */
   itemAt(list: string, member: string): string {
-    return this.#members.get(`${list} ${member}`) ?? '';
+    return this.#items.get(`${list} ${member}`) ?? '';
   }
 
-  documentAt(key: string): Projected | undefined {
-    const item = this.documents.get(key)?.item;
-    return item === undefined ? undefined : this.rows.get(item)?.projected.find((place) => place.kind === 'document' && place.key === key);
-  }
-
-  /** Greatest score first; ties in no particular order. */
-  membersOf(list: string): readonly Member[] {
-    const members: Member[] = [];
-    for (const row of this.rows.values()) {
-      for (const place of row.projected) {
-        if (place.kind === 'member' && place.list === list) members.push({ row, ...place });
-      }
-    }
-    return members.sort((a, b) => b.score - a.score);
-  }
-
-  /** What a reader finds for the cache. `stumbles`: its code cannot project this row into this view. */
-  find(target: LeaseTarget, stumbles: (row: Row, view: string) => boolean): Found | undefined {
-    if (target.kind === 'document') {
-      const { view = '', item = '' } = this.documents.get(target.key) ?? {};
-      const row = this.rows.get(item);
-      if (row && stumbles(row, view)) return undefined;
-      const json = this.documentAt(target.key)?.json;
-      return { kind: 'document', ...(json !== undefined && { json }) };
-    }
-    const members = this.membersOf(target.list);
-    const view = this.lists.get(target.list)?.view ?? '';
-    if (members.some(({ row }) => stumbles(row, view))) return undefined;
-    const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
-  }
-
-  get targets(): LeaseTarget[] {
-    const documents = [...this.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
-    return [...documents, ...[...this.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const)];
-  }
-
-  /** As DynamoDB answers a BatchGetItem; keys from `most` on it does not get round to. */
+  /** The answer of DynamoDB to a BatchGetItem. Keys from place `most` on stay unprocessed. */
   batchGet({ input }: BatchGetItemCommand, most: number) {
     const [[arn, { Keys = [], ...request }]] = Object.entries(input.RequestItems ?? {}) as [[string, { Keys?: Key[] }]];
     const rows = Keys.slice(0, most).map((key) => this.rows.get(itemOf(plain(key))));
@@ -133,14 +73,9 @@ export class Table {
       UnprocessedKeys: rest.length === 0 ? {} : { [arn]: { Keys: rest, ...request } },
     };
   }
-
-  #row(item: string, image: Image): Row {
-    const cursed = this.#views.filter((view) => view.entity.owns(image) && isCursed(view.name, image)).map(({ name }) => name);
-    return { item, image, marshalled: marshall(image), projected: project(this.#views, item, image), cursed };
-  }
 }
 
-/** With an attribute of a type that there is not. */
+/** Gives an image an attribute of an unknown type. */
 function garble(image: Marshalled): Marshalled {
   return { ...image, status: { Q: 'garbled' } };
 }

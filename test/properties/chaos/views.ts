@@ -2,8 +2,8 @@ import type { View } from '../../../src/view.ts';
 import { worldViews } from '../world/views.ts';
 
 /**
- * `endless`: without lists that are full. Such a list cannot tell old from new where an item's changes come in another order than they happened, as from two
- * streams of one table at once: the bottom is the tombstone of what lies below it, and what came first may not have lain there.
+ * `endless`: the views without lists that become full. A full list cannot tell old from new when the changes of an item come out of order, as from two
+ * streams of one table: its bottom is the tombstone of everything below, and an earlier change may not have been below.
  */
 export const viewSets = {
   ...worldViews,

@@ -1,28 +1,28 @@
+import type { Tally } from '../world/tally.ts';
 import type { Chance } from './chance.ts';
 import type { WorldClock } from './clock.ts';
 import type { Service, Weather } from './history.ts';
-import type { Tally } from './tally.ts';
 
 type Fate = 'done' | 'refused' | 'unanswered' | 'in part' | 'late';
 
 export interface Call<T> {
   act(): Promise<T>;
-  /** A piece of it: what a call may come to that breaks off. */
+  /** A part of the call, for one that breaks off. */
   part?(): Promise<unknown>;
   fault(): Error;
-  /** It takes effect in time or never. */
+  /** The call takes effect in time or never. */
   readonly isPrompt?: boolean;
-  /** False: the caller has died, and nothing of it goes on. */
+  /** False: the caller has died, so the call does not go on. */
   isAlive?(): boolean;
 }
 
-/** What befalls calls of the services around the worker. */
+/** Decides what happens to calls of the services around the worker. */
 export class Weathers {
   readonly #of = new Map<Service, Weather>();
   readonly #clock: WorldClock;
   readonly #chance: Chance;
   readonly #tally: Tally;
-  /** Calls that were given up, and take effect later. */
+  /** The number of calls that failed, and will take effect later. */
   late = 0;
 
   constructor(clock: WorldClock, chance: Chance, tally: Tally) {

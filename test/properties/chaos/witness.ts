@@ -1,7 +1,7 @@
 import type { MappingEvent } from '../../../src/testing/index.ts';
 import type { World } from './world.ts';
 
-/** Hears what one mapping tells, and whether it may. */
+/** Listens to the events of one mapping, and notes those that must not happen. */
 export class Witness {
   readonly #world: World;
   readonly #stream: string;

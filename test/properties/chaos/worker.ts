@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 export class Worker {
   readonly stream: MemoryStream;
   readonly #world: World;
-  /** What was ever saved, the newest last. */
+  /** All saved checkpoints, the newest last. */
   readonly #saved: Saved[];
   #life: Life | undefined;
   #restarting: Promise<void> = Promise.resolve();
@@ -24,8 +24,8 @@ export class Worker {
   }
 
   /**
-   * The process dies. The next one goes on from so many checkpoints ago, and those that were saved since are forgotten: a replay that is begun is brought to
-   * its end. Else what it brought back after an eviction would stay.
+   * The process dies. The next one goes on from the checkpoint `stale` saves ago, and later checkpoints are forgotten. So a replay that has begun
+   * comes to its end. Otherwise an old value that the replay restored after an eviction would stay.
    */
   kill(stale: number): void {
     this.#life?.end();
@@ -39,12 +39,12 @@ export class Worker {
     this.start();
   }
 
-  /** So many checkpoints ago: all that was saved at one time. */
+  /** The checkpoints as they were `stale` saves ago. */
   ago(stale: number): Saved {
     return this.#saved[Math.max(0, this.#saved.length - 1 - stale)] as Saved;
   }
 
-  /** In order, and begun again. */
+  /** Stops in order, and starts again. */
   restart(): void {
     this.#restarting = this.#restart();
   }

@@ -1,6 +1,8 @@
 import type { CacheClient, LeaseTarget } from '../../../src/cache.ts';
 import type { MappingEvent } from '../../../src/testing/index.ts';
 import type { View } from '../../../src/view.ts';
+import { pick } from '../world/pick.ts';
+import type { Tally } from '../world/tally.ts';
 import type { OpenCache } from './backends.ts';
 import { Chance } from './chance.ts';
 import type { WorldClock } from './clock.ts';
@@ -12,26 +14,25 @@ import { Readers } from './readers.ts';
 import { Redrives } from './redrives.ts';
 import { Source } from './source.ts';
 import type { Table } from './table.ts';
-import type { Tally } from './tally.ts';
 import { viewSets } from './views.ts';
 import { Weathers } from './weathers.ts';
 import { Worker } from './worker.ts';
 
-/** More workers show nothing that these do not. */
+/** More workers find no further faults. */
 const MOST_WORKERS = 3;
 const HOUR_MS = 3_600_000;
-/** DynamoDB keeps stream records for so long. */
+/** How long DynamoDB keeps stream records. */
 const RETENTION_HOURS = 24;
 
 export interface Circumstances {
   readonly clock: WorldClock;
   readonly cache: OpenCache;
   readonly tally: Tally;
-  /** Told what happens, if somebody wants to know. */
+  /** Called with each event, for a story. */
   readonly tell?: ((what: string | MappingEvent) => void) | undefined;
 }
 
-/** One table, its streams, their mappings, the function, a cache, letters, redrives and readers; a history moves them step by step. */
+/** One table, its streams, their mappings, the function, a cache, letters, redrives and readers. A history moves them step by step. */
 export class World {
   readonly history: History;
   readonly clock: WorldClock;
@@ -49,7 +50,7 @@ export class World {
   readonly readers: Readers;
   readonly workers: Worker[] = [];
   readonly bug = { mended: false };
-  /** What was done wrong, whatever the cache says. */
+  /** Faults that do not show in the cache. */
   readonly misdeeds: string[] = [];
 
   constructor(history: History, { clock, cache, tally, tell }: Circumstances) {
@@ -73,7 +74,7 @@ export class World {
     return this.source.table;
   }
 
-  /** Nothing is under way but the workers. */
+  /** Whether nothing is under way except the workers. */
   get isIdle(): boolean {
     return this.source.isIdle && this.weathers.late === 0 && this.lambda.isIdle && this.redrives.isIdle && this.readers.isIdle;
   }
@@ -94,8 +95,8 @@ export class World {
   }
 
   /**
-   * Nothing is under way that nobody waits for any more. A ghost may bring back an old value where the version of the newer one was lost after it was applied, and
-   * the newer one does not come again: the one thing that the law cannot forbid. So nothing is lost while there are ghosts.
+   * Whether there are no ghosts: calls that nothing waits for any more. A ghost may write an old value after the newer entry was evicted with its version,
+   * and the newer change does not come again. The law cannot prevent that, so nothing is evicted while there are ghosts.
    */
   get isFreeOfGhosts(): boolean {
     return !this.lambda.hasGhosts && this.weathers.late === 0;
@@ -124,7 +125,7 @@ export class World {
       case 'weather':
         return this.weathers.set(act.of, act.is);
       case 'kill': {
-        // Who forgets where it was cannot tell what it missed.
+        // A worker that lost its checkpoints cannot know which trimmed records it missed.
         const stale = this.source.isWhole ? act.stale : 0;
         tally.add(stale > 0 ? 'workers killed, going on from an old checkpoint' : 'workers killed');
         const worker = this.#worker(act.worker);
@@ -150,7 +151,7 @@ export class World {
         return this.lambda.deploy(act.code === 'limping' ? { kind: act.code, view } : { kind: act.code });
       }
       case 'mend':
-        // A ghost would write what was poison before.
+        // A ghost would write an item that was poison before.
         if (this.isFreeOfGhosts) this.bug.mended = true;
         return;
       case 'redrive':
@@ -199,8 +200,4 @@ export class World {
       target,
     );
   }
-}
-
-function pick<T>(from: readonly T[], n: number): T | undefined {
-  return from[n % from.length];
 }

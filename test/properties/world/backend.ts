@@ -6,7 +6,7 @@ import { valkeyCache } from '../../../src/caches/valkey.ts';
 
 import { late, lostReply, type MomentoServer, startMomentoServer, throttled, unavailable } from '../../servers/momento/server.ts';
 
-/** A kind of cache, and how a world takes things from it. */
+/** A kind of cache, and how a world evicts its keys. */
 export interface Backend {
   readonly name: string;
   /** An empty cache. */
@@ -32,7 +32,7 @@ export function memoryBackend(): Backend {
   };
 }
 
-/** On a server that has nothing else to do: a flush is of the whole server. */
+/** A backend on a server of its own, because a flush is of the whole server. */
 export function valkeyBackend(url: string): Backend {
   const raw = new Valkey(url);
   let opened = 0;
@@ -44,7 +44,7 @@ export function valkeyBackend(url: string): Backend {
       return {
         cache: valkeyCache({ url, namespace, ...options }),
         async evict(target, part) {
-          const keys = keysOf(namespace, target);
+          const keys = valkeyKeysOf(namespace, target);
           const key = keys[part];
           await raw.del(...(key === undefined ? keys : [key]));
         },
@@ -59,7 +59,7 @@ export function valkeyBackend(url: string): Backend {
   };
 }
 
-/** On a server of its own, which now and then is late, refuses a call, or loses a reply. */
+/** A backend on a server of its own, which sometimes is late, refuses a call, or loses a reply. */
 export async function momentoBackend(): Promise<Backend> {
   const cacheName = 'world';
   const server: MomentoServer = await startMomentoServer({ caches: [cacheName], casMixing: 'reject' });
@@ -92,8 +92,8 @@ export async function momentoBackend(): Promise<Backend> {
   };
 }
 
-/** As the backend's documentation names them. */
-function keysOf(namespace: string, target: LeaseTarget): string[] {
+/** The keys of a document or list, as the documentation of the backend names them. Each may be lost alone. */
+export function valkeyKeysOf(namespace: string, target: LeaseTarget): string[] {
   if (target.kind === 'document') return [`${namespace}:doc:${target.key}`];
   return ['members', 'scores', 'peaks'].map((part) => `${namespace}:list:{${target.list}}:${part}`);
 }

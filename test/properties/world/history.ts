@@ -3,22 +3,22 @@ import type { Numbering } from './table.ts';
 import type { ViewSet } from './views.ts';
 
 /**
- * - `calm`: duplicates, replays and stragglers, but nothing is evicted and nothing filled: answers never step back.
- * - `forked`: as calm, and a renewed stream is read while the one before is not finished, so an item's changes come out of order.
- * - `rough`: evictions, flushes and fills by readers; the stream comes in order, again and again.
+ * - `calm`: duplicates, replays and stragglers, but no evictions and no fills, so answers never step back.
+ * - `forked`: like calm, but a renewed stream is read before the old one is drained, so the changes of an item come out of order.
+ * - `rough`: evictions, flushes and fills by readers. The stream comes in order, and is replayed.
  */
-export type Mode = 'calm' | 'forked' | 'rough';
+type Mode = 'calm' | 'forked' | 'rough';
 
-/** What befalls one call of `apply`. */
+/** What happens to one call of `apply`. */
 export interface Fate {
   readonly kind: 'none' | 'before' | 'after' | 'part';
-  /** How many of its mutations are applied, if but a part. */
+  /** How many of its mutations are applied, for the kind `part`. */
   readonly part: number;
-  /** How many others go first. */
+  /** How many microtasks run first. */
   readonly wait: number;
 }
 
-/** Numbers choose among what there is at that time, modulo. */
+/** A number chooses one of the things that exist at that time, modulo their count. */
 export type Step =
   | {
       readonly type: 'order';
@@ -45,7 +45,7 @@ export type Step =
       readonly shard: number;
       readonly size: number;
       readonly fates: readonly Fate[];
-      /** One item's records come before the others of the batch. */
+      /** The records of this item come before the others of the batch. */
       readonly first: number | undefined;
       /** Another shard is delivered at the same time. */
       readonly beside: number | undefined;
@@ -69,7 +69,7 @@ export interface History {
   readonly shards: number;
   readonly numbering: Numbering;
   readonly views: ViewSet;
-  /** No value is too large and no view throws: such members leave a list incomplete, which hides other faults. */
+  /** No value is too large and no view throws, because such members leave lists incomplete and so hide other faults. */
   readonly plain: boolean;
   readonly steps: readonly Step[];
 }
@@ -127,7 +127,7 @@ const changes = [
   { weight: 2, arbitrary: fc.constant({ type: 'renew' as const }) },
 ];
 
-/** What is hardest for a short list: its members go up and down, leave, and come back. */
+/** The hardest changes for a short list: its members go up and down, leave, and come back. */
 const move = fc.record({ ...orderParts, how: often<OrderStep['how']>(['rank', 6], ['listed', 1], ['delete', 2]), creator: fc.constant(0) });
 
 const moves = [{ weight: 46, arbitrary: move }, ...changes.slice(3)];
@@ -142,7 +142,7 @@ const lossesAndFills = (list: fc.Arbitrary<boolean>) => [
   { weight: 12, arbitrary: fc.record({ type: fc.constant('settle' as const), lease: index }) },
 ];
 
-/** Where strings, doubles and lengths go wrong: 2^53, a digit more, low numbers with and without leading zeros. */
+/** Numbers where strings, doubles and lengths go wrong: around 2^53, around a further digit, low ones with and without leading zeros. */
 const numbering: fc.Arbitrary<Numbering> = fc.constantFrom(
   { from: 999_999_999_999_999_999_990n, digits: 0 },
   { from: 700_000_000_000_888_747_038n, digits: 0 },

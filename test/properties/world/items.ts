@@ -2,12 +2,12 @@ import type { LineStep, OrderStep } from './history.ts';
 import type { Image } from './table.ts';
 import { curse } from './views.ts';
 
-/** Values of more bytes are refused by the caches of these worlds. */
+/** The caches of these worlds reject longer values, bytes. */
 export const MAX_VALUE_BYTES = 400;
 
 const LARGE = 'x'.repeat(MAX_VALUE_BYTES);
 const CREATORS = ['ann', 'bob', 'cy'];
-/** Which views stumble over one item. */
+/** The views that throw on one cursed item. */
 const CURSES = [['detail'], ['orders', 'latest'], ['badge', 'admin'], ['latest'], ['detail', 'admin', 'orders', 'latest', 'badge']];
 const MINUTE = 60_000;
 
@@ -20,7 +20,7 @@ export function orderKey({ id }: Pick<OrderStep, 'id'>): Key {
   return { pk: `order#o${id}`, sk: 'order' };
 }
 
-/** What becomes of an order; undefined when it is deleted. The clock makes each write a change. */
+/** An order after a step. `undefined`: the order is deleted. The clock makes each write a change. */
 export function orderAfter(step: OrderStep, old: Image | undefined, clock: number, plain: boolean): Image | undefined {
   const kind = plain ? 'plain' : step.status;
   const curses = CURSES[step.curse % CURSES.length]?.map(curse).join('');
@@ -65,7 +65,7 @@ export function lineAfter(step: LineStep, clock: number, plain: boolean): Image 
   return { ...lineKey(step), quantity: clock + 1, productDetail: { name } };
 }
 
-/** An item that none of the views is interested in. */
+/** An item that no view projects. */
 export function strangerAfter(n: number, clock: number): Image {
   return { pk: `legacy#${n}`, sk: 'id', newId: `${clock}` };
 }

@@ -1,21 +1,27 @@
-import type { ListPosition, Lookup, PageQuery } from '../../../src/cache.ts';
+import type { Lookup } from '../../../src/cache.ts';
 import type { Version } from '../../../src/version.ts';
 import { MAX_VALUE_BYTES } from './items.ts';
+import { listDifferences, type WantedList } from './list-differences.ts';
 import { letterOf, type World } from './world.ts';
 
-/** At rest: the cache equals the table wherever it answers `hit`, `gone` or `complete`. Returns what it found otherwise. */
-export async function differences(world: World): Promise<string[]> {
+/** The parts of a world that are compared. `letters` has the name of each letter that waits; see `letterOf`. */
+export interface Judged extends Pick<World, 'table' | 'cache' | 'tally' | 'bug'> {
+  readonly letters: { has(letter: string): boolean };
+}
+
+/** Compares the cache with the table wherever the cache answers `hit`, `gone` or `complete`. Returns the differences. */
+export async function differences(world: Judged): Promise<string[]> {
   const found: string[] = [];
   const keys = [...world.table.documents.keys()];
   const lookups = await world.cache.getMany(keys);
   for (const [i, key] of keys.entries()) {
     const lookup = lookups[i] as Lookup;
-    world.tally[lookup.type] += 1;
+    world.tally.add(lookup.type);
     found.push(...documentDifferences(world, key, lookup));
   }
   for (const list of world.table.lists.keys()) {
     for (const query of [{ limit: 1 }, { limit: 3 }, { limit: 2, order: 'asc' }] as const) {
-      found.push(...(await listDifferences(world, list, query)));
+      found.push(...(await listDifferences(world.cache, list, query, wantedList(world, list))));
     }
   }
   for (const { item, cursed } of world.table.rows.values()) {
@@ -26,12 +32,12 @@ export async function differences(world: World): Promise<string[]> {
   return found;
 }
 
-/** A letter waits of an item that a view has not seen: what the cache knew of it before still stands. */
-function isUnheard(world: World, item: string, view: string): boolean {
+/** Whether a letter waits for an item that the view could not project. Then the cache may lack the item. */
+function isUnheard(world: Judged, item: string, view: string): boolean {
   return !world.bug.mended && world.table.rows.get(item)?.cursed.has(view) === true;
 }
 
-function documentDifferences(world: World, key: string, lookup: Lookup): string[] {
+function documentDifferences(world: Judged, key: string, lookup: Lookup): string[] {
   const { view, item } = world.table.documents.get(key) as { view: string; item: string };
   const json = world.table.documentAt(key)?.json;
   const unheard = isUnheard(world, item, view);
@@ -42,42 +48,18 @@ function documentDifferences(world: World, key: string, lookup: Lookup): string[
   return [];
 }
 
-/** Walks through a list page by page. */
-async function listDifferences(world: World, list: string, query: PageQuery): Promise<string[]> {
-  const found: string[] = [];
+function wantedList(world: Judged, list: string): WantedList {
   const { view, keep } = world.table.lists.get(list) ?? { view: '', keep: 0 };
-  const sign = query.order === 'asc' ? 1 : -1;
-  const members = world.table.membersOf(list);
-  let after: ListPosition | undefined;
-  let cursor: string | undefined;
-  let length = 0;
-  do {
-    const page = await world.cache.list(list, { ...query, after: cursor });
-    world.tally[page.complete ? 'complete' : 'incomplete'] += 1;
-    const start = after;
-    length += page.members.length;
-    for (const { member, score, value, version } of page.members) {
-      if (after && sign * compare({ member, score }, after) <= 0) found.push(`${list} shows ${member} out of order, or twice`);
-      after = { member, score };
-      const held = members.find((it) => it.member === member);
-      if (held?.score === score && held.json === JSON.stringify(value) && !isUnheard(world, held.row.item, view)) continue;
-      found.push(
-        `${list} shows ${member} as ${JSON.stringify(value)} at ${score}, ${version}; the table has ${held?.json} at ${held?.score}`,
-      );
-    }
-    const last = page.cursor === undefined ? undefined : after;
-    const within = (place: ListPosition) => !(start && sign * compare(place, start) <= 0) && !(last && sign * compare(place, last) > 0);
-    for (const { member, score, row } of page.complete ? members : []) {
-      if (!within({ member, score }) || isUnheard(world, row.item, view) || page.members.some((it) => it.member === member)) continue;
-      found.push(`${list} calls a page of ${JSON.stringify(query)} complete, and it lacks ${member} at ${score}`);
-    }
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  if (length > keep) found.push(`${list} has ${length} members, and is to keep ${keep}`);
-  return found;
+  return {
+    keep,
+    members: world.table.membersOf(list),
+    isWrong: (_, wanted, isEqual) => !isEqual || (wanted !== undefined && isUnheard(world, wanted.row.item, view)),
+    mayLack: ({ row }) => isUnheard(world, row.item, view),
+    onPage: (isComplete) => world.tally.add(isComplete ? 'complete' : 'incomplete'),
+  };
 }
 
-/** After a full replay by mended views, nothing is unknown that could be held. */
+/** The differences after a replay of every record by mended views. Then the cache must know every document that it can hold. */
 export async function gaps(world: World): Promise<string[]> {
   const found: string[] = [];
   for (const key of world.table.documents.keys()) {
@@ -89,10 +71,10 @@ export async function gaps(world: World): Promise<string[]> {
   return found;
 }
 
-/** A reader alone with the cache fills it for good. */
+/** Fills the cache by a reader that nothing disturbs. Returns the fills that failed. */
 export async function fillQuietly(world: World): Promise<string[]> {
   const found: string[] = [];
-  for (const target of world.targets) {
+  for (const target of world.table.targets) {
     const lease = await world.lease(target);
     const read = world.find(target);
     if (!read) continue;
@@ -113,8 +95,11 @@ export async function fillQuietly(world: World): Promise<string[]> {
 }
 
 /**
- * Watches that answers never step back, in histories where nothing is evicted and nothing filled: neither at one address, nor
- * behind a change that the handler has called done; and that each answer is what its version says.
+ * Checks that answers never step back, in histories without evictions and fills:
+ *
+ * 1. an address never answers with an older change than before;
+ * 2. an address never answers with an older change than one that the handler has reported as done;
+ * 3. an answer is what the change of its version made.
  */
 export class Witness {
   readonly #answered = new Map<string, number>();
@@ -148,7 +133,7 @@ export class Witness {
     const projected = row?.projected.find((place) => address === addressOf(place));
     if (projected?.json !== json) return [`${address} is ${json} as of change ${clock}, which made it ${projected?.json}`];
     const done = world.acknowledged.get(item) ?? 0;
-    // A tombstone stays as old as the change that left it.
+    // A tombstone keeps the version of the change that left it.
     return json !== undefined && clock < done ? [`${address} answers as of change ${clock}, and change ${done} was done before`] : [];
   }
 }
@@ -159,9 +144,4 @@ function addressOf(place: { kind: 'document'; key: string } | { kind: 'member'; 
 
 function isTooLarge(json: string): boolean {
   return Buffer.byteLength(json) > MAX_VALUE_BYTES;
-}
-
-/** As Redis sorts: by score, then by the bytes of the names. */
-function compare(a: ListPosition, b: ListPosition): number {
-  return a.score - b.score || Buffer.compare(Buffer.from(a.member), Buffer.from(b.member));
 }

@@ -1,12 +1,12 @@
 import type { StreamAnswer } from '../../../src/handlers/stream-handler.ts';
 import type { Written } from './table.ts';
 
-/** One shard as an event source mapping reads it: what the handler answers decides where it goes on. */
+/** One shard as an event source mapping reads it. The answer of the handler decides where reading goes on. */
 export class Shard {
   readonly records: Written[] = [];
   /** The checkpoint. */
   at = 0;
-  /** The furthest checkpoint there has been. */
+  /** The furthest checkpoint so far. */
   furthest = 0;
 
   get drained(): boolean {
@@ -20,7 +20,7 @@ export class Shard {
     return other === -1 ? batch : batch.slice(0, other);
   }
 
-  /** As Lambda does: no failures, or no answer, is success; the lowest number is the checkpoint; any other identifier fails the batch. */
+  /** Does as Lambda does. No failures and no answer mean success. The lowest number is the checkpoint. An unknown identifier fails the batch. */
   settle(batch: readonly Written[], answer: StreamAnswer | 'thrown'): void {
     if (answer === 'thrown') return;
     const failures = answer?.batchItemFailures ?? [];

@@ -1,22 +1,12 @@
-const HAPPENINGS = [
-  'hit',
-  'gone',
-  'miss',
-  'complete',
-  'incomplete',
-  'applied',
-  'stale',
-  'rejected',
-  'poison',
-  'settled',
-  'lost',
-  'retried',
-  'evicted',
-] as const;
-
 /** How often each thing happened, over many histories. */
-export type Tally = Record<(typeof HAPPENINGS)[number], number>;
+export class Tally {
+  readonly counts = new Map<string, number>();
 
-export function newTally(): Tally {
-  return Object.fromEntries(HAPPENINGS.map((what) => [what, 0])) as Tally;
+  add(what: string, times = 1): void {
+    if (times > 0) this.counts.set(what, (this.counts.get(what) ?? 0) + times);
+  }
+
+  addAll(counts: Iterable<readonly [string, number]>): void {
+    for (const [what, times] of counts) this.add(what, times);
+  }
 }

@@ -1,8 +1,8 @@
 import { documentView, entity, listView, type View } from '../../../src/view.ts';
 import { views as shop } from '../../../src/views/index.ts';
 
-/** Attributes of an order that only the world's own views read. */
-export interface Extra {
+/** Attributes of an order that only the views of the world read. */
+interface Extra {
   readonly rank: number;
   readonly listed: boolean;
 }
@@ -19,7 +19,7 @@ const rawOrder = entity<RawOrder>({
   schema: { parse: (item) => item as RawOrder },
 });
 
-/** So short that members are trimmed, by scores that tie and move. */
+/** A list so short that members are trimmed, by scores that tie and move. */
 const latest = listView({
   name: 'latest',
   revision: 2,
@@ -29,7 +29,7 @@ const latest = listView({
     listed ? ['all', creator].map((list) => ({ list, score: rank, value: { id, status } })) : [],
 });
 
-/** Documents that move when the creator changes, and leave while the order is not listed. */
+/** Documents that move when the creator changes, and are absent while the order is not listed. */
 const badge = documentView({
   name: 'badge',
   revision: 1,
@@ -37,7 +37,7 @@ const badge = documentView({
   project: ({ id, status, creator, listed }) => (listed ? [{ key: `${creator}/${id}`, value: { status } }] : []),
 });
 
-/** `all`: the shop's views and two more, so every way in which an item can be at an address, leave it and come back. */
+/** `all`: the views of the shop and two more, so that an item can come to an address, leave it and come back in every way. */
 export const worldViews = {
   all: [...Object.values<View>(shop), latest, badge],
   latest: [latest],

@@ -8,9 +8,10 @@ import type { View } from '../../../src/view.ts';
 import type { Opened } from './backend.ts';
 import type { DeliverStep, Fate, History, Step } from './history.ts';
 import { type Key, lineAfter, lineKey, orderAfter, orderKey, show, strangerAfter } from './items.ts';
+import { pick } from './pick.ts';
 import { Shard } from './shard.ts';
 import { type Image, Table, type Written } from './table.ts';
-import { newTally, type Tally } from './tally.ts';
+import { Tally } from './tally.ts';
 import { buggyViews, worldViews } from './views.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
@@ -21,16 +22,16 @@ interface Reader {
   found?: Found;
 }
 
-/** One table, its streams, their shards, the handler, a cache, and readers; a history moves it step by step. */
+/** One table, its streams, their shards, the handler, a cache, and readers. A history moves them step by step. */
 export class World {
   readonly table: Table;
   tally: Tally;
   readonly bug = { mended: false };
-  /** Item and view of every change that a view could not project, until the bug is mended. */
+  /** The name of a letter for each item and view that could not be projected, until the bug is mended. */
   readonly letters = new Set<string>();
-  /** The newest change of each item that the handler called done: its clock. */
+  /** The clock of the newest change of each item that the handler has reported as done. */
   readonly acknowledged = new Map<string, number>();
-  /** What the handler did wrong, whatever the cache says. */
+  /** Faults of the handler that do not show in the cache. */
   readonly misdeeds: string[] = [];
   readonly story: string[] = [];
   readonly #views: readonly View[];
@@ -94,7 +95,7 @@ export class World {
     }
   }
 
-  /** Everything that is under way comes to its end. */
+  /** Delivers every record, and ends the readers that have read. */
   async comeToRest(): Promise<void> {
     for (const shard of this.#shards.values()) {
       while (!shard.drained) {
@@ -108,11 +109,11 @@ export class World {
     for (const { lease, found } of this.#readers.splice(0)) if (found) await this.settle(lease, found);
   }
 
-  /** The views' bug is mended, and the streams are read again from the beginning. What happens from now on is not counted. */
+  /** Mends the bug of the views, and reads the streams again from the beginning. Later events are not counted. */
   mendAndReplay(): void {
     this.story.push('the views are mended, and all is replayed');
     this.bug.mended = true;
-    this.tally = newTally();
+    this.tally = new Tally();
     this.letters.clear();
     for (const shard of this.#shards.values()) shard.at = 0;
   }
@@ -121,32 +122,16 @@ export class World {
     return await this.cache.lease(target);
   }
 
-  /** What the table has now; undefined when the reader's own projection throws. */
+  /** What the table has now. `undefined`: the projection of the reader throws. */
   find(target: LeaseTarget): Found | undefined {
-    if (target.kind === 'document') {
-      const { view, item } = this.table.documents.get(target.key) ?? { view: '', item: '' };
-      if (!this.bug.mended && this.table.rows.get(item)?.cursed.has(view)) return undefined;
-      const json = this.table.documentAt(target.key)?.json;
-      return { kind: 'document', ...(json !== undefined && { json }) };
-    }
-    const members = this.table.membersOf(target.list);
-    const view = this.table.lists.get(target.list)?.view ?? '';
-    if (!this.bug.mended && members.some(({ row }) => row.cursed.has(view))) return undefined;
-    const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
+    return this.table.find(target, ({ cursed }, view) => !this.bug.mended && cursed.has(view));
   }
 
   async settle(lease: Lease, found: Found): Promise<'settled' | 'lost'> {
     const outcome = await this.cache.settle(lease, found);
     this.story.push(`settle ${nameOf(lease.target)} with ${JSON.stringify(found)}: ${outcome}`);
-    this.tally[outcome] += 1;
+    this.tally.add(outcome);
     return outcome;
-  }
-
-  get targets(): LeaseTarget[] {
-    const documents = [...this.table.documents.keys()].map((key) => ({ kind: 'document', key }) as const);
-    const lists = [...this.table.lists].map(([list, { keep }]) => ({ kind: 'list', list, keep }) as const);
-    return [...documents, ...lists];
   }
 
   #write({ pk, sk }: Key, after: (old: Image | undefined) => Image | undefined, expires = false): void {
@@ -181,7 +166,7 @@ export class World {
     const handler = streamHandler({
       views: this.#views,
       cache: this.#unreliable(fates),
-      // The stream's retries are the subject here.
+      // Only the stream retries here.
       retries: { forMs: 0 },
       setAside: async (letter) => {
         if (setAsideFails) throw new Error('the place for letters is away');
@@ -201,7 +186,7 @@ export class World {
     }
   }
 
-  /** The cache as one invocation sees it: it fails before, after or amid a call, and watches the order of each item's records. */
+  /** The cache of one invocation. It fails before, after or amid a call, and checks the order of the records of each item. */
   #unreliable(fates: readonly Fate[]): CacheClient {
     const { cache } = this;
     const busy = new Set<string>();
@@ -226,7 +211,7 @@ export class World {
           return outcomes;
         } catch (error) {
           for (const item of items) stopped.add(item);
-          this.tally.retried += 1;
+          this.tally.add('retried');
           throw error;
         } finally {
           for (const item of items) busy.delete(item);
@@ -237,10 +222,10 @@ export class World {
 
   #count({ records }: Report): void {
     for (const { applied, stale, rejected, causes } of records) {
-      this.tally.applied += applied;
-      this.tally.stale += stale;
-      this.tally.rejected += rejected;
-      this.tally.poison += causes.filter(({ stage }) => stage === 'view').length;
+      this.tally.add('applied', applied);
+      this.tally.add('stale', stale);
+      this.tally.add('rejected', rejected);
+      this.tally.add('poison', causes.filter(({ stage }) => stage === 'view').length);
     }
   }
 
@@ -254,7 +239,7 @@ export class World {
     this.story.push(`replay from ${shard.records[shard.at]?.clock}`);
   }
 
-  /** An old record alone, once more. */
+  /** Delivers an old record once more, alone. */
   async #straggle(shard: Shard | undefined, index: number): Promise<void> {
     const record = pick(shard?.records.slice(0, shard.furthest) ?? [], index);
     if (!record) return;
@@ -264,14 +249,14 @@ export class World {
 
   #target({ list, target }: { readonly list: boolean; readonly target: number }): LeaseTarget | undefined {
     const kind = list ? 'list' : 'document';
-    const targets = this.targets.filter((it) => it.kind === kind);
+    const targets = this.table.targets.filter((it) => it.kind === kind);
     return pick(targets, target);
   }
 
   async #evict(target: LeaseTarget | undefined, key: number): Promise<void> {
     if (!target) return;
     this.story.push(`evict ${nameOf(target)}`);
-    this.tally.evicted += 1;
+    this.tally.add('evicted');
     await this.#opened.evict(target, key);
   }
 
@@ -294,10 +279,6 @@ export function letterOf(item: string | undefined, view: string | undefined): st
   return `${view} ${item}`;
 }
 
-export function nameOf(target: LeaseTarget): string {
+function nameOf(target: LeaseTarget): string {
   return target.kind === 'document' ? target.key : target.list;
-}
-
-function pick<T>(from: readonly T[], n: number): T | undefined {
-  return from[n % from.length];
 }

@@ -5,7 +5,7 @@ import type { Scope } from './scope.ts';
 
 const { ECacheResult } = cache_client;
 
-/** Calls that are answered by a stream, one answer an item and in their order. An item that fails does not fail the others. */
+/** Calls that a stream answers: one answer an item, in the order of the items. A failed item does not fail the others. */
 export const batches = {
   GetBatch(scope: Scope, { items }: cache_client._GetBatchRequest) {
     return items.map((item) => {

@@ -5,7 +5,7 @@ import type { Limits } from './limits.ts';
 
 export interface CachesOptions {
   readonly limits: Limits;
-  /** Whether a call on a cache that nobody created is refused; else such a call creates it. */
+  /** `true` refuses a call on an unknown cache; `false` creates the cache. */
   readonly strict: boolean;
   readonly keyspace: () => Keyspace;
 }
@@ -44,7 +44,7 @@ export class Caches {
     return space;
   }
 
-  /** For a call on its items. */
+  /** The cache for a call on items. */
   used(name: string): Keyspace {
     return this.#spaces.get(name) ?? (this.#strict ? this.existing(name) : this.create(name));
   }

@@ -1,16 +1,16 @@
 import { type handleServerStreamingCall, type handleUnaryCall, type Metadata, status } from '@grpc/grpc-js';
-import { AskedFaults } from './asked-faults.ts';
 import type { Counters } from './counters.ts';
 import { Failure } from './failure.ts';
 import type { Fault, MomentoCall, OnCall } from './faults.ts';
+import { HeaderFaults } from './header-faults.ts';
 import { cacheOf, keysOf, type Message } from './request.ts';
 
 export interface CallsOptions {
   readonly counters: Counters;
-  /** The API keys that are let in; undefined lets everybody in. */
+  /** The accepted API keys. `undefined` accepts every call. */
   readonly accepted: () => ReadonlySet<string> | undefined;
   readonly onCall: () => OnCall | undefined;
-  /** Of every call, on its way in. */
+  /** The delay of every call before it is applied, ms. */
   readonly latencyMs: number;
 }
 
@@ -23,11 +23,11 @@ interface Call {
 type Apply = () => Message;
 type Answer = (error: Failure | null, reply?: Message) => void;
 
-/** The way of every call: counted, let in, struck by a fault or not, applied, answered. */
+/** Handles every call: counts it, checks its API key, looks for a fault, applies it, answers it. */
 export class Calls {
   readonly #options: CallsOptions;
   readonly #attempts = new Map<string, number>();
-  readonly #asked = new AskedFaults();
+  readonly #headerFaults = new HeaderFaults();
   readonly #timers = new Set<NodeJS.Timeout>();
 
   constructor(options: CallsOptions) {
@@ -65,7 +65,7 @@ export class Calls {
     this.#timers.clear();
   }
 
-  /** Without latency and faults all of it happens in one turn. */
+  /** Without latency and faults, a call is answered in the same turn of the event loop. */
   #run(call: Call, apply: Apply, answer: Answer): void {
     this.#options.counters.of(call.rpc).calls++;
     this.#later(this.#options.latencyMs, () => this.#arrive(call, apply, answer));
@@ -87,7 +87,7 @@ export class Calls {
       return;
     }
     const strike = (fault: Fault | undefined) => this.#strike(fault, apply, finish);
-    const fault = this.#options.onCall()?.(this.#describe(rpc, request, metadata)) ?? this.#asked.of(rpc, metadata);
+    const fault = this.#options.onCall()?.(this.#describe(rpc, request, metadata)) ?? this.#headerFaults.of(rpc, metadata);
     if (fault instanceof Promise)
       fault.then(strike, (error) =>
         finish(() => {
@@ -143,7 +143,7 @@ function refused(): never {
   throw new Failure(status.UNAUTHENTICATED, 'Invalid or missing authentication credentials');
 }
 
-/** Applies at once; what comes of it is told later. */
+/** Applies the call now. The result answers it later. */
 function applied(apply: Apply): Apply {
   try {
     const reply = apply();

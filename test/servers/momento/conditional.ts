@@ -5,7 +5,7 @@ import { only } from './keyspace.ts';
 import { checkWrite, store } from './scalars.ts';
 import type { Scope } from './scope.ts';
 
-/** Writes that compare first. They compare with the item as it is, whatever ordinary reads see. */
+/** Conditional writes. They compare with the current item, even where ordinary reads see an older one. */
 export const conditional = {
   SetIf(scope: Scope, request: cache_client._SetIfRequest) {
     checkWrite(scope, request.cache_key, request.cache_body, request.ttl_milliseconds);
@@ -33,7 +33,7 @@ export const conditional = {
   },
 };
 
-/** The value to compare with. */
+/** Claims the key for conditional writes, and returns its current value. */
 function claimed({ space }: Scope, key: Bytes): Bytes | undefined {
   const name = nameOf(key);
   space.claim(name, 'conditional');

@@ -2,12 +2,12 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 
 export interface Counter {
   calls: number;
-  /** Bytes of the messages, without their frames and headers. */
+  /** Bytes of messages, without frames and headers. */
   bytesIn: number;
   bytesOut: number;
 }
 
-/** What each rpc was asked and has answered. */
+/** Calls and bytes of each rpc. */
 export class Counters {
   readonly #byRpc = new Map<string, Counter>();
 
@@ -20,7 +20,7 @@ export class Counters {
     return counter;
   }
 
-  /** Only rpcs that were called. */
+  /** The counters of every rpc that was called. */
   all(): Record<string, Counter> {
     return Object.fromEntries(Array.from(this.#byRpc, ([rpc, counter]) => [rpc, { ...counter }]));
   }
@@ -29,7 +29,7 @@ export class Counters {
     this.#byRpc.clear();
   }
 
-  /** The same service, its bytes counted where they are read and written. */
+  /** Makes the service count its bytes where it reads and writes messages. */
   counting(definition: ServiceDefinition): ServiceDefinition {
     return Object.fromEntries(
       Object.entries(definition).map(([rpc, method]) => [

@@ -14,7 +14,7 @@ const types: { readonly [K in Kind]: cache_client._ItemGetTypeResponse.ItemType 
   'sorted set': ItemType.SORTED_SET,
 };
 
-/** What an item is and how long it lives, whatever its kind. */
+/** Calls on the TTL and the kind of any item. */
 export const expiry = {
   UpdateTtl({ space, limits }: Scope, request: cache_client._UpdateTtlRequest) {
     const { _Set, _NotSet, _Missing } = cache_client._UpdateTtlResponse;

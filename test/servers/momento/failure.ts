@@ -1,6 +1,6 @@
 import { Metadata, status } from '@grpc/grpc-js';
 
-/** A refusal of the service, as gRPC carries it. */
+/** An error of the service, in the form of gRPC. */
 export class Failure extends Error {
   readonly code: status;
   readonly details: string;
@@ -11,7 +11,7 @@ export class Failure extends Error {
     this.code = code;
     this.details = details;
     this.metadata = new Metadata();
-    // The service's own word for the reason; clients read it before they read the text.
+    // The service's code for the cause. Clients prefer it to the text.
     if (cause !== undefined) this.metadata.set('err', cause);
   }
 }
@@ -26,6 +26,6 @@ const SIZES = {
   element: { details: 'Element size limit exceeded', cause: 'element_size_limit_exceeded' },
 } as const;
 
-/** Clients tell these apart by the words of the details. */
+/** Clients distinguish these three by the text of the details. */
 export const tooLarge = (what: keyof typeof SIZES, limit: number) =>
   new Failure(status.RESOURCE_EXHAUSTED, `${SIZES[what].details}: at most ${limit} bytes`, SIZES[what].cause);

@@ -1,31 +1,31 @@
 import { status } from '@grpc/grpc-js';
 
-/** One call as the server receives it: what a test decides by. */
+/** One call as the server receives it. A test chooses its fault. */
 export interface MomentoCall {
-  /** As the proto names it, such as `SetIfHash`. */
+  /** The name in the proto file, such as `SetIfHash`. */
   readonly rpc: string;
-  /** Undefined in the control plane's listing of caches. */
+  /** Undefined for `ListCaches`. */
   readonly cache: string | undefined;
-  /** The first of its keys, as text. */
+  /** The first key, as text. */
   readonly key: string | undefined;
   readonly keys: readonly string[];
-  /** 1 for the first call of this rpc on this key since the start or the last `resetCounters`, whoever makes it. */
+  /** 1 for the first call of this rpc on this key since the start or the last `resetCounters`, counted over all clients. */
   readonly attempt: number;
-  /** The message itself, of `@gomomento/generated-types`. */
+  /** A message of `@gomomento/generated-types`. */
   readonly request: unknown;
 }
 
-/** What to do to a call. Without `error` and `hang` it is answered as usual, only later. */
+/** A fault of one call. Without `error` and `hang`, the call is answered as usual after `delayMs`. */
 export interface Fault {
-  /** Whether it strikes `before` the call is applied (the default) or `after`: a reply that is late or lost. */
+  /** `before`: the fault comes before the call is applied. `after`: the call is applied, and its reply is late or lost. Default: `before`. */
   readonly when?: 'before' | 'after';
   readonly delayMs?: number;
   readonly error?: { readonly code: status; readonly details?: string };
-  /** Never answer. */
+  /** The call gets no answer. */
   readonly hang?: boolean;
 }
 
-/** A promise holds the call until it resolves. */
+/** Chooses the fault of a call. The call waits for a promise. */
 export type OnCall = (call: MomentoCall) => Fault | undefined | Promise<Fault | undefined>;
 
 type When = NonNullable<Fault['when']>;

@@ -5,7 +5,7 @@ export type Bytes = Uint8Array;
 interface Kept {
   /** Milliseconds since the epoch. */
   expires: number;
-  /** Bytes of values, and of names of fields. */
+  /** Bytes of values and of field names. */
   size: number;
 }
 
@@ -63,7 +63,7 @@ export function countOf(item: Collection): number {
   }
 }
 
-/** A copy that can be changed without the original; the bytes themselves never change and are shared. */
+/** Copies an item. The copy shares the bytes, which never change. */
 export function copyOf(item: Item): Item {
   switch (item.kind) {
     case 'scalar':
@@ -79,7 +79,7 @@ export function copyOf(item: Item): Item {
   }
 }
 
-/** Keys and names are bytes, not text: one character a byte makes them keys of a `Map`. */
+/** Makes a key of a `Map` from bytes: one character a byte, because the bytes need not be UTF-8. */
 export function nameOf(bytes: Bytes): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

@@ -2,10 +2,10 @@ import { precondition } from './failure.ts';
 import { type Collection, copyOf, countOf, emptyCollection, type Item, type Kind, type Of } from './item.ts';
 import type { Staleness } from './staleness.ts';
 
-/** Which family of writes a key belongs to: the service's documentation forbids to mix them on one key. */
+/** The kind of writes on a key. The service's documentation forbids to mix both on one key. */
 export type Family = 'conditional' | 'plain';
 
-/** The items of one cache. Expired items are gone for whoever looks. */
+/** The items of one cache. No method returns an expired item. */
 export class Keyspace {
   readonly #items = new Map<string, Item>();
   readonly #families = new Map<string, Family>();
@@ -19,7 +19,7 @@ export class Keyspace {
     this.#staleness = options.staleness;
   }
 
-  /** The item as it is now: what every write and every comparison sees. */
+  /** The current item. Every write and every comparison sees it. */
   current(name: string): Item | undefined {
     const item = this.#items.get(name);
     if (item === undefined || item.expires > this.#now()) return item;
@@ -27,7 +27,7 @@ export class Keyspace {
     return undefined;
   }
 
-  /** The item as an ordinary read sees it. */
+  /** The item that an ordinary read sees: the current one or an older one. */
   seen(name: string): Item | undefined {
     const current = this.current(name);
     if (this.#staleness === undefined) return current;
@@ -45,7 +45,7 @@ export class Keyspace {
     this.#items.delete(name);
   }
 
-  /** The item, to be changed in place; undefined if there is none. Whoever may empty it calls `settled` afterwards. */
+  /** Returns the item to be changed in place, or undefined. A caller that may empty the item calls `settled` afterwards. */
   edit<K extends Kind>(name: string, kind: K): Of<K> | undefined {
     const item = only(kind, this.current(name));
     if (item === undefined || this.#staleness === undefined) return item;
@@ -54,7 +54,7 @@ export class Keyspace {
     return copy;
   }
 
-  /** The collection, to be written to: made if it is absent, its TTL renewed if asked. */
+  /** Returns the collection to be changed in place. Creates it where it is absent. `refresh` renews its TTL. */
   open<K extends Collection['kind']>(name: string, kind: K, ttlMs: number, refresh: boolean): Of<K> {
     const expires = this.#now() + ttlMs;
     const item: Of<K> | undefined = this.edit(name, kind);
@@ -67,12 +67,12 @@ export class Keyspace {
     return made;
   }
 
-  /** A collection without elements does not exist. */
+  /** Removes a collection without elements. */
   settled(name: string, item: Collection): void {
     if (countOf(item) === 0) this.#items.delete(name);
   }
 
-  /** Notes a write, and refuses it if the key was ever written the other way. */
+  /** Records the kind of a write, and refuses it where the key had writes of the other kind. */
   claim(name: string, family: Family): void {
     if (!this.#rejectsMixing) return;
     const before = this.#families.get(name);
@@ -99,7 +99,7 @@ export class Keyspace {
   }
 }
 
-/** The item if it is of this kind, undefined if there is none. */
+/** Returns an item of this kind, or undefined where there is none. Throws on an item of another kind. */
 export function only<K extends Kind>(kind: K, item: Item | undefined): Of<K> | undefined {
   if (item !== undefined && item.kind !== kind) throw precondition(`operation on a ${kind}, but the key holds a ${item.kind}`);
   return item as Of<K> | undefined;

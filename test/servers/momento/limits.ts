@@ -1,11 +1,11 @@
 import { invalid, tooLarge } from './failure.ts';
 
-/** What an on-demand cache allows. https://docs.momentohq.com/cache/manage/limits */
+/** The limits of an on-demand cache. https://docs.momentohq.com/cache/manage/limits */
 export interface Limits {
   readonly itemBytes: number;
   readonly elementBytes: number;
   readonly ttlMs: number;
-  /** Of a request as the server receives it. */
+  /** Bytes of a whole request. */
   readonly messageBytes: number;
   readonly caches: number;
 }
@@ -23,12 +23,12 @@ export function checkTtl(limits: Limits, ttlMs: number): void {
   if (ttlMs > limits.ttlMs) throw invalid(`TTL is limited to ${limits.ttlMs} milliseconds`);
 }
 
-/** Of a scalar: one that is too large is already so on the way in. */
+/** Checks a scalar. The service refuses the request that carries a large one. */
 export function checkValue(limits: Limits, value: Uint8Array): void {
   if (value.length > limits.itemBytes) throw tooLarge('request', limits.itemBytes);
 }
 
-/** Of a collection that grows. */
+/** Checks the new size of a collection. */
 export function checkItem(limits: Limits, bytes: number): void {
   if (bytes > limits.itemBytes) throw tooLarge('item', limits.itemBytes);
 }

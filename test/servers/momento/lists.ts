@@ -99,7 +99,7 @@ interface Addition {
   readonly refresh_ttl: boolean;
 }
 
-/** Adds at one end, then cuts the other end to `size`, unless that is 0. Returns the new length. */
+/** Adds at one end, then cuts the other end to `size` values; 0 cuts nothing. Returns the new length. */
 function add({ space, limits }: Scope, request: Addition, values: readonly Bytes[], end: 'front' | 'back', size: number): number {
   const name = nameOf(request.list_name);
   checkTtl(limits, request.ttl_milliseconds);
@@ -117,7 +117,7 @@ function add({ space, limits }: Scope, request: Addition, values: readonly Bytes
   return kept.length;
 }
 
-/** Replaces a list's values. Returns the new length, or undefined if there is no list. */
+/** Replaces a list's values. Returns the new length, or undefined where there is no list. */
 function edit({ space }: Scope, listName: Bytes, change: (list: List) => Bytes[]): number | undefined {
   const name = nameOf(listName);
   space.claim(name, 'plain');

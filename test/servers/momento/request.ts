@@ -3,12 +3,12 @@ import type { Metadata } from '@grpc/grpc-js';
 // biome-ignore lint/suspicious/noExplicitAny: a message of any rpc
 export type Message = any;
 
-/** The data plane has the cache's name in the headers, the control plane in the message. */
+/** Reads the cache's name: from the headers in the data plane, from the message in the control plane. */
 export function cacheOf(metadata: Metadata, request?: Message): string | undefined {
   return metadata.get('cache')[0]?.toString() ?? request?.cache_name;
 }
 
-/** As text. */
+/** The keys of a request, as text. */
 export function keysOf(request: Message): string[] {
   const key = request.cache_key ?? request.dictionary_name ?? request.set_name ?? request.list_name;
   if (key !== undefined) return [textOf(key)];

@@ -50,7 +50,7 @@ export const scalars = {
     return new cache_client._KeysExistResponse({ exists: cache_keys.map((key) => read(scope, key) !== undefined) });
   },
 
-  /** The TTL is set when the key is made, and again at each increment. */
+  /** Every increment sets the TTL, the first one included. */
   Increment(scope: Scope, { cache_key, amount, ttl_milliseconds }: cache_client._IncrementRequest) {
     const item = only('scalar', scope.space.current(nameOf(cache_key)));
     const sum = add(item?.value, amount);

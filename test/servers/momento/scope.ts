@@ -3,13 +3,13 @@ import { nameOf } from './item.ts';
 import type { Keyspace } from './keyspace.ts';
 import type { Limits } from './limits.ts';
 
-/** What a handler knows of the call beside its request. */
+/** The context of a call, beside its request. */
 export interface Scope {
   readonly space: Keyspace;
   readonly limits: Limits;
-  /** Whether the call asks for `read-concern: consistent`. */
+  /** True for a call with the header `read-concern: consistent`. */
   readonly consistent: boolean;
-  /** Of a value's bytes. Nobody but the server can compute it, as with the service. */
+  /** Hashes a value with a secret of this server, so clients cannot compute the hash. The service does the same. */
   readonly hash: (value: Bytes) => Buffer;
 }
 

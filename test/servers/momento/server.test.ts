@@ -20,7 +20,7 @@ import {
   SortedSetOrder,
 } from '@gomomento/sdk';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { hanging, late, lostReply, type MomentoOptions, type MomentoServer, startMomentoServer, throttled, unavailable } from './server.ts';
 
 const CACHE = 'pizza';
@@ -29,7 +29,7 @@ const HOUR = 3_600;
 const opened: { close(): void | Promise<void> }[] = [];
 
 afterEach(async () => {
-  // Clients first: one that outlives its server would look for it.
+  // Clients first, because a client without its server would reconnect.
   while (opened.length > 0) await opened.pop()?.close();
 });
 
@@ -66,7 +66,7 @@ async function cache(options: MomentoOptions = {}) {
   return { server, client, on: client.cache(CACHE) };
 }
 
-/** What a call said: its kind, or the code of its error. */
+/** The type of a response, or the code of its error. */
 async function said(call: Promise<{ type: unknown; errorCode?: () => string }>): Promise<unknown> {
   const response = await call;
   return response.errorCode?.() ?? response.type;
@@ -78,13 +78,13 @@ const invalid = 'INVALID_ARGUMENT_ERROR';
 const wrongKind = 'FAILED_PRECONDITION_ERROR';
 
 describe('scalars', () => {
-  test('hold any bytes under any bytes, until they expire or are deleted', async () => {
+  it('stores any bytes under any bytes until they expire or are deleted', async () => {
     const { server, on } = await cache();
     const [key, value] = [Uint8Array.of(0, 255, 128, 195), Uint8Array.of(254, 0, 200)];
     expect(await said(on.set(key, value, { ttl: 100 }))).toBe('Success');
     const hit = (await on.get(key)) as CacheGet.Hit;
     expect(hit.valueUint8Array()).toEqual(value);
-    // The same bytes as UTF-8 would be one and the same replacement character.
+    // As UTF-8, both keys would be the same replacement characters.
     expect(await said(on.get(Uint8Array.of(0, 254, 128, 195)))).toBe('Miss');
     server.advance(90_000);
     expect(await said(on.get(key))).toBe('Hit');
@@ -96,7 +96,7 @@ describe('scalars', () => {
     expect(await said(on.delete(key))).toBe('Success');
   });
 
-  test('a write by value compares with what is stored, byte by byte', async () => {
+  it('compares a write by value with the stored bytes', async () => {
     const { on } = await cache();
     const writes = {
       absent: (key: string) => on.setIfAbsent(key, 'new'),
@@ -124,7 +124,7 @@ describe('scalars', () => {
       }
   });
 
-  test('a write by hash compares with the hash that the server has told', async () => {
+  it('compares a write by hash with the hash from the server', async () => {
     const { on } = await cache();
     const old = ((await on.setWithHash('elsewhere', 'old')) as CacheSetWithHash.Stored).hashUint8Array();
     const writes = {
@@ -152,7 +152,7 @@ describe('scalars', () => {
       }
   });
 
-  test('a hash cannot be computed: another server has another one', async () => {
+  it('gives the same value another hash on another server', async () => {
     const hashes = [];
     for (const { on } of [await cache(), await cache()]) {
       hashes.push(((await on.setWithHash('key', 'value')) as CacheSetWithHash.Stored).hashUint8Array());
@@ -160,7 +160,7 @@ describe('scalars', () => {
     expect(hashes[0]).not.toEqual(hashes[1]);
   });
 
-  test('of many writes that compare with one hash, one is stored', async () => {
+  it('stores one of many writes that compare with the same hash', async () => {
     const { on } = await cache();
     const hash = ((await on.setWithHash('key', 'before')) as CacheSetWithHash.Stored).hashUint8Array();
     const outcomes = await Promise.all(
@@ -170,7 +170,7 @@ describe('scalars', () => {
     expect((await on.get('key')).value()).toBe(`by ${outcomes.indexOf(stored)}`);
   });
 
-  test('increment counts in base 10 and refuses what is not a 64-bit integer', async () => {
+  it('increments in base 10, and refuses a value that is no 64-bit integer', async () => {
     const { server, on } = await cache();
     expect((await on.increment('count', 7)).value()).toBe(7);
     expect((await on.increment('count', -9, { ttl: 5 })).value()).toBe(-2);
@@ -184,7 +184,7 @@ describe('scalars', () => {
     expect((await on.get('greatest')).value()).toBe('9223372036854775807');
   });
 
-  test('a batch answers in its own order, and an item that fails leaves the others alone', async () => {
+  it('answers a batch in its order, and a failed item does not fail the others', async () => {
     const { on } = await cache();
     await on.dictionarySetField('dictionary', 'f', 'v');
     expect(await said(on.setBatch({ a: '1', b: '2', c: '3' }))).toBe('Success');
@@ -195,7 +195,7 @@ describe('scalars', () => {
 });
 
 describe('items of any kind', () => {
-  test('are refused to calls of another kind, but any item can be replaced or deleted', async () => {
+  it('refuses calls of another kind on an item, but replaces and deletes any item', async () => {
     const { on } = await cache();
     const write = {
       scalar: (key: string) => on.set(key, 'v'),
@@ -211,7 +211,7 @@ describe('items of any kind', () => {
       list: (key: string) => on.listFetch(key),
       sortedSet: (key: string) => on.sortedSetFetchByRank(key),
     };
-    // The client's own numbers: in the protocol, sets come before lists.
+    // The numbers of the SDK. The protocol orders the kinds differently.
     const itemTypes = { scalar: 0, dictionary: 1, list: 2, set: 3, sortedSet: 4 };
     for (const [held, put] of Object.entries(write)) {
       await put(held);
@@ -228,7 +228,7 @@ describe('items of any kind', () => {
     }
   });
 
-  test('have a TTL that can be overwritten, only raised or only lowered', async () => {
+  it('overwrites a TTL, or only raises it, or only lowers it', async () => {
     const { server, on } = await cache();
     const remaining = async () => ((await on.itemGetTtl('key')) as CacheItemGetTtl.Hit).remainingTtlMillis();
     await on.set('key', 'v', { ttl: 100 });
@@ -248,7 +248,7 @@ describe('items of any kind', () => {
     expect((await on.keysExist(['none', 'key'])).toString()).toContain('false');
   });
 
-  test('a collection has one TTL, from its creation or from its last write, as the write says', async () => {
+  it('counts the one TTL of a collection from its creation or its last write, as the write says', async () => {
     const { server, on } = await cache();
     const writes = {
       dictionary: (ttl: CollectionTtl) => on.dictionarySetField('dictionary', `${Math.random()}`, 'v', { ttl }),
@@ -277,7 +277,7 @@ describe('items of any kind', () => {
     expect(server.keys(CACHE)).toEqual([]);
   });
 
-  test('a collection without elements does not exist', async () => {
+  it('removes a collection without elements', async () => {
     const { server, on } = await cache();
     await on.dictionarySetFields('dictionary', { a: '1', b: '2' });
     await on.dictionaryRemoveFields('dictionary', ['a', 'b', 'c']);
@@ -298,7 +298,7 @@ describe('items of any kind', () => {
 });
 
 describe('collections', () => {
-  test('a dictionary answers field by field, and a missing field is no missing dictionary', async () => {
+  it('answers field by field of a dictionary, and distinguishes a missing field from a missing dictionary', async () => {
     const { on } = await cache();
     expect(await said(on.dictionaryGetFields('menu', ['a']))).toBe('Miss');
     await on.dictionarySetFields('menu', { margherita: '9', funghi: '11' });
@@ -313,7 +313,7 @@ describe('collections', () => {
     expect(await said(on.dictionaryIncrement('menu', 'funghi', 1))).toBe(wrongKind);
   });
 
-  test('a set is a set: no element twice, samples and pops take distinct ones', async () => {
+  it('contains no element of a set twice, and samples and pops distinct ones', async () => {
     const { on } = await cache();
     const toppings = ['basil', 'olive', 'onion', 'rocket'];
     await on.setAddElements('toppings', [...toppings, ...toppings]);
@@ -333,7 +333,7 @@ describe('collections', () => {
     expect([...popped, ...rest].sort()).toEqual(left);
   });
 
-  test('a list is an array: the same ranges, ends and cuts', async () => {
+  it('treats a list as an array: the same ranges, ends and cuts', async () => {
     const { server, on } = await cache();
     const index = fc.option(fc.integer({ min: -7, max: 7 }), { nil: undefined });
     await fc.assert(
@@ -342,7 +342,7 @@ describe('collections', () => {
         index,
         index,
         async (values, start, end) => {
-          // The client refuses ranges that run backwards, and takes an end of 0 for no end.
+          // The SDK refuses ranges that run backwards, and reads an end of 0 as no end.
           if (end === 0 || (start !== undefined && end !== undefined && start >= 0 === end >= 0 && end <= start)) return;
           server.flush();
           await on.listConcatenateBack('list', values.slice(0, 3));
@@ -369,7 +369,7 @@ describe('collections', () => {
     expect((await on.listPopBack('ends')).value()).toBe('d');
   });
 
-  test('a sorted set is its members in order of score, then of bytes', async () => {
+  it('sorts the members of a sorted set by score, then by bytes', async () => {
     const { server, client, on } = await cache();
     const score = fc.integer({ min: -3, max: 3 });
     const members = fc.uniqueArray(fc.record({ value: fc.string({ minLength: 1, maxLength: 3 }), score }), {
@@ -415,7 +415,7 @@ describe('collections', () => {
     expect((await on.sortedSetFetchByRank('set')).value()?.map(({ value }) => value)).toEqual(['a']);
   });
 
-  test('a union of sorted sets weighs, combines and replaces its destination', async () => {
+  it('weighs and combines sorted sets into a union, which replaces its destination', async () => {
     const { server, on } = await cache();
     await on.sortedSetPutElements('one', { a: 1, b: 2 });
     await on.sortedSetPutElements('two', { b: 3, c: 4 });
@@ -448,7 +448,7 @@ describe('collections', () => {
 });
 
 describe('caches', () => {
-  test('are created, listed with their limits, flushed and deleted; unknown ones are not found', async () => {
+  it('creates, lists, flushes and deletes caches, and does not find an unknown one', async () => {
     const { server, client } = await cache();
     expect(await said(client.createCache('second'))).toBe('Success');
     expect(await said(client.createCache('second'))).toBe('AlreadyExists');
@@ -471,13 +471,13 @@ describe('caches', () => {
       expect(await said(call)).toBe('NOT_FOUND_ERROR');
   });
 
-  test('are made by their first call where the server is not strict', async () => {
+  it('creates a cache at its first call where the server is not strict', async () => {
     const { server, client } = await cache({ strictCaches: false });
     expect(await said(client.set('unheard', 'key', 'v'))).toBe('Success');
     expect(server.keys('unheard')).toEqual(['key']);
   });
 
-  test('limit items, elements and TTLs, and a refused write changes nothing', async () => {
+  it('limits items, elements and TTLs, and a refused write changes nothing', async () => {
     const { server, on } = await cache();
     expect(await said(on.set('greatest', Buffer.alloc(4_883 * 1_024)))).toBe('Success');
     const tooLarge = await on.set('greater', Buffer.alloc(4_883 * 1_024 + 1));
@@ -504,7 +504,7 @@ describe('caches', () => {
     expect((await on.dictionaryFetch('dictionary')).value()).not.toHaveProperty('g');
   });
 
-  test('limit the whole of a collection, by limits of one own choice', async () => {
+  it('limits a whole collection by the limits of the options', async () => {
     const { on } = await cache({ limits: { itemBytes: 100, ttlMs: 7_200_000 } });
     const field = (name: string) => on.dictionarySetField('dictionary', name, 'v'.repeat(30));
     for (const name of ['1', '2', '3', '2']) expect(await said(field(name))).toBe('Success');
@@ -520,8 +520,8 @@ describe('caches', () => {
   });
 });
 
-describe('what a test can ask for', () => {
-  test('mixing plain and conditional writes on one key is refused, either way round', async () => {
+describe('faults and controls of the server', () => {
+  it('refuses a plain write after a conditional one on the same key, and the reverse', async () => {
     const { server, on } = await cache({ casMixing: 'reject' });
     await on.setIfAbsent('conditional', 'v');
     for (const call of [
@@ -539,7 +539,7 @@ describe('what a test can ask for', () => {
     expect(await said(on.setWithHash('conditional', 'w'))).toBe(stored);
   });
 
-  test('an error before a call leaves no trace; an error after it loses only the reply', async () => {
+  it('applies nothing at an error before a call, and loses only the reply at an error after it', async () => {
     const { server, on } = await cache();
     server.onCall(({ rpc, key }) => (rpc !== 'SetIf' ? undefined : key === 'refused' ? unavailable() : lostReply()));
     expect(await said(on.setIfAbsent('refused', 'v'))).toBe('SERVER_UNAVAILABLE');
@@ -549,7 +549,7 @@ describe('what a test can ask for', () => {
     expect(await said(on.setIfAbsent('lost', 'v'))).toBe(notStored);
   });
 
-  test('attempts are told apart, so the retries of the client can be let through', async () => {
+  it('numbers the attempts of a call, so that a test can let a retry through', async () => {
     const { server, on } = await cache();
     server.onCall(({ attempt }) => (attempt <= 2 ? unavailable() : undefined));
     expect(await said(on.set('key', 'v'))).toBe('Success');
@@ -558,14 +558,14 @@ describe('what a test can ask for', () => {
     expect(server.calls('Increment')).toBe(1);
   });
 
-  test('throttling is never retried, and reads as a rate limit', async () => {
+  it('throttles as a rate limit, which the SDK does not retry', async () => {
     const { server, on } = await cache({ onCall: () => throttled() });
     expect((await on.set('key', 'v')).toString()).toContain('Request rate limit exceeded');
     expect(await said(on.getBatch(['key']))).toBe('LIMIT_EXCEEDED_ERROR');
     expect(server.counters()).toMatchObject({ Set: { calls: 1 }, GetBatch: { calls: 1 } });
   });
 
-  test('a call that hangs ends with the deadline of its client, or with the server', async () => {
+  it('ends a hanging call with the deadline of its client or with the server', async () => {
     const server = await serverWith();
     const client = await clientOf(server, { timeoutMs: 500 });
     const batched = new Promise<void>((arrived) => {
@@ -577,21 +577,21 @@ describe('what a test can ask for', () => {
     expect(await said(client.set(CACHE, 'applied', 'v'))).toBe('TIMEOUT_ERROR');
     expect(await said(client.setIfAbsent(CACHE, 'never', 'v'))).toBe('TIMEOUT_ERROR');
     expect(server.keys(CACHE)).toEqual(['applied']);
-    // A stream has no deadline.
+    // The SDK sets no deadline for a stream.
     const batch = client.getBatch(CACHE, ['applied']);
     await batched;
     await server.stop();
     expect(await said(batch)).not.toBe('Success');
   });
 
-  test('a call that is late is overtaken', async () => {
+  it('lets a later call overtake a late one', async () => {
     const { server, on } = await cache({ onCall: ({ key }) => (key === 'slow' ? late(200) : undefined) });
     const outcomes = await Promise.all([said(on.set('slow', 'v')), said(on.set('fast', 'v'))]);
     expect(outcomes).toEqual(['Success', 'Success']);
     expect(server.keys(CACHE)).toEqual(['fast', 'slow']);
   });
 
-  test('a promise of the hook holds a call until it resolves, and the call is applied although its client has given up', async () => {
+  it('holds a call until the promise of the hook resolves, then applies it although its client has timed out', async () => {
     const { server, on } = await cache();
     const impatient = (await clientOf(server, { timeoutMs: 500 })).cache(CACHE);
     let open = () => {};
@@ -608,13 +608,13 @@ describe('what a test can ask for', () => {
     expect(server.keys(CACHE).sort()).toEqual(['held', 'held and given up', 'other']);
   });
 
-  test('every call takes the latency that was asked for', async () => {
+  it('delays every call by the latency of the options', async () => {
     const server = await serverWith({ latencyMs: 300 });
     const client = await clientOf(server, { timeoutMs: 100 });
     expect(await said(client.increment(CACHE, 'key', 1))).toBe('TIMEOUT_ERROR');
   });
 
-  test('only accepted API keys are let in, and a key can be revoked', async () => {
+  it('refuses calls without an accepted API key, and a key can be revoked', async () => {
     const server = await serverWith();
     const credentials = CredentialProvider.forMomentoLocal({ hostname: server.host, port: server.port });
     const keyed = new Proxy(credentials, { get: (of, name) => (name === 'getAuthToken' ? () => 'key-1' : Reflect.get(of, name).bind(of)) });
@@ -627,7 +627,7 @@ describe('what a test can ask for', () => {
     expect(await said(client.listCaches())).toBe('AUTHENTICATION_ERROR');
   });
 
-  test('keys vanish behind the back of whoever wrote them', async () => {
+  it('evicts keys', async () => {
     const { server, on } = await cache();
     await on.setBatch({ a: '1', b: '2', ü: '3' });
     expect(server.keys(CACHE).sort()).toEqual(['a', 'b', 'ü']);
@@ -638,7 +638,7 @@ describe('what a test can ask for', () => {
     expect(await said(on.get('a'))).toBe('Miss');
   });
 
-  test('calls and bytes are counted by rpc', async () => {
+  it('counts calls and bytes by rpc', async () => {
     const { server, on } = await cache();
     await on.set('key', 'v'.repeat(3_000));
     await on.get('key');
@@ -648,7 +648,7 @@ describe('what a test can ask for', () => {
     expect(written?.calls).toBe(1);
     expect(read?.calls).toBe(2);
     expect(server.calls()).toBe(3);
-    // What is beside the value: the tags and lengths of the message, the key, the TTL.
+    // Bytes beside the value: tags and lengths of the message, the key, the TTL.
     expect((written?.bytesIn ?? 0) - 3_000).toBeGreaterThan(5);
     expect((written?.bytesIn ?? 0) - 3_000).toBeLessThan(30);
     expect((read?.bytesOut ?? 0) - 3_000).toBeGreaterThan(3);
@@ -657,7 +657,7 @@ describe('what a test can ask for', () => {
     expect(server.counters()).toEqual({});
   });
 
-  test('faults can be asked for by headers, as of the local server of Momento', async () => {
+  it('takes faults from headers, as the local server of Momento does', async () => {
     const server = await serverWith();
     const headers = { 'request-id': 'run', 'return-error': 'resource-exhausted', 'error-rpcs': 'set-if-hash get', 'error-count': '1' };
     const middleware: Middleware = {
@@ -679,7 +679,7 @@ describe('what a test can ask for', () => {
     expect(await said(client.get(CACHE, 'key'))).toBe('LIMIT_EXCEEDED_ERROR');
   });
 
-  test('a server that has stopped leaves its port, and another can take its place', async () => {
+  it('leaves its port when it has stopped, so that another server can take it', async () => {
     const first = await serverWith();
     await first.stop();
     const second = await serverWith({ port: first.port });
@@ -691,7 +691,7 @@ describe('what a test can ask for', () => {
 describe('stale reads', () => {
   const often = { probability: 0.5, seed: 11 };
 
-  test('show the state before one of the last writes, the whole key as of one moment, and only to ordinary reads', async () => {
+  it('shows ordinary reads the whole key as it was before one of the last writes', async () => {
     const { server, on } = await cache({ staleReads: { ...often, writes: 2 } });
     const consistent = (await clientOf(server, { concern: ReadConcern.CONSISTENT })).cache(CACHE);
     const behind = [0, 0, 0];
@@ -706,7 +706,7 @@ describe('stale reads', () => {
     for (const count of behind) expect(count).toBeGreaterThan(5);
   });
 
-  test('never enter a comparison, whatever the reader was told', async () => {
+  it('compares with the current value, although an ordinary read sees an older one', async () => {
     const { on } = await cache({ staleReads: { probability: 1 } });
     expect(await said(on.setIfAbsent('key', '1'))).toBe(stored);
     expect(await said(on.get('key'))).toBe('Miss');
@@ -718,7 +718,7 @@ describe('stale reads', () => {
     expect((await on.increment('key', 5)).value()).toBe(7);
   });
 
-  test('end after the time that was set, and with the life of the item', async () => {
+  it('shows no state older than the bound, and no expired one', async () => {
     const { server, on } = await cache({ staleReads: { probability: 1, withinMs: 100_000 } });
     await on.set('key', '1');
     await on.set('key', '2');
@@ -729,12 +729,12 @@ describe('stale reads', () => {
     await on.set('short', '1', { ttl: 1 });
     server.advance(400);
     await on.delete('short');
-    // Either nothing was there yet, or what was has expired.
+    // The older state is absent or expired.
     server.advance(700);
     expect(await said(on.get('short'))).toBe('Miss');
   });
 
-  test('come in the same order from the same seed', async () => {
+  it('repeats the same stale reads with the same seed', async () => {
     const runs = [];
     for (const seed of [3, 3, 4]) {
       const { on } = await cache({ staleReads: { probability: 0.5, seed } });

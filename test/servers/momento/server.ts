@@ -10,51 +10,48 @@ import { type Limits, ON_DEMAND } from './limits.ts';
 import { momentoServices } from './services.ts';
 import { Staleness, type StaleReads } from './staleness.ts';
 
-export type { Counter } from './counters.ts';
-export { type Fault, hanging, late, lostReply, type MomentoCall, type OnCall, throttled, unavailable } from './faults.ts';
-export type { Limits } from './limits.ts';
-export type { StaleReads } from './staleness.ts';
+export { type Fault, hanging, late, lostReply, throttled, unavailable } from './faults.ts';
 
 export interface MomentoOptions {
-  /** Caches that exist from the start. */
+  /** Names of the caches that exist from the start. */
   readonly caches?: readonly string[];
-  /** Whether calls on other caches fail (NOT_FOUND), as with the service; else such a call creates its cache. Default: true. */
+  /** `true` refuses calls on other caches with NOT_FOUND, as the service does; `false` creates the cache. Default: true. */
   readonly strictCaches?: boolean;
   readonly limits?: Partial<Limits>;
-  /** `reject` fails a plain write on a key that ever had a conditional one, and the reverse. Default: `allow`. */
+  /** `reject` refuses a plain write on a key that had a conditional one, and the reverse. Default: `allow`. */
   readonly casMixing?: 'allow' | 'reject';
   readonly onCall?: OnCall;
   readonly staleReads?: StaleReads;
-  /** API keys that are let in. Default: everybody is. */
+  /** The accepted API keys. Default: every call is accepted. */
   readonly apiKeys?: Iterable<string>;
-  /** How long every call is under way before it is applied. Default: 0. */
+  /** The delay of every call before it is applied, ms. Default: 0. */
   readonly latencyMs?: number;
-  /** Default: a free one. */
+  /** Default: a free port. */
   readonly port?: number;
 }
 
-/** Momento's cache service in this process, for the real SDK. State is kept in memory. */
+/** Momento's cache service in this process, for the real SDK. It stores its items in memory. */
 export interface MomentoServer {
   readonly host: string;
   readonly port: number;
   /** `host:port`. */
   readonly url: string;
   provider(): MomentoLocalProvider;
-  /** Replaces the fault hook; undefined takes it away. */
+  /** Replaces the fault hook. `undefined` removes it. */
   onCall(hook: OnCall | undefined): void;
-  /** Replaces the accepted API keys; undefined lets everybody in. */
+  /** Replaces the accepted API keys. `undefined` accepts every call. */
   accept(apiKeys: Iterable<string> | undefined): void;
-  /** Loses a key, as the service may at any moment. Tells whether there was one. */
+  /** Evicts a key, as the service may at any moment. Returns false where the key is absent. */
   evict(cache: string, key: string): boolean;
-  /** Loses all items of a cache, or of all caches. */
+  /** Evicts all items of a cache, or of all caches. */
   flush(cache?: string): void;
-  /** The keys a cache holds, as text. */
+  /** The keys of a cache, as text. */
   keys(cache: string): string[];
-  /** Moves the server's clock, for TTLs. */
+  /** Moves the server's clock forward, so that TTLs end. */
   advance(ms: number): void;
-  /** By rpc; only those that were called. */
+  /** The counters of every rpc that was called, by its name. */
   counters(): Readonly<Record<string, Counter>>;
-  /** Calls of one rpc, or of all. */
+  /** The number of calls of one rpc, or of all. */
   calls(rpc?: string): number;
   resetCounters(): void;
   /** Ends every call and connection. Close the clients first. */

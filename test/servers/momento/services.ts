@@ -35,7 +35,7 @@ const unary = {
 
 type Handlers<Of> = Readonly<Record<string, (of: Of, request: Message) => Message>>;
 
-/** A gRPC server, not yet listening, with the cache's data plane, its control plane and its ping. Other rpcs are UNIMPLEMENTED. */
+/** Makes a gRPC server with the cache's data plane, control plane and ping; it does not listen yet. Other rpcs are UNIMPLEMENTED. */
 export function momentoServices(caches: Caches, calls: Calls, counters: Counters): Server {
   const { limits } = caches;
   const salt = randomBytes(16);

@@ -83,7 +83,7 @@ export const sets = {
   },
 };
 
-/** The stored set becomes what it lacked of these elements. */
+/** Replaces the stored set by those of the given elements that it does not contain. */
 function subtractFrom(elements: readonly Bytes[], set: ElementSet): void {
   const lacking = new Map(elements.map((element) => [nameOf(element), element]));
   for (const key of set.elements.keys()) lacking.delete(key);
@@ -100,7 +100,7 @@ function remove(set: ElementSet, key: string): void {
   set.elements.delete(key);
 }
 
-/** So many elements by chance, none twice. */
+/** Draws `limit` different elements at random, or all of a smaller set. */
 function sample(set: ElementSet, limit: number): [string, Bytes][] {
   const all = [...set.elements];
   const count = Math.min(limit, all.length);

@@ -5,7 +5,7 @@ export interface Member {
 
 const ascending = (a: Member, b: Member) => a.score - b.score || Buffer.compare(a.value, b.value);
 
-/** Members of a sorted set. The order is made when it is asked for, so a row of writes costs one sort. */
+/** Members of a sorted set. Reads sort, so consecutive writes cost one sort. */
 export class SortedMembers {
   readonly #members: Map<string, Member>;
   #sorted: Member[] | undefined;
@@ -37,7 +37,7 @@ export class SortedMembers {
     return this.#members;
   }
 
-  /** By score, members of equal score by their bytes. */
+  /** The members by score; those of equal score by their bytes. */
   sorted(): readonly Member[] {
     this.#sorted ??= [...this.#members.values()].sort(ascending);
     return this.#sorted;

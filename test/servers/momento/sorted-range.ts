@@ -6,14 +6,14 @@ import type { Member } from './sorted-members.ts';
 type ByIndex = cache_client._SortedSetFetchRequest._ByIndex;
 type ByScore = cache_client._SortedSetFetchRequest._ByScore;
 
-/** Indexes count in the order that was asked for; negative ones count from its end. */
+/** Selects members by index in the requested order. Negative indexes count from the end. */
 export function byIndex(sorted: readonly Member[], range: ByIndex | undefined): readonly Member[] {
   const start = range?.start === 'inclusive_start_index' ? range.inclusive_start_index : 0;
   const end = range?.end === 'exclusive_end_index' ? range.exclusive_end_index : sorted.length;
   return sorted.slice(start, end);
 }
 
-/** `offset` and `count` apply to the members in the range, in the order that was asked for. A negative count is no bound. */
+/** Selects members by score. `offset` and `count` apply to the members in the range, in the requested order. A negative count means all. */
 export function byScore(sorted: readonly Member[], range: ByScore): readonly Member[] {
   const min = range.min === 'min_score' ? range.min_score : undefined;
   const max = range.max === 'max_score' ? range.max_score : undefined;

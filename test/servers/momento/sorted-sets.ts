@@ -10,7 +10,7 @@ import { byIndex, byScore } from './sorted-range.ts';
 const { ECacheResult } = cache_client;
 const { Order } = cache_client._SortedSetFetchRequest;
 
-/** A score takes 8 bytes beside its value. */
+/** Bytes of a score in the size of an item. */
 export const SCORE_BYTES = 8;
 
 export const sortedSets = {

@@ -15,13 +15,13 @@ const aggregates: { readonly [A in cache_client._SortedSetUnionStoreRequest.Aggr
   [AggregateFunction.MAX]: Math.max,
 };
 
-/** Infinities that cancel out, or are weighted by zero, count as zero. */
+/** Replaces NaN, the sum of opposite infinities and their product with zero, by zero. */
 function finite(score: number): number {
   return Number.isNaN(score) ? 0 : score;
 }
 
 export const sortedUnion = {
-  /** The destination becomes the union, and lives for the given TTL; an empty union removes it. */
+  /** Replaces the destination by the union, with the given TTL. An empty union removes it. */
   SortedSetUnionStore({ space, limits }: Scope, request: cache_client._SortedSetUnionStoreRequest) {
     if (request.sources.length === 0) throw invalid('sources must not be empty');
     checkTtl(limits, request.ttl_milliseconds);

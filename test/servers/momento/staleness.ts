@@ -1,23 +1,23 @@
 import type { Item } from './item.ts';
 
-/** How far back an ordinary read may look. Where both bounds are given, both hold. */
+/** How old a state an ordinary read may see. Both bounds apply where both are given. */
 export interface StaleReads {
-  /** Of an ordinary read to see an older state, if there is one. */
+  /** The probability that an ordinary read sees an older state, where there is one. */
   readonly probability: number;
-  /** Only states that were current within the last so many milliseconds. Default: no bound. */
+  /** The age of the oldest visible state, ms: from the moment when it was replaced. Default: no bound. */
   readonly withinMs?: number;
-  /** Only states before the last so many writes of that key. Default: no bound beside `withinMs`; 1 without it. */
+  /** The number of replaced states that are visible. Default: no bound beside `withinMs`, else 1. */
   readonly writes?: number;
   readonly seed?: number;
 }
 
 interface Past {
   readonly item: Item | undefined;
-  /** When the next state took its place. */
+  /** The time when the next state replaced this one, ms. */
   readonly until: number;
 }
 
-/** What keys were, for reads that look at a replica which lags. */
+/** Earlier states of keys, for reads of a lagging replica. */
 export class Staleness {
   readonly #past = new Map<string, Past[]>();
   readonly #probability: number;
@@ -39,7 +39,7 @@ export class Staleness {
     this.#past.set(name, states);
   }
 
-  /** One state of the whole key: mostly `current`. */
+  /** Chooses the state of a key that a read sees. */
   look(name: string, current: Item | undefined, now: number): Item | undefined {
     const states = this.#past.get(name);
     if (states === undefined || this.#random() >= this.#probability) return current;

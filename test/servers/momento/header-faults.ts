@@ -2,10 +2,10 @@ import { type Metadata, status } from '@grpc/grpc-js';
 import type { Fault } from './faults.ts';
 
 /**
- * Faults that a client asks for by headers, as Momento's own local server takes them: `request-id` names the run; `return-error`,
- * `error-rpcs` and `error-count` make calls fail; `delay-rpcs`, `delay-ms` and `delay-count` make them late. No count: always.
+ * Faults that a client asks for by the headers of Momento's own local server. `request-id` names the run. `return-error`, `error-rpcs`
+ * and `error-count` make calls fail; `delay-rpcs`, `delay-ms` and `delay-count` make calls late. Without a count, every call.
  */
-export class AskedFaults {
+export class HeaderFaults {
   readonly #given = new Map<string, number>();
 
   of(rpc: string, metadata: Metadata): Fault | undefined {

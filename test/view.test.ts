@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { ViewError } from '../src/errors.ts';
+import { documentView, keyOf, listView, viewName } from '../src/view.ts';
+import { anything } from './plan/fixtures.ts';
+
+const definition = { name: 'v', revision: 1, entity: anything, project: () => [] };
+
+describe.each([
+  ['documentView', documentView],
+  ['listView', (of: typeof definition) => listView({ ...of, keep: 1 })],
+])('%s', (_, define) => {
+  it.each(['v', 'V-1', '_', '0'])('takes the name %j', (name) => {
+    expect(define({ ...definition, name })).toMatchObject({ name, revision: 1 });
+  });
+
+  it.each(['', 'a:b', 'a b', 'a@b', '?a', 'a?', 'ä'])('refuses the name %j, which cannot be part of a key', (name) => {
+    const error = new ViewError(`view name "${name}": use letters, digits, "-" and "_"`);
+    expect(() => define({ ...definition, name })).toThrow(error);
+    expect(() => define({ ...definition, name })).toThrow(ViewError);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN, Infinity])('refuses the revision %s', (revision) => {
+    expect(() => define({ ...definition, revision })).toThrow(new ViewError(`view v: revision is ${revision}: give a positive integer`));
+  });
+});
+
+describe('listView', () => {
+  it.each([1, 1_000])('takes %d members to keep', (keep) => {
+    expect(listView({ ...definition, keep })).toEqual({ ...definition, kind: 'list', keep });
+  });
+
+  it.each([0, -1, 1.5, Infinity])('refuses %s members to keep', (keep) => {
+    expect(() => listView({ ...definition, keep })).toThrow(new ViewError(`view v: keep is ${keep}: give a positive integer`));
+  });
+});
+
+describe('keyOf', () => {
+  it('puts the name and the revision of the view before the key', () => {
+    expect(keyOf({ name: 'detail', revision: 2 }, 'a:b')).toBe('detail@2:a:b');
+    expect(viewName({ name: 'detail', revision: 2 })).toBe('detail@2');
+  });
+});
