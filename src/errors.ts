@@ -23,6 +23,15 @@ export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
 }
 
+const MOST_QUOTED = 60;
+
+/** Untrusted text for a message, in quotes and at most 60 characters of it; of anything else its kind, since it may have no text. */
+export function quoted(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > MOST_QUOTED ? `${value.slice(0, MOST_QUOTED)}…` : value);
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return `"${String(value)}"`;
+}
+
 /** The thrown value as an Error, because anything can be thrown. */
 export function asError(thrown: unknown): Error {
   if (thrown instanceof Error) return thrown;

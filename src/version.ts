@@ -1,4 +1,4 @@
-import { MalformedRecordError } from './errors.ts';
+import { MalformedRecordError, quoted } from './errors.ts';
 
 /**
  * When an item changed: the label of its stream (the time the stream was created), then the record's sequence number in that stream. Versions of
@@ -24,10 +24,10 @@ export const FLOOR = `0000-00-00T00:00:00.000/${'0'.repeat(SEQUENCE_DIGITS)}` as
 /** @throws MalformedRecordError when a part does not have the form that DynamoDB Streams writes. */
 export function versionOf(streamLabel: string, sequenceNumber: string): Version {
   if (!LABEL.test(streamLabel)) {
-    throw new MalformedRecordError(`stream label "${streamLabel}" is not a timestamp like 2026-11-22T03:01:52.091`);
+    throw new MalformedRecordError(`stream label ${quoted(streamLabel)} is not a timestamp like 2026-11-22T03:01:52.091`);
   }
   if (!SEQUENCE_NUMBER.test(sequenceNumber)) {
-    throw new MalformedRecordError(`SequenceNumber "${sequenceNumber}" is not a decimal number of 1 to ${SEQUENCE_DIGITS} digits`);
+    throw new MalformedRecordError(`SequenceNumber ${quoted(sequenceNumber)} is not a decimal number of 1 to ${SEQUENCE_DIGITS} digits`);
   }
   return `${streamLabel}/${sequenceNumber.padStart(SEQUENCE_DIGITS, '0')}` as Version;
 }

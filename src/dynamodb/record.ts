@@ -1,5 +1,5 @@
 import { type Attributes, type Change, itemOf } from '../change.ts';
-import { asError, MalformedRecordError } from '../errors.ts';
+import { asError, MalformedRecordError, quoted } from '../errors.ts';
 import { type Version, versionOf } from '../version.ts';
 import { attributesOf, keyOnly, type Marshalled } from './attributes.ts';
 
@@ -84,7 +84,7 @@ function hint(record: StreamRecord, streamArn: string | undefined): Hint {
   const { kind, source, version, key, keys, body } = identify(record, record?.eventSourceARN ?? streamArn);
   const needs = IMAGES[kind];
   const imageOf = (name: 'OldImage' | 'NewImage', needed: boolean): Image => {
-    if (!needed && !body[name]) return {};
+    if (!needed && isAbsent(body[name])) return {};
     try {
       return { attributes: image(body[name], name, kind, body.StreamViewType) };
     } catch (error) {
@@ -105,11 +105,16 @@ function hint(record: StreamRecord, streamArn: string | undefined): Hint {
 /** What people find a record by. */
 function label(record: StreamRecord): string {
   if (typeof record !== 'object' || record === null) return 'not an object';
-  const sequenceNumber = record.dynamodb?.SequenceNumber;
+  const sequenceNumber: unknown = record.dynamodb?.SequenceNumber;
   return [
-    record.eventName ?? 'no eventName',
-    sequenceNumber ? `SequenceNumber ${sequenceNumber}` : `eventID ${record.eventID ?? 'unknown'}`,
+    record.eventName === undefined ? 'no eventName' : bare(record.eventName),
+    sequenceNumber ? `SequenceNumber ${bare(sequenceNumber)}` : `eventID ${bare(record.eventID ?? 'unknown')}`,
   ].join(', ');
+}
+
+/** Quotes only a value that would be misread without quotes. */
+function bare(value: unknown): string {
+  return /^[\w-]{1,60}$/.test(String(typeof value === 'object' ? '' : value)) ? String(value) : quoted(value);
 }
 
 function decode(record: StreamRecord, arn: string | undefined): Change {
@@ -133,7 +138,7 @@ function identify(record: StreamRecord, arn: string | undefined) {
   refuseKinesis(record);
   const kind = record.eventName;
   if (kind !== 'INSERT' && kind !== 'MODIFY' && kind !== 'REMOVE') {
-    throw new MalformedRecordError(`eventName "${kind}" is none of INSERT, MODIFY, REMOVE`);
+    throw new MalformedRecordError(`eventName ${quoted(kind)} is none of INSERT, MODIFY, REMOVE`);
   }
   const body = record.dynamodb;
   if (typeof body !== 'object' || body === null)
@@ -166,24 +171,68 @@ interface Source {
 /** All records of a batch come from one stream. */
 let lastSource: Source | undefined;
 
+/** Longer than the ARN of any stream. */
+const MOST_ARN_CHARACTERS = 1_000;
+const STREAM = '/stream/';
+
 function parseArn(arn: unknown): Source {
   if (lastSource && lastSource.arn === arn) return lastSource;
-  const table = tableNameIn(arn);
-  const label = typeof arn === 'string' ? arn.match(/\/stream\/(.+)$/)?.[1] : undefined;
-  if (typeof arn === 'string' && table && label) {
-    lastSource = { arn, table, label };
-    return lastSource;
+  if (typeof arn === 'string' && arn.length <= MOST_ARN_CHARACTERS) {
+    const table = tableNameIn(arn);
+    const at = arn.indexOf(STREAM);
+    const label = at === -1 ? '' : arn.slice(at + STREAM.length);
+    if (table && label) {
+      checkLabel(label);
+      lastSource = { arn, table, label };
+      return lastSource;
+    }
   }
   throw new MalformedRecordError(
-    `stream ARN ${arn === undefined ? 'is absent' : `"${arn}"`}: without its label (arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL) versions cannot be compared`,
+    `stream ARN ${arn === undefined ? 'is absent' : quoted(arn)}: without its label (arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL) versions cannot be compared`,
   );
 }
 
-function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kind: string, viewType: string | undefined): Attributes {
-  if (image) return decodedPart(name, () => attributesOf(image));
-  throw new MalformedRecordError(
-    `${kind} without ${name}${viewType ? ` (the stream is ${viewType})` : ''}: the table's stream must be NEW_AND_OLD_IMAGES`,
-  );
+/** How far the label of a stream may be ahead of this clock, ms: a day covers every clock skew and time zone. */
+const LABEL_AHEAD_MS = 86_400_000;
+
+/**
+ * A label is the time at which the stream was created, and the first part of each version. A label in the future would make its items newer than
+ * all that is to come, and so freeze them.
+ */
+function checkLabel(label: string): void {
+  // Any sequence number does: only the form of the label is of interest.
+  versionOf(label, '0');
+  const created = Date.parse(`${label}Z`);
+  if (Number.isNaN(created)) throw new MalformedRecordError(`stream label ${quoted(label)} is not a time`);
+  if (created > Date.now() + LABEL_AHEAD_MS) {
+    throw new MalformedRecordError(
+      `stream label ${quoted(label)} is in the future: no stream was created then, so the record is forged or broken, or this machine's clock is slow`,
+    );
+  }
+}
+
+const FULL_VIEW = 'NEW_AND_OLD_IMAGES';
+
+function image(image: Marshalled | undefined, name: 'OldImage' | 'NewImage', kind: string, viewType: unknown): Attributes {
+  if (!isAbsent(image)) return decodedPart(name, () => attributesOf(image as Marshalled));
+  const what = `${kind} without ${name}`;
+  if (viewType !== FULL_VIEW) {
+    const said = viewType === undefined || viewType === null ? '' : ` (the stream is ${bare(viewType)})`;
+    throw new MalformedRecordError(`${what}${said}: the table's stream must be ${FULL_VIEW}`);
+  }
+  const reason =
+    kind === 'REMOVE'
+      ? 'if two deletes of the item raced in DynamoDB Local, the item was gone already, and there is nothing to do; otherwise the image was lost on its way here, and entries of the item may be outdated'
+      : 'the image was lost on its way here: deliver the record as the stream has it';
+  throw new MalformedRecordError(`${what}, although the stream is ${FULL_VIEW}: ${reason}`);
+}
+
+/** An item has its key at least, so an image without attributes is the filler of a serialiser. */
+function isAbsent(image: unknown): boolean {
+  if (!image) return true;
+  if (typeof image !== 'object' || Array.isArray(image)) return false;
+  for (const _ in image) return false;
+  return true;
 }
 
 /** Says which part of the record an attribute's fault is in. */

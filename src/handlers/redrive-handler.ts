@@ -1,6 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { CacheClient } from '../cache.ts';
 import { plainCause, type Stage } from '../cause.ts';
+import { MalformedLetterError } from '../errors.ts';
 import type { LetterStore } from '../letters/store.ts';
 import { type RedriveReport, redrive } from '../redrive/redrive.ts';
 import { parseRequest, type RedriveRequest } from '../redrive/request.ts';
@@ -45,12 +46,26 @@ export interface RedriveSummary {
   readonly stopped?: RedriveReport['stopped'];
 }
 
-/** Where the next run goes on. Not a valid letter name, so it cannot collide with one. */
+/** The name of the position in the store. Not a valid letter name, so it cannot collide with one. */
 const POSITION = 'redrive/position';
+const MAXIMUM_POSITION_BYTES = 1_000_000;
+
+/** Where the next run goes on. */
+interface Position {
+  /** The letter to begin with. Absent: the oldest. */
+  readonly next?: string;
+  /** The letters that were being tried. A run that comes to its end leaves none, so these may have killed the run. */
+  readonly trying: readonly string[];
+  /** Letters that may have killed an earlier run, and were not tried by themselves since. */
+  readonly suspects: readonly string[];
+}
 
 /**
  * Makes a Lambda handler that redrives dead letters, on a schedule or by hand with a `RedriveRequest`. A run ends in time, and the next run goes on
  * where it ended. Letters take turns, oldest first, so a letter that fails again and again does not keep the others waiting.
+ *
+ * The position is saved before letters are tried, so a letter that kills the function does not stop the redrive. The next run keeps the letters
+ * that were being tried, unread, and the run after that tries each of them by itself.
  *
  * The handler throws when the request is wrong, and when the letter store does not answer.
  */
@@ -63,11 +78,19 @@ export function redriveHandler(
     const { filter, limit, dryRun } = parseRequest(request, now());
     const remaining = context?.getRemainingTimeInMillis?.();
     let names: readonly string[] = [];
-    const from = await readPosition(letters);
-    let hasPosition = from !== undefined;
-    const savePosition = async (next: string): Promise<void> => {
-      await letters.put(POSITION, JSON.stringify({ next }));
+    const before = await readPosition(letters);
+    const spared = new Set(before?.trying);
+    const suspects = new Set([...(before?.suspects ?? []), ...spared]);
+    let trying: readonly string[] = [];
+    let hasPosition = before !== undefined;
+    const savePosition = async (next: string | undefined): Promise<void> => {
+      await letters.put(POSITION, JSON.stringify({ next, trying, suspects: [...suspects] } satisfies Position));
       hasPosition = true;
+    };
+    /** The letters of the step before have come to their end. */
+    const endStep = (): void => {
+      for (const name of trying) suspects.delete(name);
+      trying = [];
     };
     const report = await redrive({
       views,
@@ -75,15 +98,24 @@ export function redriveHandler(
       table,
       store: letters,
       filter: { ...filter, table: filter.table ?? tableName },
-      from,
+      from: before?.next,
+      suspects,
+      spared,
       limit,
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
       // A run may be killed by its timeout or its memory.
-      onStep: dryRun ? undefined : savePosition,
+      ...(!dryRun && {
+        onStep(step) {
+          endStep();
+          trying = step.trying;
+          return savePosition(step.next);
+        },
+      }),
       onNames(all) {
         names = all;
       },
     });
+    endStep();
     const summary = summaryOf(report, dryRun);
     const { kept, removed } = summary;
     const line = { ...summary, ...exampleOf(report), milliseconds: Date.now() - started };
@@ -99,20 +131,37 @@ export function redriveHandler(
       });
       next = names[names.indexOf(next) + 1];
     }
-    if (next !== undefined) await savePosition(next);
+    // A run that lists all letters finds out which suspects are gone.
+    if (!filter.since && !filter.until) for (const name of suspects) if (!names.includes(name)) suspects.delete(name);
+    if (next !== undefined || suspects.size > 0) await savePosition(next);
     else if (hasPosition) await letters.delete(POSITION);
     return summary;
   };
 }
 
-async function readPosition(letters: LetterStore): Promise<string | undefined> {
-  const text = await letters.get(POSITION);
+/** A position that cannot be read is one that says nothing: the run begins with the oldest letter. */
+async function readPosition(letters: LetterStore): Promise<Position | undefined> {
+  let text: string | undefined;
   try {
-    const { next } = JSON.parse(text ?? '{}') as { readonly next?: unknown };
-    return typeof next === 'string' ? next : undefined;
-  } catch {
-    return undefined;
+    text = await letters.get(POSITION, MAXIMUM_POSITION_BYTES);
+  } catch (error) {
+    if (!(error instanceof MalformedLetterError)) throw error;
+    text = '';
   }
+  return text === undefined ? undefined : positionIn(text);
+}
+
+function positionIn(text: string): Position {
+  try {
+    const { next, trying, suspects } = (JSON.parse(text) ?? {}) as Readonly<Record<string, unknown>>;
+    return { next: typeof next === 'string' ? next : undefined, trying: namesIn(trying), suspects: namesIn(suspects) };
+  } catch {
+    return { trying: [], suspects: [] };
+  }
+}
+
+function namesIn(list: unknown): readonly string[] {
+  return Array.isArray(list) ? list.filter((name) => typeof name === 'string') : [];
 }
 
 function summaryOf({ letters, stopped }: RedriveReport, dryRun: boolean): RedriveSummary {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
+import { refuseLarge } from './letter.ts';
 import type { LetterStore } from './store.ts';
 
 const UNFINISHED = /(^|\/)\.[\da-f-]{36}\.tmp$/;
@@ -35,11 +36,13 @@ export function folderStore(path: string): LetterStore {
       const names = (files ?? [])
         .filter((file) => file.isFile())
         .map((file) => relative(path, join(file.parentPath, file.name)).replaceAll(sep, '/'))
-        .filter((name) => name.startsWith(prefix) && !UNFINISHED.test(name));
+        .filter((name) => name.startsWith(prefix) && !UNFINISHED.test(name) && isInside(name));
       yield* names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     },
-    async get(name) {
-      return await orAbsent(readFile(fileOf(name), 'utf8'));
+    async get(name, maximumBytes) {
+      const file = fileOf(name);
+      if (maximumBytes !== undefined) refuseLarge((await orAbsent(stat(file)))?.size ?? 0, maximumBytes);
+      return await orAbsent(readFile(file, 'utf8'));
     },
     async delete(name) {
       await orAbsent(rm(fileOf(name), { force: true }));

@@ -96,19 +96,28 @@ export function redrivenText({ raw }: Letter, redrives: Redrives): string {
  * The name tells the table, the time and the sequence number, as far as the record has them, and a hash of the whole record.
  */
 export function letterName(record: StreamRecord): string {
-  const table = tableNameIn(String(record?.eventSourceARN)) ?? 'unknown-table';
-  const sequenceNumber = /^\d{1,64}$/.exec(String(record?.dynamodb?.SequenceNumber))?.[0] ?? 'unnumbered';
-  const hash = createHash('sha256')
-    .update(JSON.stringify(record, sorted) ?? '')
-    .digest('hex')
-    .slice(0, 16);
+  const table = tableNameIn(record?.eventSourceARN) ?? 'unknown-table';
+  const number: unknown = record?.dynamodb?.SequenceNumber;
+  const sequenceNumber = /^\d{1,64}$/.exec(typeof number === 'object' ? '' : String(number))?.[0] ?? 'unnumbered';
+  const hash = createHash('sha256').update(canonicalText(record)).digest('hex').slice(0, 16);
   const [day, time] = isoOf(record)?.split('T') ?? [];
   const at = day && time ? `${day.replaceAll('-', '/')}/${day}T${time.slice(0, 8).replaceAll(':', '.')}` : 'undated/undated';
   return `millrace/${table}/${at}-${sequenceNumber}-${hash}.json`;
 }
 
-/** @throws MalformedLetterError that says what is wrong with the text. */
+/** Lambda's largest event has 6 MB, and at most twice of that as text within text. So nothing larger is a letter. */
+export const MAXIMUM_LETTER_BYTES = 16_000_000;
+/** Lambda's largest batch (Lambda Developer Guide, "Lambda parameters for Amazon DynamoDB event source mappings"). */
+const MAXIMUM_RECORDS = 10_000;
+
+/**
+ * Parses a text that anybody may have written: it is measured first, so that no text takes more memory than Lambda's largest letters do.
+ *
+ * @throws MalformedLetterError that says what is wrong with the text.
+ */
 export function parseLetter(text: string): Letter {
+  // A character has at least one byte, and at most three.
+  if (text.length * 3 > MAXIMUM_LETTER_BYTES) refuseLarge(Buffer.byteLength(text));
   const raw = jsonOf(text, 'it');
   if (!isObject(raw)) throw new MalformedLetterError('not a dead letter: it is no JSON object');
   if (raw.payload === undefined) {
@@ -118,6 +127,11 @@ export function parseLetter(text: string): Letter {
   }
   const event = typeof raw.payload === 'string' ? jsonOf(raw.payload, 'its payload') : raw.payload;
   if (!isObject(event) || !Array.isArray(event.Records)) throw new MalformedLetterError('not a dead letter: its payload has no Records');
+  if (event.Records.length > MAXIMUM_RECORDS) {
+    throw new MalformedLetterError(
+      `not a dead letter: it has ${event.Records.length} records, and no batch has more than ${MAXIMUM_RECORDS}: remove it`,
+    );
+  }
   const { requestContext, DDBStreamBatchInfo: batch, timestamp, millrace } = raw;
   const at = typeof timestamp === 'string' ? new Date(timestamp) : undefined;
   return {
@@ -132,14 +146,61 @@ export function parseLetter(text: string): Letter {
   };
 }
 
+/** Equal records have equal texts. A record that is nested too deep for JSON has none, and DynamoDB has no such record. */
+function canonicalText(record: StreamRecord): string {
+  try {
+    return JSON.stringify(record, sorted) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** @throws MalformedLetterError when a text of this size cannot be a letter. A store that knows the size calls this before it loads the text. */
+export function refuseLarge(bytes: number, maximum = MAXIMUM_LETTER_BYTES): void {
+  if (bytes <= maximum) return;
+  throw new MalformedLetterError(
+    `not a dead letter: it has ${bytes} bytes, and no letter has more than ${maximum}: look at it, and remove it`,
+  );
+}
+
 /** The parser's own message would quote the text, and so values of items. */
 function jsonOf(text: string, name: string): unknown {
+  const fault = excessOf(text);
+  if (fault !== undefined) throw new MalformedLetterError(`not a dead letter: ${name} ${fault}: remove it`);
   try {
     return JSON.parse(text);
   } catch {
     throw new MalformedLetterError(`not a dead letter: ${name} is not JSON`);
   }
 }
+
+/** Deeper than any event is: DynamoDB nests attributes 32 levels deep, and each level is two objects. */
+const MAXIMUM_DEPTH = 200;
+/** More than 6 MB of a real event can have. */
+const MAXIMUM_VALUES = 3_000_000;
+
+/** What a JSON text would take too much memory by, found without parsing it. A text that is not JSON may pass. */
+function excessOf(text: string): string | undefined {
+  let [depth, values, isText] = [0, 0, false];
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (isText) {
+      if (code === BACKSLASH) i += 1;
+      else if (code === QUOTE) isText = false;
+    } else if (code === QUOTE) isText = true;
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      depth += 1;
+      values += 1;
+      if (depth > MAXIMUM_DEPTH) return `is nested more than ${MAXIMUM_DEPTH} levels deep`;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth -= 1;
+    else if (code === COMMA) values += 1;
+    if (values > MAXIMUM_VALUES) return `has more than ${MAXIMUM_VALUES} values`;
+  }
+  return undefined;
+}
+
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = [0x7b, 0x7d, 0x5b, 0x5d];
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,4 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3';
+import { MalformedLetterError } from '../errors.ts';
+import { refuseLarge } from './letter.ts';
 import type { LetterStore } from './store.ts';
 
 export interface S3Options {
@@ -10,6 +12,9 @@ export interface S3Options {
   /** The caller destroys it. Default: a client with the SDK's usual configuration. */
   readonly client?: S3Client;
 }
+
+/** Errors about one object: it is archived, or encrypted under a key of its writer. */
+const UNREADABLE = new Set(['InvalidObjectState', 'InvalidRequest']);
 
 /** Stores letters as objects of a bucket. The first call loads the SDK, because a worker without poison never needs it. */
 export function s3Store({ bucket, prefix = '', owner, client }: S3Options): LetterStore {
@@ -36,13 +41,25 @@ export function s3Store({ bucket, prefix = '', owner, client }: S3Options): Lett
         for (const { Key } of Contents) if (Key !== undefined) yield Key.slice(prefix.length);
       }
     },
-    async get(name) {
+    async get(name, maximumBytes) {
       const { sdk, s3 } = await own();
       try {
-        const { Body } = await s3.send(new sdk.GetObjectCommand(at(name)));
+        const { Body, ContentLength = 0 } = await s3.send(new sdk.GetObjectCommand(at(name)));
+        try {
+          refuseLarge(ContentLength, maximumBytes ?? Infinity);
+        } catch (error) {
+          // The rest of the answer is not read.
+          (Body as { destroy?(): void } | undefined)?.destroy?.();
+          throw error;
+        }
         return (await Body?.transformToString()) ?? '';
       } catch (error) {
         if (error instanceof sdk.NoSuchKey) return undefined;
+        if (error instanceof Error && UNREADABLE.has(error.name)) {
+          throw new MalformedLetterError(
+            `the bucket does not give this object (${error.name}: ${error.message}): store it as Lambda does, or remove it`,
+          );
+        }
         throw error;
       }
     },

@@ -12,8 +12,13 @@ export interface LetterStore {
    */
   names(prefix?: string): AsyncIterable<string>;
 
-  /** `undefined`: there is no such letter. */
-  get(name: string): Promise<string | undefined>;
+  /**
+   * `undefined`: there is no such letter.
+   *
+   * @param maximumBytes a larger letter should not be loaded, since it may be anything. Default: no limit.
+   * @throws MalformedLetterError when the letter is larger, or when the place will never give it. This is an answer, unlike other errors.
+   */
+  get(name: string, maximumBytes?: number): Promise<string | undefined>;
 
   /** Succeeds when there is no such letter. */
   delete(name: string): Promise<void>;

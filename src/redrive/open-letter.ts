@@ -16,6 +16,10 @@ export interface OpenLetter {
   readonly causes: readonly Cause[];
 }
 
+/** A letter that anybody wrote may have more causes than memory holds. The first ones say enough. */
+const MOST_CAUSES = 100;
+const MOST_VIEW_CHARACTERS = 100;
+
 /** What a letter says. `undefined`: the filter does not take the letter. */
 export function openLetter(views: readonly View[], filter: LetterFilter, name: string, text: string): OpenLetter | undefined {
   let letter: Letter;
@@ -32,17 +36,24 @@ export function openLetter(views: readonly View[], filter: LetterFilter, name: s
   if (records.length === 0)
     causes.push({ stage: 'letter', error: new Error('it has no records: resync the table, and remove the letter') });
   for (const view of new Set(letter.causes.flatMap(({ view }) => view ?? []))) {
-    if (!isDeployed(views, view)) causes.push({ stage: 'view', view, error: viewMissing(view) });
+    if (!isDeployed(views, view)) causes.push({ stage: 'view', view: view.slice(0, MOST_VIEW_CHARACTERS), error: viewMissing(view) });
+    if (causes.length === MOST_CAUSES) break;
   }
+  let more = 0;
+  const note = (error: Error): void => {
+    if (causes.length < MOST_CAUSES) causes.push({ stage: 'decode', error });
+    else more += 1;
+  };
   for (const [index, record] of records.entries()) {
     try {
       const hint = hintOf(record, index, letter.streamArn);
       hints.push(hint);
-      if ('error' in hint.before) causes.push({ stage: 'decode', error: pastUnknown(hint, hint.before.error) });
+      if ('error' in hint.before) note(pastUnknown(hint, hint.before.error));
     } catch (error) {
-      causes.push({ stage: 'decode', error: asError(error) });
+      note(asError(error));
     }
   }
+  if (more > 0) causes.push({ stage: 'decode', error: new Error(`${more} more records cannot be decoded`) });
   return { name, letter, records: records.length, hints, causes };
 }
 
@@ -54,7 +65,7 @@ function isDeployed(views: readonly View[], wanted: string): boolean {
 
 function viewMissing(view: string): Error {
   return new Error(
-    `view ${view}, which the letter is about, is not in this code: redrive the letter by the code that has that view; if the view is gone for good, remove the letter`,
+    `view ${view.slice(0, MOST_VIEW_CHARACTERS)}, which the letter is about, is not in this code: redrive the letter by the code that has that view; if the view is gone for good, remove the letter`,
   );
 }
 

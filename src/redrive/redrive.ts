@@ -1,8 +1,8 @@
 import type { Cause } from '../cause.ts';
 import type { Hint } from '../dynamodb/record.ts';
-import { asError } from '../errors.ts';
-import type { LetterFilter } from '../letters/filter.ts';
-import { redrivenText } from '../letters/letter.ts';
+import { asError, MalformedLetterError } from '../errors.ts';
+import { type LetterFilter, matches } from '../letters/filter.ts';
+import { MAXIMUM_LETTER_BYTES, redrivenText } from '../letters/letter.ts';
 import { oldestFirst } from '../letters/oldest-first.ts';
 import type { LetterStore } from '../letters/store.ts';
 import type { PastImage } from '../plan/settlement.ts';
@@ -22,8 +22,22 @@ export interface RedriveInput extends Omit<SettleInput, 'breaker'> {
   /** Called once with the letters that may be tried, in order. */
   readonly onNames?: (names: readonly string[]) => void;
   readonly onLetter?: (report: LetterReport) => void;
-  /** Called after some letters with the first letter that was not tried. A run that is killed may go on there. */
-  readonly onStep?: (next: string) => Promise<void>;
+  /** Letters that an earlier run may have been killed by. Each is tried by itself, so that a second kill names it. Default: none. */
+  readonly suspects?: ReadonlySet<string>;
+  /**
+   * Letters that the run before this one may have been killed by. If there are others, they are kept unread, so that this run comes to its end.
+   * Default: none.
+   */
+  readonly spared?: ReadonlySet<string>;
+  /** Called before letters are tried. What it notes outlives a run that these letters kill. */
+  readonly onStep?: (step: RedriveStep) => Promise<void>;
+}
+
+export interface RedriveStep {
+  /** The letters that are tried next, as far as time and memory allow. */
+  readonly trying: readonly string[];
+  /** The letter after them. Absent: they are the last. */
+  readonly next?: string;
 }
 
 export interface RedriveReport {
@@ -48,6 +62,8 @@ interface LetterReport {
 const LETTERS_A_STEP = 100;
 /** A step that has this number of characters takes no further letter. One of Lambda's own letters has up to 6 MB. */
 const TEXT_A_STEP = 4_000_000;
+/** A record counts as this number of characters at least, because what is noted of it takes memory too. */
+const TEXT_A_RECORD = 400;
 const CALLS_AT_ONCE = 8;
 /** Memory holds this number of Lambda's largest letters. */
 const READS_AT_ONCE = 4;
@@ -65,12 +81,25 @@ export async function redrive(input: RedriveInput): Promise<RedriveReport> {
   const { store, filter, from, limit = Infinity, signal, onNames, onLetter, onStep } = input;
   const names = await oldestFirst(store, { since: filter.since, until: filter.until, from });
   onNames?.(names);
+  const spared = names.every((name) => input.spared?.has(name)) ? NONE : (input.spared ?? NONE);
   const breakers: Breakers = { store: new CircuitBreaker(), items: new CircuitBreaker() };
   const letters: LetterReport[] = [];
   for (let at = 0; at < names.length; ) {
     const stopped = signal?.aborted ? 'aborted' : isOpen(breakers) ? 'unavailable' : letters.length >= limit ? 'limit' : undefined;
     if (stopped) return { letters, stopped, next: names[at] };
-    const step = await openSome(input, names, breakers, at, Math.min(LETTERS_A_STEP, limit - letters.length));
+    const end = endOfStep(names, at, spared, input.suspects);
+    if (spared.has(names[at] as string)) {
+      for (const name of names.slice(at, end)) {
+        if (!matches(filter, undefined)) continue;
+        const report: LetterReport = { name, records: 0, status: 'kept', causes: [{ stage: 'letter', error: suspected() }] };
+        letters.push(report);
+        onLetter?.(report);
+      }
+      at = end;
+      continue;
+    }
+    if (onStep) await attempt(breakers.store, () => onStep({ trying: names.slice(at, end), next: names[end] }));
+    const step = await openSome(input, names, breakers, { at, end, most: limit - letters.length });
     const reports = await tryAll(input, breakers, step.letters);
     for (const report of reports) {
       if (!report) continue;
@@ -78,10 +107,25 @@ export async function redrive(input: RedriveInput): Promise<RedriveReport> {
       onLetter?.(report);
     }
     at = step.letters.find((_, i) => !reports[i])?.at ?? step.end;
-    const next = names[at];
-    if (onStep && next !== undefined) await attempt(breakers.store, () => onStep(next));
   }
   return { letters };
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The place after the last letter of the step that begins at a place: of spared letters all in a row, of suspects one. */
+function endOfStep(names: readonly string[], at: number, spared: ReadonlySet<string>, suspects = NONE): number {
+  const kindOf = (name: string) => (spared.has(name) ? 'spared' : suspects.has(name) ? 'suspect' : 'other');
+  const kind = kindOf(names[at] as string);
+  const most = kind === 'suspect' ? 1 : LETTERS_A_STEP;
+  const same = names.slice(at, at + most).findIndex((name) => kindOf(name) !== kind);
+  return same === -1 ? Math.min(at + most, names.length) : at + same;
+}
+
+function suspected(): Error {
+  return new Error(
+    'the run before did not come to its end while it tried this letter, by itself or with others: the next run tries it by itself; if that run does not come to its end either, give the function more memory or time, or remove the letter',
+  );
 }
 
 /** One of the store, one of cache and table, because an answer of the store says nothing about the others. */
@@ -94,19 +138,19 @@ function isOpen({ store, items }: Breakers): boolean {
 /** A letter, and its place among the names. */
 type PlacedLetter = OpenLetter & { readonly at: number };
 
-/** Reads letters from place `at` on, at most `most` of those that the filter takes. `end`: the place after the last name it looked at. */
+/** Reads letters from place `at` to before `end`, at most `most` of those that the filter takes. Returns the place after the last one it looked at. */
 async function openSome(
   { views, store, filter, signal }: RedriveInput,
   names: readonly string[],
   breakers: Breakers,
-  at: number,
-  most: number,
+  step: { readonly at: number; readonly end: number; readonly most: number },
 ): Promise<{ readonly letters: readonly PlacedLetter[]; readonly end: number }> {
   const letters: PlacedLetter[] = [];
-  let end = at;
-  for (let size = 0; end < names.length && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOpen(breakers); ) {
-    const some = names.slice(end, end + Math.min(READS_AT_ONCE, most - letters.length));
-    const texts = await Promise.all(some.map((name) => attempt(breakers.store, () => store.get(name))));
+  const { most } = step;
+  let end = step.at;
+  for (let size = 0; end < step.end && letters.length < most && size < TEXT_A_STEP && !signal?.aborted && !isOpen(breakers); ) {
+    const some = names.slice(end, Math.min(step.end, end + READS_AT_ONCE, end + most - letters.length));
+    const texts = await Promise.all(some.map((name) => attempt(breakers.store, () => store.get(name, MAXIMUM_LETTER_BYTES))));
     for (const [i, text] of texts.entries()) {
       const name = some[i] as string;
       const characters = 'value' in text ? (text.value?.length ?? 0) : 0;
@@ -115,11 +159,16 @@ async function openSome(
       const at = end;
       end += 1;
       size += characters;
-      if ('error' in text) letters.push({ name, at, hints: [], records: 0, causes: [{ stage: 'store', error: text.error }] });
+      if ('error' in text) {
+        const isAnswer = text.error instanceof MalformedLetterError;
+        if (isAnswer && !matches(filter, undefined)) continue;
+        letters.push({ name, at, hints: [], records: 0, causes: [{ stage: isAnswer ? 'letter' : 'store', error: text.error }] });
+      }
       // An absent text: another redrive has removed the letter since.
       else if (text.value !== undefined) {
         const letter = openLetter(views, filter, name, text.value);
         if (letter) letters.push({ ...letter, at });
+        size += Math.max(0, (letter?.records ?? 0) * TEXT_A_RECORD - characters);
       }
     }
   }
@@ -200,7 +249,8 @@ async function attempt<T>(breaker: CircuitBreaker, call: () => Promise<T>): Prom
     breaker.record(true);
     return { value };
   } catch (error) {
-    breaker.record(false);
+    // A letter that the store refuses to give is an answer, or else letters that are too large would end the run.
+    breaker.record(error instanceof MalformedLetterError);
     return { error: asError(error) };
   }
 }

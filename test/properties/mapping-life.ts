@@ -11,6 +11,7 @@ import {
   memoryCheckpoints,
   memoryStream,
   NotInvokedError,
+  type RecordPage,
   type StreamReader,
   virtualClock,
 } from '../../src/testing/index.ts';
@@ -236,9 +237,24 @@ export class MappingLife {
       iterator: (shardId, position) => unlucky(() => this.#stream.iterator(shardId, position)),
       records: (iterator, limit) => {
         if (this.#luck(0.02)) throw new ExpiredIteratorError('too old');
-        return unlucky(() => this.#stream.records(iterator, limit));
+        return unlucky(async () => this.#wrongly(await this.#stream.records(iterator, limit), iterator));
       },
     };
+  }
+
+  /**
+   * A page that is cut short and has no iterator although more follows, or the iterator that it was read with. A page of a closed shard keeps a
+   * record: when such a shard gives neither a record nor an iterator, no reader can know that something follows.
+   */
+  #wrongly(page: RecordPage, iterator: string): RecordPage {
+    if (this.#luck(0.03)) {
+      this.#tally['no iterator'] = (this.#tally['no iterator'] ?? 0) + 1;
+      const least = this.#stream.open.some((id) => iterator.startsWith(id)) ? 0 : 1;
+      return { records: page.records.slice(0, least + Math.floor(this.#random() * page.records.length)) };
+    }
+    if (!this.#luck(0.03)) return page;
+    this.#tally['same iterator'] = (this.#tally['same iterator'] ?? 0) + 1;
+    return { records: page.records, next: iterator };
   }
 
   /** Checkpoints that are saved late, or not at all. Notes a fault if one passes a record that is not done. */

@@ -8,7 +8,17 @@ const HISTORIES = Number(process.env.HISTORIES ?? 1_000);
 /** What must happen in the histories, or else they would prove nothing. */
 const MUST_HAPPEN = [
   ...['split', 'roll', 'kill', 'stop', 'refused', 'timeouts', 'letters', 'lost', 'succeeded', 'failed', 'retried', 'dropped', 'delivered'],
-  ...['delivery-failed', 'checkpoint-failed', 'read-failed', 'gap', 'filtered', 'shard-ended', 'not-invoked'],
+  ...[
+    'delivery-failed',
+    'checkpoint-failed',
+    'read-failed',
+    'gap',
+    'filtered',
+    'shard-ended',
+    'not-invoked',
+    'no iterator',
+    'same iterator',
+  ],
 ];
 
 async function live(past: Life, tally: Tally): Promise<void> {

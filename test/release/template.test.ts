@@ -326,6 +326,7 @@ describe('the bucket of dead letters', () => {
           Resource: [arn, `${arn}/*`],
           Condition: { Bool: { 'aws:SecureTransport': 'false' } },
         },
+        { Effect: 'Deny', Principal: '*', Action: 's3:PutObject', Resource: `${arn}/*` },
       ],
     });
   });

@@ -4,6 +4,7 @@ import { MAXIMUM_EVENT_BYTES, numbersOf, type QueuedRecord, queuedRecordOf } fro
 import { Delivery } from '../delivery/delivery.ts';
 import { Lane, laneOf } from '../delivery/lane.ts';
 import type { Run } from '../run.ts';
+import type { Shard } from '../streams/reader.ts';
 import { Bell } from '../time/bell.ts';
 import { type CursorPage, ShardCursor } from './cursor.ts';
 import { ShardProgress } from './progress.ts';
@@ -26,12 +27,15 @@ export class ShardPoller {
   readonly #space = new Bell();
   #atEnd = false;
 
-  /** @param fresh whether this mapping has just made the checkpoint, so that no earlier mapping was here. */
-  constructor(run: Run, shardId: string, from: Checkpoint, fresh: boolean) {
+  /**
+   * @param fresh whether this mapping has just made the checkpoint, so that no earlier mapping was here.
+   * @param list as for `ShardCursor`.
+   */
+  constructor(run: Run, shardId: string, from: Checkpoint, fresh: boolean, list: () => Promise<readonly Shard[]>) {
     this.#run = run;
     this.#shardId = shardId;
     this.#from = from;
-    this.#cursor = new ShardCursor(run, shardId, from, fresh);
+    this.#cursor = new ShardCursor(run, shardId, from, fresh, list);
     this.#lanes = Array.from({ length: run.settings.parallelizationFactor }, () => new Lane(run));
     this.#delivery = new Delivery(run, shardId, (records) => this.#finish(records));
     this.#saver = new Saver(run, shardId);
@@ -69,8 +73,8 @@ export class ShardPoller {
       if (this.#run.killed) return;
       if (!page) continue;
       this.#take(page, poll);
-      if (page.next === undefined) this.#atEnd = true;
-      else if (page.records.length < PAGE) await this.#run.pause(started + pollIntervalMs - clock.now());
+      if (page.follows === 'nothing') this.#atEnd = true;
+      else if (page.follows === 'more' && page.records.length < PAGE) await this.#run.pause(started + pollIntervalMs - clock.now());
     }
     for (const lane of this.#lanes) lane.close();
   }
@@ -102,7 +106,7 @@ export class ShardPoller {
       this.#finish(filtered);
     }
     for (const [i, lane] of this.#lanes.entries()) lane.add(perLane[i] ?? []);
-    const atEnd = page.next === undefined;
+    const atEnd = page.follows === 'nothing';
     if (records.length === 0 || atEnd) this.#progress.pollFoundNoMore(poll, atEnd);
   }
 

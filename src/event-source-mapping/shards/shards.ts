@@ -106,7 +106,7 @@ export class Shards {
     for (const shard of shards) {
       const from = this.#checkpoints.get(shard.id);
       if (!from || from.type === 'ended' || this.#pollers.has(shard.id)) continue;
-      this.#pollers.set(shard.id, new ShardPoller(this.#run, shard.id, from, !before.has(shard.id)));
+      this.#pollers.set(shard.id, new ShardPoller(this.#run, shard.id, from, !before.has(shard.id), () => this.#listUntilItSucceeds()));
       this.#waiting.set(shard.id, shard);
     }
     this.#followReady();

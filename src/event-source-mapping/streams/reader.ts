@@ -30,7 +30,10 @@ export type Position = { readonly type: 'TRIM_HORIZON' | 'LATEST' } | { readonly
 
 export interface RecordPage {
   readonly records: readonly StreamRecord[];
-  /** Iterator of the next page. Absent at the end of a closed shard. */
+  /**
+   * Iterator of the next page. Absent at the end of a closed shard. DynamoDB has also left it out for open shards, so the mapping asks `shards`
+   * before it takes a shard as ended.
+   */
   readonly next?: string;
 }
 

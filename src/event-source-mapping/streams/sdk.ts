@@ -40,7 +40,7 @@ export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReade
           ? ({ ShardIteratorType: `${position.type}_SEQUENCE_NUMBER`, SequenceNumber: position.sequenceNumber } as const)
           : { ShardIteratorType: position.type };
       const { ShardIterator } = await translated(() => streams.send(new GetShardIteratorCommand({ StreamArn, ShardId, ...place })));
-      if (ShardIterator === undefined) throw new TrimmedError(`DynamoDB gave no iterator of shard ${ShardId}`);
+      if (!ShardIterator) throw new Error(`DynamoDB returned no iterator of shard ${ShardId}`);
       return ShardIterator;
     },
 
@@ -49,7 +49,7 @@ export function sdkStreamReader({ client, streamArn: StreamArn }: SdkStreamReade
       const { Records = [], NextShardIterator: next } = await translated(() =>
         streams.send(new GetRecordsCommand({ ShardIterator, Limit })),
       );
-      return { records: Records.map((record) => eventRecord(record, StreamArn)), ...(next !== undefined && { next }) };
+      return { records: Records.map((record) => eventRecord(record, StreamArn)), ...(next && { next }) };
     },
   };
 }

@@ -53,6 +53,25 @@ describe('sdkStreamReader', () => {
     mock.restore();
   });
 
+  it.each([undefined, null, ''])('takes the iterator %j of GetRecords for none', async (NextShardIterator) => {
+    const mock = mockClient(client);
+    mock.on(GetRecordsCommand).resolves({ Records: [], NextShardIterator: NextShardIterator as string });
+    expect(await sdkStreamReader({ client, streamArn }).records('here', 10)).toEqual({ records: [] });
+    mock.restore();
+  });
+
+  it.each([undefined, null, ''])(
+    'does not take a shard for removed when GetShardIterator returns the iterator %j',
+    async (ShardIterator) => {
+      const mock = mockClient(client);
+      mock.on(GetShardIteratorCommand).resolves({ ShardIterator: ShardIterator as string });
+      const call = sdkStreamReader({ client, streamArn }).iterator('s1', { type: 'TRIM_HORIZON' });
+      await expect(call).rejects.toThrow('DynamoDB returned no iterator of shard s1');
+      await expect(call).rejects.not.toThrow(TrimmedError);
+      mock.restore();
+    },
+  );
+
   it('passes other errors on', async () => {
     const mock = mockClient(client);
     mock.rejects(named('LimitExceededException'));
