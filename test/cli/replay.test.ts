@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -208,12 +208,31 @@ describe('readSavedEvents', () => {
     expect(title).toMatch(/^millrace: nothing was replayed/);
     expect(faults.map((fault) => fault.trim())).toEqual([
       `${files.missing}: there is no such file or folder: check the path`,
-      expect.stringMatching(/broken\.json: it is not JSON \(.*\): correct it/),
-      expect.stringMatching(/scheduled\.json: it has no Records: save the whole event/),
-      expect.stringMatching(/nothing\.json: it has no Records/),
-      expect.stringMatching(/blank\.json: it is empty: save it again/),
+      expect.stringMatching(/broken\.json:1: it is not JSON \(.*\): correct it/),
+      expect.stringMatching(/scheduled\.json:1: it is an event of Amazon EventBridge \("Scheduled Event"\): save the event/),
+      expect.stringMatching(/nothing\.json:1: it is null, and is not an event of a DynamoDB stream: save/),
+      expect.stringMatching(/blank\.json:1: it is empty: save it again/),
       expect.stringMatching(/saved\/empty: the folder has no \.json files/),
     ]);
+  });
+
+  it('replays a log with an event of Powertools, and counts the lines that it skips', async () => {
+    const event = JSON.parse(readFileSync(story('insert'), 'utf8'));
+    const lines = [
+      { level: 'INFO', message: 'Lambda invocation event', event },
+      { level: 'INFO', message: 'batch', records: 1 },
+    ];
+    const file = save('logged/log.jsonl', lines.map((line) => JSON.stringify(line)).join('\n'));
+    const { status, stdout, stderr } = await millrace(['replay', join(home, 'saved/logged')]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: `${file}: skipped 1 log line without an event\n` });
+    expect(stdout).toMatch(/log +INSERT .*4 applied/);
+  });
+
+  it('points a dead letter to redrive', async () => {
+    const file = save('letters/letter.json', { DDBStreamBatchInfo: {}, payload: JSON.stringify(poison) });
+    const { status, stderr } = await millrace(['replay', file]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(`${file}:1: it is a dead letter: millrace redrive takes dead letters up`);
   });
 
   it('names an expectation that is not JSON', async () => {

@@ -26,7 +26,7 @@ export function printReplay(replay: Replay, all: boolean): void {
 function recordsTable(files: readonly ReplayedFile[], width: number, all: boolean): string {
   const widths = [20, 6, width - 67, 13, 20];
   const rows = files.flatMap((file) => {
-    const name = basename(file.file, '.json');
+    const name = basename(file.file).replace(/\.\w+$/, '');
     if (file.records.length === 0) return [[name, dim('the event has no records')]];
     return groupsOf(file.records, all).flatMap(({ shown, rest, first }, i) => [
       ...shown.flatMap((record, j) => recordRows(i + j === 0 ? name : '', record, file.unexpected[first + j] === true)),

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { openCache } from '../../app.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { quietLogger, stderrLogger } from '../terminal.ts';
+import { count, quietLogger, stderrLogger } from '../terminal.ts';
 import { playback } from './playback.ts';
 import { printReplay } from './print.ts';
 import type { RecordResult, Replay, ReplayedFile } from './result.ts';
@@ -15,7 +15,9 @@ interface ReplayOptions extends CacheChoice {
 
 const HELP = `
 The files are replayed into one cache in the order given, those of a folder by name. A history may
-span several files.
+span several files. A file has events as Lambda passes them to the function, single records, or
+arrays of these: one, or one a line (JSON lines). Log lines of Powertools or others that contain an
+event are taken too; other lines of a log are skipped.
 
 The memory cache starts empty and ends with the command. A Valkey or Momento cache keeps its
 entries: a record that is older than the entry in the cache is "stale". --backend or --url choose
@@ -41,7 +43,7 @@ export function replayCommand(): Command {
       .description(
         'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
       )
-      .argument('<paths...>', 'event files, or folders of event files'),
+      .argument('<paths...>', 'files of events or records, or folders of such files'),
   )
     .option('--json', 'print one JSON document and nothing else')
     .option('--all', 'print every row of the tables')
@@ -63,7 +65,8 @@ async function run(paths: readonly string[], options: ReplayOptions): Promise<Re
     const { play, entries } = playback(cache, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];
     // One after another, like the batches of one shard.
-    for (const { file, event, expected } of saved) {
+    for (const { file, event, expected, skipped } of saved) {
+      if (skipped > 0) process.stderr.write(`${file}: skipped ${count(skipped, 'log line')} without an event\n`);
       const played = await play(event);
       files.push({ file, ...played, unexpected: played.records.map((record, i) => isUnexpected(record, expected?.[i])) });
     }
