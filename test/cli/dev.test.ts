@@ -410,8 +410,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     cpSync(join(cli.home, 'dist'), join(installed, 'dist'), { recursive: true });
     copyFileSync(join(cli.home, 'package.json'), join(installed, 'package.json'));
     const worker = await Worker.start({ ...cli, path: join(installed, 'dist/cli/millrace.js') }, args);
-    await until('the line on stderr', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
-    expect(worker.said).toContain('Its views are those of its sample, a pizza shop, and apply to items of the sample only');
+    await until('the line on stderr', () => worker.said.includes('Give yours by --views ./views.js'), 30_000);
+    expect(worker.said).toContain('this installed package uses the views of its sample, a pizza shop');
     await worker.end('SIGTERM');
   }, 60_000);
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { appViews, openCache, openLetters } from '../../app.ts';
+import { openCache, openLetters } from '../../app.ts';
 import {
   eventSourceMapping,
   fileCheckpoints,
@@ -15,17 +15,17 @@ import { parseLettersPlace } from '../../letters/place.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, explained, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
-import { isInstalledPackage } from '../sample-views.ts';
+import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
-import { devBanner, FOREIGN_VIEWS } from './banner.ts';
+import { devBanner } from './banner.ts';
 import { changeLines } from './change-lines.ts';
 import { startDynamoDbLocal } from './dynamodb-local.ts';
 import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
 import { outageLines } from './outage-lines.ts';
 import { checkpointsPath, makeStateFolder } from './state-folder.ts';
 
-interface DevOptions extends CacheChoice, DynamoDbChoice {
+interface DevOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly table?: string;
   readonly port?: number;
   readonly batchSize: number;
@@ -73,7 +73,7 @@ export function devCommand(): Command {
       .option('--table <name>', `table to follow. Default: ${SAMPLE_TABLE}, in DynamoDB Local`)
       .option('--port <number>', 'port of the DynamoDB Local that this command starts. Default: a free port', number(1, 65_535)),
   );
-  return addCacheOptions(command)
+  return addCacheOptions(addViewsOption(command))
     .option('--batch-size <number>', 'largest number of records in one invocation', number(1, 10_000), 1)
     .option('--parallelization-factor <number>', 'number of concurrent batches of one shard', number(1, 10), 1)
     .option('--batching-window <seconds>', 'longest wait for a batch to fill, s', number(0, 300), 0)
@@ -94,6 +94,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   const config = configOf(options);
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
   const place = given ?? parseLettersPlace(join(options.state, 'letters'));
+  const views = await viewsOf(options);
   await makeStateFolder(options.state);
   const starts = options.endpoint === undefined && options.table === undefined;
   const local = starts ? await startDynamoDbLocal(options.port) : undefined;
@@ -113,7 +114,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
-      views: appViews,
+      views,
       cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
       ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
@@ -138,8 +139,9 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
       onEvent: lines.event,
     });
     await mapping.start();
-    if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
-    lines.print(devBanner({ table, location, backend: config.backend, letters: lettersName(place) }));
+    lines.print(
+      devBanner({ table, location, backend: config.backend, letters: lettersName(place), isSample: options.views === undefined }),
+    );
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
     await cache.close();

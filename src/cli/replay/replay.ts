@@ -1,13 +1,14 @@
 import { Command } from 'commander';
 import { openCache } from '../../app.ts';
 import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
+import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { count, quietLogger, stderrLogger } from '../terminal.ts';
 import { playback } from './playback.ts';
 import { printReplay } from './print.ts';
 import type { RecordResult, Replay, ReplayedFile } from './result.ts';
 import { readSavedEvents } from './saved-events.ts';
 
-interface ReplayOptions extends CacheChoice {
+interface ReplayOptions extends CacheChoice, ViewsChoice {
   readonly json?: true;
   readonly all?: true;
   readonly verbose?: true;
@@ -37,14 +38,13 @@ Examples:
   millrace replay events --url valkey://localhost:6379`;
 
 export function replayCommand(): Command {
-  return addCacheOptions(
-    new Command('replay')
-      .summary('run saved stream events through the handler, and show what they did')
-      .description(
-        'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
-      )
-      .argument('<paths...>', 'files of events or records, or folders of such files'),
-  )
+  const command = new Command('replay')
+    .summary('run saved stream events through the handler, and show what they did')
+    .description(
+      'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
+    )
+    .argument('<paths...>', 'files of events or records, or folders of such files');
+  return addCacheOptions(addViewsOption(command))
     .option('--json', 'print one JSON document and nothing else')
     .option('--all', 'print every row of the tables')
     .option('--verbose', "print the handler's log lines on stderr")
@@ -60,9 +60,10 @@ export function replayCommand(): Command {
 async function run(paths: readonly string[], options: ReplayOptions): Promise<Replay> {
   const saved = await readSavedEvents(paths);
   const config = configOf(options);
+  const views = await viewsOf(options);
   const cache = await openCache(config);
   try {
-    const { play, entries } = playback(cache, options.verbose ? stderrLogger : quietLogger);
+    const { play, entries } = playback(cache, views, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];
     // One after another, like the batches of one shard.
     for (const { file, event, expected, skipped } of saved) {
