@@ -344,11 +344,12 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
   }, 120_000);
 
   it('prints within 3 s why the cache gives no answer, and ends at once on a second Ctrl-C', async () => {
-    const port = await freePort();
-    const worker = await Worker.start(cli, [...args, '--url', `valkey://localhost:${port}`], () => true);
-    await sleep(1_500);
-    const began = Date.now();
+    const worker = await start();
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
+    await until('the line of the record', () => worker.lines.some(({ type }) => type === 'INSERT'), 30_000);
+    await valkey.stop();
+    const began = Date.now();
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall({ ...order, status: 'baked' }) }));
     await until('the line of the outage', () => worker.lines.some(({ type }) => type === 'cache-failed'), 30_000);
     expect(Date.now() - began).toBeLessThan(3_000);
     await until('the last reason', () => /ECONNREFUSED/.test(worker.lines.at(-1)?.reason ?? ''), 5_000);
@@ -358,6 +359,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     await sleep(400);
     process.kill(worker.pid, 'SIGINT');
     await until('the end of the command', () => !isAlive(worker.pid), 2_000);
+    await valkey.restart();
   }, 60_000);
 
   it('prints why a letter cannot be written', async () => {
@@ -427,6 +429,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     [['--table', 'x'], 'no AWS Region is known (Region is missing): give --region or set AWS_REGION; for DynamoDB Local give --endpoint'],
     [['--state', 'FILE/state'], '/file/state: the folder cannot be created or written to (ENOTDIR); give another one'],
     [['--dead-letters', 'ftp://x'], '--dead-letters is "ftp://x": give s3://BUCKET'],
+    [['--url', 'valkey://127.0.0.1:1'], 'nothing was done, because the cache cannot be read: cache at 127.0.0.1:1: '],
     [['--url', 'foo'], 'the options are wrong:\n  --url is not a URL: give valkey://HOST:PORT'],
   ])(
     'explains the fault of the arguments %j',

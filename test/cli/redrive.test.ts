@@ -127,8 +127,17 @@ describe('millrace redrive', () => {
   it('succeeds in a folder without letters', async () => {
     mkdirSync(join(home, 'empty'));
     writeFileSync(join(home, 'empty/README.txt'), 'not a letter');
-    const { status, stdout } = await millrace(['empty', '--url', 'valkey://127.0.0.1:1']);
-    expect({ status, stdout }).toEqual({ status: 0, stdout: '0 letters in empty, redriven into the valkey cache\n' });
+    const { status, stdout } = await millrace(['empty', '--dry-run']);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '0 letters in empty, a dry run: nothing was changed\n' });
+  });
+
+  it('refuses a cache that does not answer, before it changes a letter', async () => {
+    const store = folderStore(join(home, 'unchanged'));
+    await store.put(lambdaName(1), '{"no": "letter"}');
+    const { status, stdout, stderr } = await millrace(['unchanged', '--url', 'valkey://127.0.0.1:1', '--json']);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(/^millrace: nothing was done, because the cache cannot be read: .*127\.0\.0\.1:1.* or correct --url\n$/);
+    expect(await store.get(lambdaName(1))).toBe('{"no": "letter"}');
   });
 
   it('refuses to run as an installed package, which has the views of the sample', async () => {

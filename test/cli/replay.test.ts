@@ -181,14 +181,24 @@ describe('the exit status', () => {
     expect((await millrace(['replay', file])).status).toBe(1);
   });
 
-  it('exits with 1 if the cache gives no answer, and prints the reason without a stack', async () => {
-    // No server listens on this port.
-    const args = ['replay', story('insert'), '--url', 'valkey://127.0.0.1:1'];
-    const { status, stdout, stderr } = await millrace(args);
-    expect(status).toBe(1);
-    expect(`${stdout}${stderr}`).toMatch(/127\.0\.0\.1:1|ECONNREFUSED|not reach|unavailable|no answer/i);
-    expect(stderr).not.toMatch(/\n\s+at /);
-  }, 30_000);
+  // No server listens on this port.
+  it.each([
+    ['--url', ['--url', 'valkey://127.0.0.1:1'], {}],
+    ['CACHE_URL', [], { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkey://127.0.0.1:1' }],
+    ['the MOMENTO_ variables', [], { CACHE_BACKEND: 'momento', MOMENTO_CACHE_NAME: 'shop', MOMENTO_LOCAL: '127.0.0.1:1' }],
+  ])(
+    'exits with 1 and replays nothing if the cache does not answer, and names the cause and %s',
+    async (name, args, env) => {
+      const { status, stdout, stderr } = await millrace(['replay', story('insert'), '--json', ...args], env);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+      expect(stderr).toMatch(
+        /^millrace: nothing was done, because the cache cannot be read: .*(127\.0\.0\.1:1|cache "shop").*\. Start it, or correct /,
+      );
+      expect(stderr).toContain(`correct ${name}\n`);
+      expect(stderr).not.toMatch(/\n\s+at /);
+    },
+    60_000,
+  );
 });
 
 describe('readSavedEvents', () => {
@@ -321,6 +331,19 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on Valkey', () =
         ...Array(4).fill([false, true]),
         [true, false],
       ]);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
+describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('on a Valkey with a password', () => {
+  it('refuses to begin without the password, and names the cause', async () => {
+    const server = await startValkey({ config: { requirepass: 'secret' } });
+    try {
+      const { status, stdout, stderr } = await millrace(['replay', story('insert'), '--url', `valkey://127.0.0.1:${server.port}`]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+      expect(stderr).toMatch(/^millrace: nothing was done, because the cache cannot be read: .*(NOAUTH|password).*correct --url\n$/i);
     } finally {
       await server.close();
     }

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters } from '../../app.ts';
+import { openLetters } from '../../app.ts';
+import type { CacheClient } from '../../cache.ts';
+import type { Config } from '../../config/worker.ts';
 import {
   eventSourceMapping,
   fileCheckpoints,
@@ -11,16 +13,25 @@ import {
   sdkStreamReader,
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
-import { parseLettersPlace } from '../../letters/place.ts';
-import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, explained, locationOf, requireRegion } from '../options/dynamodb.ts';
+import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
+import type { View } from '../../view.ts';
+import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
+import {
+  addDynamoDbOptions,
+  clientSettings,
+  type DynamoDbChoice,
+  type DynamoDbLocation,
+  explained,
+  locationOf,
+  requireRegion,
+} from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
 import { devBanner } from './banner.ts';
 import { changeLines } from './change-lines.ts';
-import { startDynamoDbLocal } from './dynamodb-local.ts';
+import { type DynamoDbLocal, startDynamoDbLocal } from './dynamodb-local.ts';
 import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
 import { outageLines } from './outage-lines.ts';
 import { checkpointsPath, makeStateFolder } from './state-folder.ts';
@@ -86,6 +97,15 @@ export function devCommand(): Command {
     .action((options: DevOptions) => follow(options, stopSignal()));
 }
 
+/** What `follow` prepares. */
+interface Prepared {
+  readonly config: Config;
+  readonly cache: CacheClient;
+  readonly views: readonly View[];
+  readonly place: LettersPlace;
+  readonly location: DynamoDbLocation;
+}
+
 /** Follows the stream until the signal is aborted, then finishes the work in progress. */
 async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> {
   if (options.port !== undefined && (options.endpoint !== undefined || options.table !== undefined)) {
@@ -95,10 +115,20 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
   const place = given ?? parseLettersPlace(join(options.state, 'letters'));
   const views = await viewsOf(options);
-  await makeStateFolder(options.state);
-  const starts = options.endpoint === undefined && options.table === undefined;
-  const local = starts ? await startDynamoDbLocal(options.port) : undefined;
-  const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
+  const cache = await openReachableCache(config, options);
+  let local: DynamoDbLocal | undefined;
+  try {
+    await makeStateFolder(options.state);
+    if (options.endpoint === undefined && options.table === undefined) local = await startDynamoDbLocal(options.port);
+    const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
+    await followTable(options, { config, cache, views, place, location }, stopped);
+  } finally {
+    await cache.close();
+    await local?.close();
+  }
+}
+
+async function followTable(options: DevOptions, { config, cache, views, place, location }: Prepared, stopped: AbortSignal): Promise<void> {
   const lines = changeLines({ json: options.json === true, lag: location.where === 'aws' });
   const settings = clientSettings(location);
   const dynamodb = new DynamoDBClient(settings);
@@ -111,7 +141,6 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
       throw explained(error, location);
     });
     const letters = await openLetters({ ...config, letters: place });
-    const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
     const handler = streamHandler({
       views,
@@ -144,11 +173,9 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
     );
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
-    await cache.close();
     await letters?.close();
   } finally {
     dynamodb.destroy();
     streams.destroy();
-    await local?.close();
   }
 }

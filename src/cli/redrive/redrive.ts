@@ -2,12 +2,12 @@ import { stat } from 'node:fs/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { openCache, openLetters } from '../../app.ts';
+import { openLetters } from '../../app.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
 import type { LetterStore } from '../../letters/store.ts';
 import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
-import { addCacheOptions, type CacheChoice } from '../options/cache.ts';
+import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { lettersName } from '../options/letters.ts';
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
@@ -105,7 +105,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   const store = (await openLetters(config.cache)) as LetterStore;
   const client = trustLetters ? undefined : new DynamoDBClient(clientSettings(locationOf(options)));
   if (client) await requireRegion(client);
-  const cache = dryRun ? undefined : await openCache(config.cache);
+  const cache = dryRun ? undefined : await openReachableCache(config.cache, options);
   const bar = new cliProgress.SingleBar({
     format: 'redrive {bar} {value}/{total} letters',
     clearOnComplete: true,

@@ -1,6 +1,5 @@
 import { Command } from 'commander';
-import { openCache } from '../../app.ts';
-import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
+import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { count, quietLogger, stderrLogger } from '../terminal.ts';
 import { playback } from './playback.ts';
@@ -61,7 +60,7 @@ async function run(paths: readonly string[], options: ReplayOptions): Promise<Re
   const saved = await readSavedEvents(paths);
   const config = configOf(options);
   const views = await viewsOf(options);
-  const cache = await openCache(config);
+  const cache = await openReachableCache(config, options);
   try {
     const { play, entries } = playback(cache, views, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];
