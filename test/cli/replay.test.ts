@@ -170,6 +170,17 @@ describe('the exit status', () => {
     });
   });
 
+  it('prints a cause once for several views, with the path of the field', async () => {
+    const event = JSON.parse(readFileSync(story('insert'), 'utf8'));
+    event.Records[0].dynamodb.NewImage.items = { L: [{ M: { size: { N: '1' } } }] };
+    const file = save('alone/nested.json', event);
+    const { stdout } = await millrace(['replay', file]);
+    expect(stdout.match(/cannot project/g)).toHaveLength(1);
+    expect(stdout.replace(/\s+/g, ' ')).toMatch(/set aside: detail, admin, orders cannot project the new image .*\(items\[0\]\.size, /);
+    const { files } = JSON.parse((await millrace(['replay', file, '--json'])).stdout);
+    expect(files[0].records[0].setAside[0]).toMatchObject({ view: 'detail', fields: expect.arrayContaining(['items[0].size']) });
+  });
+
   it('exits with 0 if the expectation beside the file has the same cause, else with 1', async () => {
     const file = save('beside/poison.json', poison);
     const expect_ = (setAside: unknown) => save('beside/expected/poison.json', { records: [{ setAside }] });

@@ -6,6 +6,7 @@ import { openLetters } from '../../app.ts';
 import type { CacheClient } from '../../cache.ts';
 import type { Config } from '../../config/worker.ts';
 import {
+  type Checkpoint,
   eventSourceMapping,
   fileCheckpoints,
   type LambdaHandler,
@@ -14,7 +15,7 @@ import {
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
 import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
-import type { View } from '../../view.ts';
+import { type View, viewName } from '../../view.ts';
 import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
 import {
   addDynamoDbOptions,
@@ -29,7 +30,6 @@ import { lettersName, placeOf } from '../options/letters.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
-import { devBanner } from './banner.ts';
 import { changeLines } from './change-lines.ts';
 import { type DynamoDbLocal, startDynamoDbLocal } from './dynamodb-local.ts';
 import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
@@ -46,6 +46,7 @@ interface DevOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly state: string;
   readonly deadLetters?: string;
   readonly json?: true;
+  readonly show?: true;
   readonly verbose?: true;
 }
 
@@ -92,6 +93,7 @@ export function devCommand(): Command {
     .option('--state <folder>', 'folder for checkpoints and dead letters', '.millrace')
     .option('--dead-letters <place>', 'place of dead letters: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS, else in --state')
     .option('--json', 'print one JSON object a line')
+    .option('--show', 'print the keys and values that each change writes to the cache')
     .option('--verbose', "print the handler's log lines on stderr")
     .addHelpText('after', HELP)
     .action((options: DevOptions) => follow(options, stopSignal()));
@@ -129,7 +131,12 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
 }
 
 async function followTable(options: DevOptions, { config, cache, views, place, location }: Prepared, stopped: AbortSignal): Promise<void> {
-  const lines = changeLines({ json: options.json === true, lag: location.where === 'aws' });
+  const lines = changeLines({
+    json: options.json === true,
+    lag: location.where === 'aws',
+    show: options.show === true,
+    letters: place,
+  });
   const settings = clientSettings(location);
   const dynamodb = new DynamoDBClient(settings);
   const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
@@ -142,9 +149,18 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
     });
     const letters = await openLetters({ ...config, letters: place });
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
+    const file = config.backend === 'memory' ? undefined : checkpointsPath(options.state, streamArn, config);
+    const checkpoints = file === undefined ? memoryCheckpoints() : fileCheckpoints(file);
+    const resumedAt = newestOf(await checkpoints.load());
     const handler = streamHandler({
       views,
-      cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
+      cache: {
+        async apply(mutations) {
+          const outcomes = await ofCache(() => cache.apply(mutations));
+          lines.wrote(mutations, outcomes);
+          return outcomes;
+        },
+      },
       ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
       poisonRunLimit: config.poisonRunLimit,
@@ -163,14 +179,21 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
       functionResponseTypes: ['ReportBatchItemFailures'],
       functionTimeoutMs: FUNCTION_TIMEOUT_MS,
       functionName: 'millrace-dev',
-      checkpoints: config.backend === 'memory' ? memoryCheckpoints() : fileCheckpoints(checkpointsPath(options.state, streamArn, config)),
+      checkpoints,
       ...(letters && { onFailure: letters }),
       onEvent: lines.event,
     });
     await mapping.start();
-    lines.print(
-      devBanner({ table, location, backend: config.backend, letters: lettersName(place), isSample: options.views === undefined }),
-    );
+    lines.following({
+      table,
+      streamArn,
+      location,
+      backend: config.backend,
+      views: views.map(viewName),
+      isSample: options.views === undefined,
+      letters: lettersName(place),
+      ...(file !== undefined && resumedAt !== undefined && { checkpoint: { file, at: new Date(resumedAt).toISOString() } }),
+    });
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
     await letters?.close();
@@ -178,4 +201,10 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
     dynamodb.destroy();
     streams.destroy();
   }
+}
+
+/** When the newest position was saved, ms since the epoch. `undefined`: no shard was read yet. */
+function newestOf(checkpoints: ReadonlyMap<string, Checkpoint>): number | undefined {
+  const times = [...checkpoints.values()].filter(({ type }) => type !== 'start').map(({ at }) => at);
+  return times.length > 0 ? Math.max(...times) : undefined;
 }

@@ -4,15 +4,17 @@ import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
 import { openLetters } from '../../app.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
+import type { LettersPlace } from '../../letters/place.ts';
 import type { LetterStore } from '../../letters/store.ts';
 import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
+import { causeFacts } from '../causes.ts';
 import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
-import { lettersName } from '../options/letters.ts';
+import { letterPath, lettersName } from '../options/letters.ts';
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { redriveConfigOf } from './config.ts';
-import { printRedrive, type Redriven } from './print.ts';
+import { kindOf, printRedrive, type Redriven } from './print.ts';
 
 interface RedriveOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly dryRun?: true;
@@ -128,7 +130,15 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
       onNames: (names) => bar.start(Math.min(names.length, limit ?? Infinity), 0),
       onLetter: () => bar.increment(),
     });
-    return { store: name, backend: config.cache.backend, dryRun, trustLetters, letters, stopped };
+    return {
+      store: name,
+      place: config.cache.letters as LettersPlace,
+      backend: config.cache.backend,
+      dryRun,
+      trustLetters,
+      letters,
+      stopped,
+    };
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
   } finally {
@@ -147,11 +157,18 @@ function refuseForeignViews(options: ViewsChoice): void {
   );
 }
 
-function plain({ letters, ...redriven }: Redriven) {
+function plain({ letters, place, ...redriven }: Redriven) {
   const removed = letters.filter(({ status }) => status === 'removed').length;
-  const plainCauses = letters.map(({ causes, ...letter }) => ({
-    ...letter,
-    causes: causes.map(({ stage, error }) => ({ stage, reason: error.message })),
+  const plainLetters = letters.map(({ name, records, status, causes }) => ({
+    name,
+    path: letterPath(place, name),
+    records,
+    status,
+    ...(status === 'kept' && { kind: kindOf({ name, records, status, causes }) }),
+    causes: causes.map((cause) => {
+      const { stage, error, fields } = causeFacts(cause);
+      return { stage, reason: error.message, fields };
+    }),
   }));
-  return { ...redriven, removed, kept: letters.length - removed, letters: plainCauses };
+  return { ...redriven, removed, kept: letters.length - removed, letters: plainLetters };
 }

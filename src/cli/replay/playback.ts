@@ -4,6 +4,7 @@ import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
 import type { View } from '../../view.ts';
+import { causeFacts } from '../causes.ts';
 import type { Entries, Played, RecordResult, SetAsideCause } from './result.ts';
 
 export interface Playback {
@@ -92,5 +93,7 @@ function reasonOf({ message, cause }: Error): string {
 function setAsideOf({ stage, view, address, error }: Cause): SetAsideCause {
   const reason = reasonOf(error);
   if (stage === 'rejected') return { stage, address, reason };
-  return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason };
+  const { fields = [] } = causeFacts({ stage, view, error });
+  const isNested = fields.some((field) => /[.[]/.test(field));
+  return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason, ...(isNested && { fields }) };
 }

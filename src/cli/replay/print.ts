@@ -72,9 +72,9 @@ function recordRows(file: string, record: RecordResult, unexpected: boolean): re
 /** From each reason to the views or addresses that it concerns, because all views of an entity fail for the same reason. */
 function reasonsOf(setAside: readonly SetAsideCause[]): ReadonlyMap<string, string> {
   const concerned = new Map<string, string[]>();
-  for (const { view, address, reason } of setAside) {
+  for (const { view, address, reason, fields } of setAside) {
     // Drops the view or the record, which the row already names.
-    const common = reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '');
+    const common = `${reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '')}${fields ? ` (${fields.join(', ')})` : ''}`;
     const name = view ?? address;
     concerned.set(common, [...(concerned.get(common) ?? []), ...(name === undefined ? [] : [text(name)])]);
   }
