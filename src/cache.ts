@@ -47,6 +47,12 @@ export interface CacheClient {
    */
   settle(lease: Lease, found: Found): Promise<'settled' | 'lost'>;
 
+  /**
+   * Returns for each document whether it has a lease that can be settled, for people who look into the cache. Absent where the backend does not
+   * tell.
+   */
+  leased?(keys: readonly string[]): Promise<readonly boolean[]>;
+
   /** Ends connections. No call may follow. */
   close(): Promise<void>;
 }

@@ -2,6 +2,8 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './dev/dev.ts';
+import { getCommand } from './get/get.ts';
+import { listCommand } from './list/list.ts';
 import { redriveCommand } from './redrive/redrive.ts';
 import { replayCommand } from './replay/replay.ts';
 
@@ -16,7 +18,7 @@ const program = new Command('millrace')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
   .showHelpAfterError('Run millrace --help for usage.');
-for (const command of [replayCommand(), redriveCommand(), devCommand()]) {
+for (const command of [replayCommand(), redriveCommand(), devCommand(), getCommand(), listCommand()]) {
   program.addCommand(
     command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
   );

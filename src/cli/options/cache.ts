@@ -33,6 +33,27 @@ export function configOf(choice: CacheChoice): Config {
   return inOptionNames(variables ? CACHE_OPTIONS : {}, () => parseConfig(variables));
 }
 
+/**
+ * The configuration of a cache that outlives its process, so that there is something to read.
+ *
+ * @throws Error if the memory cache is chosen.
+ */
+export function lastingConfigOf(choice: CacheChoice): Config {
+  const config = configOf(choice);
+  if (config.backend === 'memory') {
+    throw new Error('the memory cache ends with its process: give --url valkey://HOST:PORT, or set CACHE_BACKEND and its variables');
+  }
+  return config;
+}
+
+/** @throws Error if the key does not begin with the name and the revision of a view. */
+export function checkKey(key: string, namespace: string): void {
+  if (/^[\w-]+@[1-9]\d*:./s.test(key)) return;
+  const example = 'detail@1:42, as keyOf makes it: VIEW@REVISION:KEY';
+  const stored = key.startsWith(`${namespace}:`) ? `, without ${namespace}:doc: or ${namespace}:list:` : '';
+  throw new Error(`${JSON.stringify(key)} is not a key of a view: give one like ${example}${stored}`);
+}
+
 /** A key that no view has. */
 const PROBE = 'millrace:probe';
 

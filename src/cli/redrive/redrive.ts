@@ -12,6 +12,7 @@ import { causeFacts } from '../causes.ts';
 import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { letterPath, lettersName } from '../options/letters.ts';
+import { positive } from '../options/numbers.ts';
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { redriveConfigOf } from './config.ts';
 import { kindOf, printRedrive, type Redriven } from './print.ts';
@@ -88,11 +89,6 @@ function parseCause(text: string): string {
   throw new InvalidArgumentError(
     'Give decode, view or rejected; or the condition of the letter: Poison, Rejected, RetryAttemptsExhausted, RecordAgeExceeded, ….',
   );
-}
-
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a positive whole number.');
-  return Number(text);
 }
 
 async function run(given: string | undefined, options: RedriveOptions): Promise<Redriven> {

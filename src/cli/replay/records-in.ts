@@ -22,14 +22,14 @@ const SERVICES: Readonly<Record<string, string>> = {
 };
 
 /** What a saved value has: stream records, or, if it is a log line without records, why it is skipped. */
-export type Found = { readonly records: readonly StreamRecord[] } | { readonly skipped: string };
+export type SavedRecords = { readonly records: readonly StreamRecord[] } | { readonly skipped: string };
 
 /**
  * The stream records in a saved value: an event, one record, an array of these, or a log line that has one of these at any place, also as JSON text.
  *
  * @throws Error that says what the value is instead, and the way out.
  */
-export function recordsIn(value: unknown): Found {
+export function recordsIn(value: unknown): SavedRecords {
   if (Array.isArray(value)) return { records: value.flatMap(elementIn) };
   const others: string[] = [];
   const records = search(value, 0, others);
