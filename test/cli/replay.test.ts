@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -394,6 +394,28 @@ describe('the log of the handler', () => {
       },
       { level: 'INFO', message: 'batch', records: 5, poison: ofOrders.length },
     ]);
+  });
+});
+
+describe('a clone whose sources are newer than dist', () => {
+  it('says so on stderr, each time', async () => {
+    const source = join(home, 'src/views/kitchen.ts');
+    mkdirSync(join(source, '..'), { recursive: true });
+    writeFileSync(source, '');
+    try {
+      const [past, future] = [new Date(2020, 1), new Date(Date.now() + 60_000)];
+      utimesSync(source, past, past);
+      expect((await millrace(['replay', story('insert')])).stderr).toBe('');
+      utimesSync(source, future, future);
+      for (const more of [[], ['--json']]) {
+        const { status, stderr } = await millrace(['replay', story('insert'), ...more]);
+        expect(status).toBe(0);
+        expect(stderr).toBe('millrace: src/views/kitchen.ts is newer than dist, so this runs earlier code. Run npm run build first.\n');
+      }
+      expect((await millrace(['--version'])).stderr).toBe('');
+    } finally {
+      rmSync(join(home, 'src'), { recursive: true });
+    }
   });
 });
 

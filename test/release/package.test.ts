@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +47,22 @@ const STRICT = {
   outDir: 'out',
   rootDir: '.',
 };
+
+describe('a fresh clone', () => {
+  it.each([['pack'], ['start'], ['run', 'build']])('asks for npm ci before npm %s', async (...args) => {
+    const clone = mkdtempSync(join(tmpdir(), 'millrace-clone-'));
+    try {
+      for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
+        cpSync(join(ROOT, name), join(clone, name), { recursive: true });
+      }
+      const { code, output } = await run(clone, 'npm', ...args);
+      expect(code).not.toBe(0);
+      expect(output).toContain('millrace: the packages that build it are not installed: run npm ci first');
+    } finally {
+      await rm(clone, { recursive: true, force: true });
+    }
+  });
+});
 
 describe('the package, installed elsewhere', () => {
   let folder: string;
