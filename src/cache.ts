@@ -1,5 +1,6 @@
 import type { Mutation, Outcome } from './mutation.ts';
 import type { Version } from './version.ts';
+import type { DocumentValue, MemberValue } from './view.ts';
 
 /**
  * A cache that keeps the law: **apply a mutation unless its address holds a newer version.**
@@ -14,17 +15,18 @@ export interface CacheClient {
   /** Applies the mutations in the order given, each of them atomically. Returns one outcome per mutation, in the same order. */
   apply(mutations: readonly Mutation[]): Promise<readonly Outcome[]>;
 
-  get(key: string): Promise<Lookup>;
+  /** @param key as `keyOf` makes it: the value then has the type of the view's values. */
+  get<Key extends string>(key: Key): Promise<Lookup<DocumentValue<Key>>>;
 
   /** Returns one answer per key, in the order of the keys. */
-  getMany(keys: readonly string[]): Promise<readonly Lookup[]>;
+  getMany<Key extends string>(keys: readonly Key[]): Promise<readonly Lookup<DocumentValue<Key>>[]>;
 
   /**
    * Returns a page of a list's members, by score and then by the bytes of their names.
    *
    * @throws RangeError when the limit is not a positive integer, or the cursor is not one that a page gave.
    */
-  list(list: string, query: PageQuery): Promise<Page>;
+  list<Key extends string>(list: Key, query: PageQuery): Promise<Page<MemberValue<Key>>>;
 
   /**
    * Announces that the table is about to be read for this document or list. Take the lease first and read the table after it; otherwise a
@@ -45,13 +47,26 @@ export interface CacheClient {
    */
   settle(lease: Lease, found: Found): Promise<'settled' | 'lost'>;
 
+  /**
+   * Returns for each document whether it has a lease that can be settled, for people who look into the cache. Absent where the backend does not
+   * tell.
+   */
+  leased?(keys: readonly string[]): Promise<readonly boolean[]>;
+
   /** Ends connections. No call may follow. */
   close(): Promise<void>;
 }
 
+/**
+ * The type of a value that a backend parsed from JSON. `any`, because the reader's key gives the value its type: a backend returns `Lookup`, and a
+ * reader gets `Lookup<Value>`.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Parsed = any;
+
 /** The answer to a read. `gone`: the item does not exist. `miss`: the cache does not know; ask the table. */
-export type Lookup =
-  | { readonly type: 'hit'; readonly value: unknown; readonly version: Version }
+export type Lookup<Value = Parsed> =
+  | { readonly type: 'hit'; readonly value: Value; readonly version: Version }
   | { readonly type: 'gone'; readonly version: Version }
   | { readonly type: 'miss' };
 
@@ -69,18 +84,18 @@ export interface PageQuery {
   readonly order?: 'desc' | 'asc';
 }
 
-export interface Page {
-  readonly members: readonly PageMember[];
+export interface Page<Value = Parsed> {
+  readonly members: readonly PageMember<Value>[];
   /** Where the next page starts; absent when the list ends with this page. */
   readonly cursor?: string;
   /** True if no member of this page's range can be missing. If false, ask the table. */
   readonly complete: boolean;
 }
 
-export interface PageMember {
+export interface PageMember<Value = Parsed> {
   readonly member: string;
   readonly score: number;
-  readonly value: unknown;
+  readonly value: Value;
   readonly version: Version;
 }
 

@@ -13,6 +13,7 @@ export type {
 } from './cache.ts';
 export type { Cause, Stage } from './cause.ts';
 export type { Attributes, ChangeFacts } from './change.ts';
+export { attributesOf, type Marshalled } from './dynamodb/attributes.ts';
 export type { StreamEvent, StreamRecord } from './dynamodb/record.ts';
 export { CacheUnavailableError, ConfigurationError, MalformedLetterError, MalformedRecordError, ViewError } from './errors.ts';
 export type { BatchFacts } from './handlers/batch-facts.ts';
@@ -36,4 +37,15 @@ export type {
 } from './mutation.ts';
 export type { RecordReport, Report, SetAside } from './sync/sync.ts';
 export { FLOOR, type Version } from './version.ts';
-export { type DocumentView, documentView, type Entity, entity, keyOf, type ListView, listView, type View } from './view.ts';
+export {
+  type DocumentKey,
+  type DocumentView,
+  documentView,
+  type Entity,
+  entity,
+  keyOf,
+  type ListKey,
+  type ListView,
+  listView,
+  type View,
+} from './view.ts';

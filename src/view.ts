@@ -6,7 +6,13 @@ export interface Entity<Item> {
   readonly name: string;
   /** Whether an item is of this kind. Views of the entity see no other items. */
   owns(item: Attributes): boolean;
-  /** A zod schema, or another object whose `parse` returns the typed item or throws. */
+  /**
+   * A zod schema, or another object whose `parse` returns the typed item or throws. `owns` and `parse` receive the item as `attributesOf` decodes it:
+   *
+   * - a set (SS, NS, BS) is an array;
+   * - binary (B, and in BS) is base64 text;
+   * - a number (N, and in NS) is a number, but text if a double cannot hold it exactly: `"12345678901234567890"`.
+   */
   readonly schema: { parse(item: unknown): Item };
 }
 
@@ -18,13 +24,19 @@ interface ViewOf<Item> {
   readonly entity: Entity<Item>;
 }
 
-/** Projects items to documents, which are read by key. `project` is pure: the same item gives the same entries. */
+/**
+ * Projects items to documents, which are read by key. `project` is pure: the same item gives the same entries. It receives what the entity's schema
+ * returns; see `Entity` for sets, binary and long numbers.
+ */
 export interface DocumentView<Item, Value> extends ViewOf<Item> {
   readonly kind: 'document';
   project(item: Item): readonly { readonly key: string; readonly value: Value }[];
 }
 
-/** Projects items to members of lists, which are read in pages, greatest score first. `project` is pure: the same item gives the same entries. */
+/**
+ * Projects items to members of lists, which are read in pages, greatest score first. `project` is pure: the same item gives the same entries. It
+ * receives what the entity's schema returns; see `Entity` for sets, binary and long numbers.
+ */
 export interface ListView<Item, Value> extends ViewOf<Item> {
   readonly kind: 'list';
   /** The number of newest members that each list holds. The cost of a list grows with it. */
@@ -59,9 +71,33 @@ export function listView<Item, Value>(definition: Omit<ListView<Item, Value>, 'k
   return { ...definition, kind: 'list' };
 }
 
-/** The key in the cache of the document, or of the list, that a view calls `key`: `detail@1:42`. */
-export function keyOf(view: Pick<View, 'name' | 'revision'>, key: string): string {
-  return `${viewName(view)}:${key}`;
+declare const VALUE: unique symbol;
+
+/** The key of a document whose value has this type. It is a plain string. */
+export type DocumentKey<Value> = string & { readonly [VALUE]: { readonly document: Value } };
+
+/** The key of a list whose members have values of this type. It is a plain string. */
+export type ListKey<Value> = string & { readonly [VALUE]: { readonly list: Value } };
+
+/** The type of the value at a key: that of the view if `keyOf` made the key, else `unknown`. */
+export type DocumentValue<Key> = Key extends DocumentKey<infer Value> ? Value : unknown;
+
+/** The type of the values of a list's members: that of the view if `keyOf` made the key, else `unknown`. */
+export type MemberValue<Key> = Key extends ListKey<infer Value> ? Value : unknown;
+
+/** The type of a view's keys. Of a view whose kind is not known: `string`. */
+type KeyOf<Of> = Of extends { readonly kind: 'document'; project(item: never): readonly { readonly value: infer Value }[] }
+  ? DocumentKey<Value>
+  : Of extends { readonly kind: 'list'; project(item: never): readonly { readonly value: infer Value }[] }
+    ? ListKey<Value>
+    : string;
+
+/**
+ * The key in the cache of the document, or of the list, that a view calls `key`: `detail@1:42`. What the cache reads at the key has the type of the
+ * view's values.
+ */
+export function keyOf<Of extends Pick<View, 'name' | 'revision'>>(view: Of, key: string): KeyOf<Of> {
+  return `${viewName(view)}:${key}` as KeyOf<Of>;
 }
 
 /** What the keys of a view begin with, and what logs and letters call the view: `detail@1`. */

@@ -15,7 +15,7 @@ import { FLOOR, VERSION_LENGTH, type Version } from '../version.ts';
 import { checkNamespace, checkWholeNumbers, overLimit } from './checks.ts';
 import { batcher } from './valkey/batch.ts';
 import { connectValkey, type ValkeyConnectionOptions } from './valkey/client.ts';
-import { keysIn, lookupOf, MEMBER_HEADER_BYTES, STATES, TOKEN_LENGTH } from './valkey/layout.ts';
+import { isLeased, keysIn, lookupOf, MEMBER_HEADER_BYTES, STATES, TOKEN_LENGTH } from './valkey/layout.ts';
 import { packStrings } from './valkey/msgpack.ts';
 
 export interface ValkeyOptions extends ValkeyConnectionOptions {
@@ -131,6 +131,10 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       if (target.kind === 'document' && found.kind === 'document' && token) settled = await settleDocument(target.key, token, found.json);
       if (target.kind === 'list' && found.kind === 'list' && seen) settled = await settleList(target.list, target.keep, seen, found);
       return settled ? 'settled' : 'lost';
+    },
+    async leased(names) {
+      checkOpen();
+      return await Promise.all(names.map(async (key) => isLeased(await connection.call((commands) => commands.get(keys.document(key))))));
     },
     async close() {
       batches.flush();

@@ -2,8 +2,11 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { devCommand } from './dev/dev.ts';
+import { getCommand } from './get/get.ts';
+import { listCommand } from './list/list.ts';
 import { redriveCommand } from './redrive/redrive.ts';
 import { replayCommand } from './replay/replay.ts';
+import { newerSource } from './stale-build.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -15,8 +18,12 @@ const program = new Command('millrace')
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
-  .showHelpAfterError('Run millrace --help for usage.');
-for (const command of [replayCommand(), redriveCommand(), devCommand()]) {
+  .showHelpAfterError('Run millrace --help for usage.')
+  .hook('preAction', () => {
+    const source = newerSource();
+    if (source) process.stderr.write(`millrace: ${source} is newer than dist, so this runs earlier code. Run npm run build first.\n`);
+  });
+for (const command of [replayCommand(), redriveCommand(), devCommand(), getCommand(), listCommand()]) {
   program.addCommand(
     command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
   );

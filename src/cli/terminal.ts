@@ -1,6 +1,8 @@
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import type { Lookup } from '../cache.ts';
 import type { StructuredLogger } from '../handlers/stream-handler.ts';
+import { FLOOR, type Version } from '../version.ts';
 
 export type Row = Table.HorizontalTableRow;
 type Style = Parameters<typeof styleText>[0];
@@ -47,6 +49,18 @@ export function count(n: number, noun: string): string {
 
 export function dim(words: string): string {
   return paint('gray', words);
+}
+
+/** The state of a document, in its colour. */
+export function stateText(type: Lookup['type']): string {
+  return paint(type === 'hit' ? 'green' : type === 'miss' ? 'yellow' : 'gray', type);
+}
+
+/** The parts of a version, without the zeros that make versions equally long. */
+export function versionText(version: Version): string {
+  if (version === FLOOR) return 'filled from the table, where the cache held no version';
+  const [label = '', sequenceNumber = ''] = version.split('/');
+  return `sequence number ${sequenceNumber.replace(/^0+(?=\d)/, '')} in the stream ${label}`;
 }
 
 /** Colours the words, but not in a pipe, and not if NO_COLOR is set. */

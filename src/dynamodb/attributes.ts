@@ -5,7 +5,8 @@ import { MalformedRecordError, quoted } from '../errors.ts';
 export type Marshalled = { readonly [name: string]: unknown };
 
 /**
- * Decodes an image, or an item as the table gives it. `Attributes` says what numbers, sets and binary become.
+ * Decodes an image, or an item as the table gives it, to what views receive. Sets become arrays. Binary becomes base64. A number becomes text where
+ * a double cannot hold it exactly.
  *
  * Serialisers of other languages write a property for each type and fill those that are not meant with null, false or something empty. An attribute
  * has one type, so the only value that is not such a filler is meant.

@@ -7,20 +7,22 @@ export { attributesOf, type Marshalled };
 
 /** The parts that Millrace reads of a record: of a Lambda event, or of `GetRecords` (with Dates, Uint8Arrays and no ARN). */
 export interface StreamRecord {
-  readonly eventID?: string;
-  readonly eventName?: string;
-  readonly eventSource?: string;
-  readonly eventSourceARN?: string;
+  readonly eventID?: string | undefined;
+  readonly eventName?: string | undefined;
+  readonly eventSource?: string | undefined;
+  readonly eventSourceARN?: string | undefined;
   readonly userIdentity?: unknown;
-  readonly dynamodb?: {
-    /** See `writtenAt`. */
-    readonly ApproximateCreationDateTime?: number | Date;
-    readonly Keys?: Marshalled;
-    readonly NewImage?: Marshalled;
-    readonly OldImage?: Marshalled;
-    readonly SequenceNumber?: string;
-    readonly StreamViewType?: string;
-  };
+  readonly dynamodb?:
+    | {
+        /** See `writtenAt`. */
+        readonly ApproximateCreationDateTime?: number | Date | undefined;
+        readonly Keys?: Marshalled | undefined;
+        readonly NewImage?: Marshalled | undefined;
+        readonly OldImage?: Marshalled | undefined;
+        readonly SequenceNumber?: string | undefined;
+        readonly StreamViewType?: string | undefined;
+      }
+    | undefined;
 }
 
 export interface StreamEvent {

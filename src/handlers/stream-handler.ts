@@ -22,32 +22,32 @@ export interface StreamHandlerOptions {
    * Where dead letters go. A record that will never be applied is put there, whole, before it is reported as done. If that fails, the record is
    * retried. Default: such records are only logged.
    */
-  readonly letters?: Pick<LetterStore, 'put'>;
+  readonly letters?: Pick<LetterStore, 'put'> | undefined;
   /** A further place for records that are set aside. Called after the letter was stored. If it throws, the record is retried. */
-  readonly setAside?: (record: SetAside<StreamRecord>) => Promise<void>;
+  readonly setAside?: ((record: SetAside<StreamRecord>) => Promise<void>) | undefined;
   /** Default: Powertools' logger. */
-  readonly logger?: StructuredLogger;
+  readonly logger?: StructuredLogger | undefined;
   /** Called with what became of each batch, after the batch was logged. */
-  readonly onReport?: (report: Report) => void;
+  readonly onReport?: ((report: Report) => void) | undefined;
   /** Called with the figures of each batch. */
-  readonly metrics?: (facts: BatchFacts) => void;
+  readonly metrics?: ((facts: BatchFacts) => void) | undefined;
   /**
    * In the last `marginMs` of the function's time no further record is begun, and no call is repeated; the stream delivers again. Keep it above the
    * deadline of one call of the cache, ms. Default: 5,500, for a deadline of 5 s. The first records of a batch are begun however short the time is,
    * so that every batch makes progress.
    */
-  readonly marginMs?: number;
+  readonly marginMs?: number | undefined;
   /** How calls of the cache and the letter store are repeated. `forMs`: for how long where the context has no time limit. Default: 2,000. */
-  readonly retries?: Pick<RetryOptions, 'baseMs' | 'capMs' | 'sleep' | 'random'> & { readonly forMs?: number };
+  readonly retries?: (Pick<RetryOptions, 'baseMs' | 'capMs' | 'sleep' | 'random'> & { readonly forMs?: number }) | undefined;
   /** The records of one run of poison that are set aside; see `poisonRun`. 0: all. Default: 10. */
-  readonly poisonRunLimit?: number;
+  readonly poisonRunLimit?: number | undefined;
   /** When waiting records are worth a warning. `false`: never, for saved events. */
-  readonly retention?: RetentionOptions | false;
+  readonly retention?: RetentionOptions | false | undefined;
 }
 
 /** What Lambda's `ReportBatchItemFailures` reads. The lowest failed sequence number is the checkpoint. An empty list means success. */
 export interface StreamAnswer {
-  readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
+  readonly batchItemFailures: { readonly itemIdentifier: string }[];
 }
 
 /** The part of Lambda's context that the handler uses. */

@@ -14,6 +14,7 @@ import { valkeyCache } from '../../src/caches/valkey.ts';
 import { itemOf } from '../../src/change.ts';
 import { changeLines } from '../../src/cli/dev/change-lines.ts';
 import { outageLines } from '../../src/cli/dev/outage-lines.ts';
+import { ViewError } from '../../src/errors.ts';
 import { FLOOR } from '../../src/version.ts';
 import { keyOf } from '../../src/view.ts';
 import { views } from '../../src/views/index.ts';
@@ -182,9 +183,10 @@ function isAlive(pid: number): boolean {
 }
 
 describe('changeLines', () => {
-  const lines = (options: { readonly json: boolean; readonly lag: boolean }) => {
+  const letters = { kind: 's3', bucket: 'dead', prefix: 'letters/' } as const;
+  const lines = (options: { readonly json: boolean; readonly lag: boolean; readonly show?: boolean }) => {
     const out = new PassThrough();
-    return { lines: changeLines({ ...options, out }), printed: () => String(out.read() ?? '') };
+    return { lines: changeLines({ show: false, letters, ...options, out }), printed: () => String(out.read() ?? '') };
   };
   const insert = { kind: 'INSERT', table: 'shop', keys: { pk: 'a' }, item: '["a"]', version: FLOOR, at: 1, expired: false } as const;
   const done = { change: insert, status: 'done', applied: 1, stale: 0, rejected: 0, causes: [] } as const;
@@ -194,6 +196,75 @@ describe('changeLines', () => {
     for (const it of [aws, local]) it.lines.report({ records: [done] });
     expect(JSON.parse(aws.printed())).toMatchObject({ item: '["a"]', lagMs: expect.any(Number) });
     expect(JSON.parse(local.printed())).not.toHaveProperty('lagMs');
+  });
+
+  it('prints a cause once for several views, with the fields and the full path of the letter', () => {
+    const error = (view: string) =>
+      new ViewError(`view ${view} cannot project the new image of ["a"]: items has a part that is not a valid string`, {
+        cause: { issues: [{ path: ['items', 0, 'size'], expected: 'string' }] },
+      });
+    const causes = ['detail', 'admin'].map((view) => ({ stage: 'view', view: `${view}@1`, error: error(view) }) as const);
+    const record = { ...done, causes, letter: 'millrace/shop/a.json' };
+    const [text, json] = [lines({ json: false, lag: false }), lines({ json: true, lag: false })];
+    for (const it of [text, json]) it.lines.report({ records: [record] });
+    expect(text.printed().split('\n').slice(1)).toEqual([
+      expect.stringContaining('└ detail@1, admin@1: cannot project the new image of ["a"]: items[0].size is not a valid string'),
+      expect.stringContaining('└ letter s3://dead/letters/millrace/shop/a.json'),
+      '',
+    ]);
+    expect(JSON.parse(json.printed())).toMatchObject({
+      keys: { pk: 'a' },
+      causes: [
+        { view: 'detail@1', fields: ['items[0].size'] },
+        { view: 'admin@1', fields: ['items[0].size'] },
+      ],
+      letter: 'millrace/shop/a.json',
+      letterPath: 's3://dead/letters/millrace/shop/a.json',
+    });
+  });
+
+  it("prints the full path of Lambda's letters", () => {
+    const delivered = {
+      type: 'delivered',
+      shardId: 's',
+      sequenceNumbers: ['7'],
+      condition: 'RecordAgeExceeded',
+      name: 'aws/lambda/a',
+    } as const;
+    const [text, json] = [lines({ json: false, lag: false }), lines({ json: true, lag: false })];
+    for (const it of [text, json]) it.lines.event(delivered);
+    expect(text.printed()).toContain('RecordAgeExceeded: 1 records, in s3://dead/letters/aws/lambda/a\n');
+    expect(JSON.parse(json.printed())).toMatchObject({ name: 'aws/lambda/a', letterPath: 's3://dead/letters/aws/lambda/a' });
+  });
+
+  it('prints the keys and values that a record wrote only if asked', () => {
+    const mutations = [
+      { kind: 'document', type: 'put', key: 'detail@1:a', json: '{"id":"a"}', version: FLOOR },
+      { kind: 'member', type: 'delete', list: 'orders@1:all', member: '["a"]', score: 5, keep: 9, version: FLOOR },
+      { kind: 'document', type: 'forget', key: 'admin@1:a', version: FLOOR },
+    ] as const;
+    const outcomes = [{ type: 'applied' }, { type: 'applied' }, { type: 'stale' }] as const;
+    const [text, json, silent] = [
+      lines({ json: false, lag: false, show: true }),
+      lines({ json: true, lag: false, show: true }),
+      lines({ json: true, lag: false }),
+    ];
+    for (const it of [text, json, silent]) {
+      it.lines.wrote(mutations, outcomes);
+      it.lines.report({ records: [done] });
+    }
+    expect(text.printed().split('\n').slice(1)).toEqual([
+      expect.stringContaining('└ put detail@1:a {"id":"a"}'),
+      expect.stringContaining('└ delete orders@1:all ["a"] at 5'),
+      expect.stringContaining('└ forget admin@1:a (stale)'),
+      '',
+    ]);
+    expect(JSON.parse(json.printed()).entries).toEqual([
+      { outcome: 'applied', type: 'put', key: 'detail@1:a', value: { id: 'a' } },
+      { outcome: 'applied', type: 'delete', key: 'orders@1:all', member: '["a"]', score: 5 },
+      { outcome: 'stale', type: 'forget', key: 'admin@1:a' },
+    ]);
+    expect(silent.printed()).not.toContain('entries');
   });
 
   it('prints the reason of failed records once', () => {
@@ -326,29 +397,39 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     const item = { pk: 'order#bad', sk: 'order', id: 1 };
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(item) }));
     await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall({ pk: 'order#none', sk: 'order' }) }));
-    await until('the line of the record', () => worker.lines.length > 0, 60_000);
+    await until('the line of the record', () => worker.lines.some(({ type }) => type === 'INSERT'), 60_000);
     await worker.end('SIGTERM');
     const written = readdirSync(letters(), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
     expect(written).toEqual([expect.stringContaining(`millrace/${tableName}/`)]);
     const message = expect.stringMatching(/^view detail cannot project the new image of .*: id/);
-    expect(worker.lines).toEqual([
+    expect(worker.lines.filter(({ type }) => type !== 'following')).toEqual([
       {
         at: expect.any(String),
         type: 'INSERT',
         item: '["order#bad","order"]',
+        keys: { pk: 'order#bad', sk: 'order' },
         result: '3 set aside',
-        causes: expect.arrayContaining([{ stage: 'view', view: expect.stringMatching(/^detail/), error: { name: 'ViewError', message } }]),
+        causes: expect.arrayContaining([
+          {
+            stage: 'view',
+            view: expect.stringMatching(/^detail/),
+            error: { name: 'ViewError', message },
+            fields: expect.arrayContaining(['id']),
+          },
+        ]),
         letter: written[0],
+        letterPath: join(letters(), written[0] as string),
       },
     ]);
   }, 120_000);
 
   it('prints within 3 s why the cache gives no answer, and ends at once on a second Ctrl-C', async () => {
-    const port = await freePort();
-    const worker = await Worker.start(cli, [...args, '--url', `valkey://localhost:${port}`], () => true);
-    await sleep(1_500);
-    const began = Date.now();
+    const worker = await start();
     await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
+    await until('the line of the record', () => worker.lines.some(({ type }) => type === 'INSERT'), 30_000);
+    await valkey.stop();
+    const began = Date.now();
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall({ ...order, status: 'baked' }) }));
     await until('the line of the outage', () => worker.lines.some(({ type }) => type === 'cache-failed'), 30_000);
     expect(Date.now() - began).toBeLessThan(3_000);
     await until('the last reason', () => /ECONNREFUSED/.test(worker.lines.at(-1)?.reason ?? ''), 5_000);
@@ -358,6 +439,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     await sleep(400);
     process.kill(worker.pid, 'SIGINT');
     await until('the end of the command', () => !isAlive(worker.pid), 2_000);
+    await valkey.restart();
   }, 60_000);
 
   it('prints why a letter cannot be written', async () => {
@@ -371,7 +453,54 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     await worker.end('SIGKILL');
   }, 60_000);
 
-  it('starts DynamoDB Local with the sample table, follows it, and prints why a record is set aside and the name of its letter', async () => {
+  it('prints first, as JSON, what a program needs to write to the table', async () => {
+    const worker = await start();
+    await until('the first line', () => worker.lines.length > 0, 60_000);
+    await worker.end('SIGTERM');
+    expect(worker.lines[0]).toMatchObject({
+      type: 'following',
+      table: tableName,
+      streamArn: expect.stringContaining(`table/${tableName}/stream/`),
+      endpoint: local.endpoint,
+      region: 'us-east-1',
+      accessKeyId: 'local',
+      secretAccessKey: 'local',
+      backend: 'valkey',
+      views: all.map(({ name, revision }) => `${name}@${revision}`),
+      letters: letters(),
+    });
+    expect(worker.lines[0]).not.toHaveProperty('checkpoint');
+  }, 120_000);
+
+  it('says that it resumes from a checkpoint, and prints what it writes with --show', async () => {
+    const first = await Worker.start(cli, [...args, '--show']);
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall(order) }));
+    await until('the line of the record', () => first.lines.some(({ type }) => type === 'INSERT'), 60_000);
+    await first.end('SIGTERM');
+    expect(first.lines.find(({ type }) => type === 'INSERT')).toMatchObject({
+      entries: expect.arrayContaining([
+        { outcome: 'applied', type: 'put', key: 'detail@1:1', value: expect.objectContaining({ id: '1', status: 'new' }) },
+        expect.objectContaining({ type: 'put', key: 'orders@1:all', member: '["order#1","order"]' }),
+      ]),
+    });
+    const second = await start();
+    await until('the first line', () => second.lines.length > 0, 60_000);
+    await second.end('SIGTERM');
+    expect(second.lines[0]).toMatchObject({
+      checkpoint: { file: expect.stringMatching(/checkpoints.*\.json$/), at: expect.stringMatching(/^20/) },
+    });
+    const third = await Worker.start(
+      cli,
+      args.filter((arg) => arg !== '--json'),
+      (printed) => printed.includes('Dead letters go to'),
+    );
+    await third.end('SIGTERM');
+    expect(third.printed).toMatch(
+      /Resumes from the checkpoint of 20.* in .*\.json\. Remove the file to begin at the start of the stream\.\n/,
+    );
+  }, 120_000);
+
+  it('starts DynamoDB Local with the sample table, follows it, and prints why a record is set aside and the path of its letter', async () => {
     const port = await freePort();
     const state = join(cli.home, 'started');
     const worker = await Worker.start(cli, ['--port', String(port), '--state', state], (printed) =>
@@ -381,7 +510,11 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     try {
       await client.send(new PutItemCommand({ TableName: 'pizza-shop', Item: marshall(order) }));
       await client.send(new PutItemCommand({ TableName: 'pizza-shop', Item: marshall({ ...order, pk: 'order#2', id: 2 }) }));
-      await until('the letter to be printed', () => worker.printed.includes('letter millrace/pizza-shop/'), 60_000);
+      await until(
+        'the letter to be printed',
+        () => worker.printed.includes(`letter ${join(state, 'letters/millrace/pizza-shop')}`),
+        60_000,
+      );
     } finally {
       client.destroy();
       await worker.end('SIGTERM');
@@ -389,7 +522,9 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     expect(worker.printed).toContain(`Dead letters go to ${join(state, 'letters')}.`);
     // DynamoDB Local reports only the minute of a write, so no lag is printed.
     expect(worker.printed).toMatch(/\["order#1","order"\] {2}4 applied\n/);
-    expect(worker.printed).toMatch(/3 set aside\n +└ view detail cannot project the new image of .*: id/);
+    expect(worker.printed).toMatch(/3 set aside\n.*└ detail@1, admin@1, orders@1: cannot project the new image of .*: id/);
+    expect(worker.printed.match(/cannot project/g)).toHaveLength(1);
+    expect(worker.printed).toContain('Begins at the start of the stream.');
     await until('DynamoDB Local to be gone', async () => !(await answers(port)), 10_000);
   }, 120_000);
 
@@ -410,8 +545,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     cpSync(join(cli.home, 'dist'), join(installed, 'dist'), { recursive: true });
     copyFileSync(join(cli.home, 'package.json'), join(installed, 'package.json'));
     const worker = await Worker.start({ ...cli, path: join(installed, 'dist/cli/millrace.js') }, args);
-    await until('the line on stderr', () => worker.said.includes('eventSourceMapping of millrace/testing'), 30_000);
-    expect(worker.said).toContain('Its views are those of its sample, a pizza shop, and apply to items of the sample only');
+    await until('the line on stderr', () => worker.said.includes('Give yours by --views ./views.js'), 30_000);
+    expect(worker.said).toContain('this installed package uses the views of its sample, a pizza shop');
     await worker.end('SIGTERM');
   }, 60_000);
 
@@ -427,6 +562,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     [['--table', 'x'], 'no AWS Region is known (Region is missing): give --region or set AWS_REGION; for DynamoDB Local give --endpoint'],
     [['--state', 'FILE/state'], '/file/state: the folder cannot be created or written to (ENOTDIR); give another one'],
     [['--dead-letters', 'ftp://x'], '--dead-letters is "ftp://x": give s3://BUCKET'],
+    [['--url', 'valkey://127.0.0.1:1'], 'nothing was done, because the cache cannot be read: cache at 127.0.0.1:1: '],
     [['--url', 'foo'], 'the options are wrong:\n  --url is not a URL: give valkey://HOST:PORT'],
   ])(
     'explains the fault of the arguments %j',

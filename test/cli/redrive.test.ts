@@ -127,8 +127,17 @@ describe('millrace redrive', () => {
   it('succeeds in a folder without letters', async () => {
     mkdirSync(join(home, 'empty'));
     writeFileSync(join(home, 'empty/README.txt'), 'not a letter');
-    const { status, stdout } = await millrace(['empty', '--url', 'valkey://127.0.0.1:1']);
-    expect({ status, stdout }).toEqual({ status: 0, stdout: '0 letters in empty, redriven into the valkey cache\n' });
+    const { status, stdout } = await millrace(['empty', '--dry-run']);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '0 letters in empty, a dry run: nothing was changed\n' });
+  });
+
+  it('refuses a cache that does not answer, before it changes a letter', async () => {
+    const store = folderStore(join(home, 'unchanged'));
+    await store.put(lambdaName(1), '{"no": "letter"}');
+    const { status, stdout, stderr } = await millrace(['unchanged', '--url', 'valkey://127.0.0.1:1', '--json']);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(/^millrace: nothing was done, because the cache cannot be read: .*127\.0\.0\.1:1.* or correct --url\n$/);
+    expect(await store.get(lambdaName(1))).toBe('{"no": "letter"}');
   });
 
   it('refuses to run as an installed package, which has the views of the sample', async () => {
@@ -266,7 +275,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
         trustLetters: false,
         removed: 1,
         kept: 0,
-        letters: [{ name: lambdaName(1), records: 130, status: 'removed', causes: [] }],
+        letters: [{ name: lambdaName(1), path: join(folder, lambdaName(1)), records: 130, status: 'removed', causes: [] }],
       });
       expect(await cached('detail@1:m129')).toMatchObject({ id: 'm129' });
     });
@@ -286,14 +295,48 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       const { status, stdout } = await millrace([folder, ...where()]);
       expect(status).toBe(1);
       expect(stdout).toMatch(
-        /removed +1\nkept: view +1 +a view fails on the current item\n +└ e.g. view detail cannot project \["order#d","order"\] as it is now:\s+createdAt/,
+        /removed +1\nkept: view +1 +a view fails on the current item\nkept: letter +1 +not a dead letter, or one without records\n/,
       );
-      expect(stdout).toMatch(/kept: letter +1 +not a dead letter, or one without records/);
+      expect(stdout).toContain(`
+kept: view, e.g. ${join(folder, lambdaName(1))}
+└ detail@1, admin@1, orders@1: cannot project ["order#d","order"] as it is now: createdAt `);
+      expect(stdout.match(/cannot project/g)).toHaveLength(1);
+      expect(stdout).toContain(`\nkept: letter, e.g. ${join(folder, lambdaName(3))}\n└ letter: not a dead letter`);
       expect(stdout).toMatch(/2 letters stay\n--json prints every letter/);
       expect(stdout).not.toContain('noon');
       expect(JSON.parse((await store.get(lambdaName(1))) ?? '')).toMatchObject({ millrace: { redrives: { count: 1 } } });
       expect((await millrace([folder, ...where(), '--cause', 'RecordAgeExceeded'])).stdout).toMatch(/^0 letters/);
       expect((await millrace([folder, ...where(), '--table', 'other', '--until', '2026-11-22T03:00:02Z'])).stdout).toMatch(/^0 letters/);
+    });
+
+    it('shows letters that must be deleted as a kind of their own, with the command that deletes them', async () => {
+      await put({ ...order('w'), items: [{ size: 1 }] });
+      await drop('w');
+      await put({ ...order('x'), id: 7 });
+      await put(order('x'));
+      await put({ ...order('y'), id: 7 });
+      const [, deleted, , corrected, bad] = await records();
+      const store = folderStore(folder);
+      for (const [i, record] of [deleted, corrected, bad].entries()) await store.put(lambdaName(i), lambdaLetter([record as StreamRecord]));
+      const dry = await millrace([folder, '--endpoint', local.endpoint, '--dry-run']);
+      expect(dry.stdout).toMatch(/would stay: old image +2 +the item is settled, and you must delete the letter\n/);
+      const { status, stdout } = await millrace([folder, ...where()]);
+      expect(status).toBe(1);
+      expect(stdout).toMatch(/removed +0\nkept: old image +2 +the item is settled, and you must delete the letter\nkept: view +1 /);
+      expect(stdout).toContain(`
+kept: old image, e.g. ${join(folder, lambdaName(0))}
+└ detail@1, admin@1, orders@1: cannot project the old image of ["order#w","order"]: items[0].size is not a valid string, items[0].crust `);
+      expect(stdout).toContain(`
+First read "The letter that you must delete" in docs/operations.md. Then delete:
+  rm ${join(folder, lambdaName(0))}
+  rm ${join(folder, lambdaName(1))}
+`);
+      const json = await millrace([folder, ...where(), '--json']);
+      expect(JSON.parse(json.stdout).letters).toMatchObject([
+        { path: join(folder, lambdaName(0)), kind: 'old image', causes: [{ fields: expect.arrayContaining(['items[0].size']) }, {}, {}] },
+        { path: join(folder, lambdaName(1)), kind: 'old image' },
+        { path: join(folder, lambdaName(2)), kind: 'view' },
+      ]);
     });
 
     it('reads the place of the letters from the environment, and no table with --trust-letters', async () => {
@@ -347,7 +390,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
       await folderStore(folder).put(lambdaName(1), lambdaLetter(await records()));
       const { status, stdout } = await millrace([folder, ...where(), '--endpoint', 'http://127.0.0.1:1']);
       expect(status).toBe(1);
-      expect(stdout).toMatch(/kept: table +1 +the table could not be read\n +└ e.g. .*ECONNREFUSED/);
+      expect(stdout).toMatch(/kept: table +1 +the table could not be read\n\nkept: table, e.g. .*\n└ table: .*ECONNREFUSED/);
       expect(letters()).toBe(1);
     });
 
@@ -371,6 +414,9 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
         await cache.close();
         expect(await store.get(lambdaName(1))).toBeUndefined();
         expect(await store.get('something/else.json')).toBe('{}');
+        await store.put(lambdaName(2), '{"no": "letter"}');
+        const kept = await millrace(['s3://dead-letters', ...where()], aws);
+        expect(kept.stdout).toContain(`kept: letter, e.g. s3://dead-letters/${lambdaName(2)}\n`);
         const absent = await millrace(['s3://no-such-bucket', ...where()], aws);
         expect(absent).toMatchObject({
           status: 1,

@@ -33,7 +33,7 @@ const LAMBDA_SHAPE = {
 };
 
 async function replay(event: StreamEvent): Promise<Played & { views: Entries }> {
-  const { play, entries } = playback(memoryCache(), quiet);
+  const { play, entries } = playback(memoryCache(), Object.values(views), quiet);
   const played = await play(event);
   return { ...played, views: await entries() };
 }

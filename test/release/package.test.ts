@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,32 @@ async function succeed(folder: string, command: string, ...args: string[]): Prom
 }
 
 /** Checks all of the libraries' types too. */
-const STRICT = { target: 'es2023', lib: ['es2023'], strict: true, skipLibCheck: false, types: ['node'], outDir: 'out', rootDir: '.' };
+const STRICT = {
+  target: 'es2023',
+  lib: ['es2023'],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  skipLibCheck: false,
+  types: ['node'],
+  outDir: 'out',
+  rootDir: '.',
+};
+
+describe('a fresh clone', () => {
+  it.each([['pack'], ['start'], ['run', 'build']])('asks for npm ci before npm %s', async (...args) => {
+    const clone = mkdtempSync(join(tmpdir(), 'millrace-clone-'));
+    try {
+      for (const name of ['package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src']) {
+        cpSync(join(ROOT, name), join(clone, name), { recursive: true });
+      }
+      const { code, output } = await run(clone, 'npm', ...args);
+      expect(code).not.toBe(0);
+      expect(output).toContain('millrace: the packages that build it are not installed: run npm ci first');
+    } finally {
+      await rm(clone, { recursive: true, force: true });
+    }
+  });
+});
 
 describe('the package, installed elsewhere', () => {
   let folder: string;
@@ -48,7 +73,7 @@ describe('the package, installed elsewhere', () => {
     const at = join(folder, name);
     mkdirSync(at);
     const configuration = (compilerOptions: object) =>
-      JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, files: ['main.ts'] });
+      JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, exclude: ['out', 'wrong.ts'] });
     const all = {
       'package.json': JSON.stringify({ name, private: true, type: 'module' }),
       'nodenext.json': configuration({ module: 'nodenext' }),
@@ -79,7 +104,15 @@ describe('the package, installed elsewhere', () => {
     let at: string;
     let compiled: Record<'nodenext' | 'bundler', Result>;
     beforeAll(async () => {
-      at = await project('application', { 'main.ts': MAIN, 'recipes.ts': RECIPES, 'cache.ts': CACHE, 'wrong.ts': WRONG }, `zod@^4`);
+      const files = {
+        'main.ts': MAIN,
+        'recipes.ts': RECIPES,
+        'cache.ts': CACHE,
+        'lambda.ts': LAMBDA,
+        'typed.ts': TYPED,
+        'wrong.ts': WRONG,
+      };
+      at = await project('application', files, 'zod@^4', `@types/aws-lambda@${devDependencies['@types/aws-lambda']}`);
       compiled = await compile(at);
     }, SLOW);
 
@@ -99,7 +132,28 @@ describe('the package, installed elsewhere', () => {
       });
     });
 
-    it('knows the types of an item in a projection', async () => {
+    it('publishes metrics from a handler that is typed for Lambda, and decodes attributes', async () => {
+      const lines = (await succeed(at, 'node', 'out/lambda.js')).trim().split('\n');
+      expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+        { message: 'batch', records: 1, applied: 2 },
+        { _aws: {}, function_name: 'sync', Records: 1, Applied: 2 },
+        { batchItemFailures: [] },
+        { pk: 'recipe#1', tags: ['bread', 'salt'], photo: 'AAE=', grams: '0.12345678901234567890', minutes: 80 },
+      ]);
+    });
+
+    it('loads the metrics only with their entry', async () => {
+      const metrics = join(at, 'node_modules/@aws-lambda-powertools/metrics');
+      renameSync(metrics, `${metrics}.away`);
+      try {
+        await succeed(at, 'node', '-e', "import('millrace').then(() => import('millrace/redrive'))");
+        expect((await run(at, 'node', '-e', "import('millrace/metrics')")).output).toContain('@aws-lambda-powertools/metrics');
+      } finally {
+        renameSync(`${metrics}.away`, metrics);
+      }
+    });
+
+    it('knows the types of an item in a projection, and of a value by its key', async () => {
       const { code, output } = await tsc(
         at,
         '--noEmit',
@@ -112,10 +166,14 @@ describe('the package, installed elsewhere', () => {
       );
       expect(code).not.toBe(0);
       const faults = output.split('\n').filter((line) => line.includes('error TS'));
-      expect(faults).toHaveLength(3);
+      expect(faults).toHaveLength(7);
       expect(faults[0]).toMatch(/wrong\.ts\(6,.*'titel'.*'title'/);
       expect(faults[1]).toMatch(/wrong\.ts\(7,.*'string' is not assignable to type 'number'/);
       expect(faults[2]).toMatch(/wrong\.ts\(8,.*'score'/);
+      expect(faults[3]).toMatch(/wrong\.ts\(13,.*'titel' does not exist/);
+      expect(faults[4]).toMatch(/wrong\.ts\(15,.*'.*value' is of type 'unknown'/);
+      expect(faults[5]).toMatch(/wrong\.ts\(17,.*'string\[\]' is not assignable to type 'number\[\]'/);
+      expect(faults[6]).toMatch(/wrong\.ts\(19,.*'.*value' is of type 'unknown'/);
     });
 
     it('has no client of a cache, and says which one an entry needs', async () => {
@@ -305,7 +363,7 @@ console.log(JSON.stringify({ answer, found, page, calls: cache.calls() }));
 `;
 
 const WRONG = `import * as z from 'zod';
-import { type CacheClient, documentView, entity, listView } from 'millrace';
+import { type CacheClient, documentView, entity, keyOf, listView } from 'millrace';
 
 const recipe = entity({ name: 'recipe', owns: () => true, schema: z.object({ pk: z.string(), title: z.string() }) });
 const common = { name: 'card', revision: 1, entity: recipe };
@@ -313,6 +371,97 @@ documentView({ ...common, project: (item) => [{ key: item.pk, value: item.titel 
 listView({ ...common, keep: 3, project: (item) => [{ list: 'all', score: item.pk, value: item.title }] });
 listView({ ...common, keep: 3, project: (item) => [{ list: 'all', value: item.title }] });
 export type { CacheClient };
+declare const cache: CacheClient;
+const card = documentView({ ...common, project: ({ pk, title }) => [{ key: pk, value: { title } }] });
+const found = await cache.get(keyOf(card, '1'));
+if (found.type === 'hit') console.log(found.value.titel);
+const plain = await cache.get('card@1:1');
+if (plain.type === 'hit') console.log(plain.value.title);
+const titles = listView({ ...common, keep: 3, project: ({ pk, title }) => [{ list: pk, score: 1, value: title }] });
+export const [first]: number[] = (await cache.list(keyOf(titles, 'all'), { limit: 1 })).members.map(({ value }) => value);
+const [mixed] = await cache.getMany([keyOf(card, '1'), 'card@1:2']);
+if (mixed?.type === 'hit') console.log(mixed.value.title);
+`;
+
+const LAMBDA = `
+import type { Context, DynamoDBStreamEvent, DynamoDBStreamHandler } from 'aws-lambda';
+import { attributesOf, streamHandler } from 'millrace';
+import { memoryCache } from 'millrace/memory';
+import { batchMetrics } from 'millrace/metrics';
+import { card, slowest } from './recipes.js';
+
+const run = streamHandler({ views: [card, slowest], cache: memoryCache(), metrics: batchMetrics(), letters: undefined, logger: undefined });
+export const handler: DynamoDBStreamHandler = run;
+
+const event: DynamoDBStreamEvent = {
+  Records: [
+    {
+      eventName: 'INSERT',
+      eventSourceARN: 'arn:aws:dynamodb:eu-west-1:123456789012:table/Recipes/stream/2026-03-01T10:00:00.000',
+      dynamodb: {
+        Keys: { pk: { S: 'recipe#1' }, sk: { S: 'recipe' } },
+        NewImage: {
+          pk: { S: 'recipe#1' },
+          sk: { S: 'recipe' },
+          title: { S: 'Focaccia' },
+          minutes: { N: '80' },
+          steps: { L: [] },
+          tags: { SS: ['bread', 'salt'] },
+          photo: { B: 'AAE=' },
+          grams: { N: '0.12345678901234567890' },
+        },
+        SequenceNumber: '100000000000000000009',
+      },
+    },
+  ],
+};
+const context = { functionName: 'sync', getRemainingTimeInMillis: () => 30_000 } as Context;
+console.log(JSON.stringify(await run(event, context)));
+console.log(JSON.stringify(attributesOf(event.Records[0]?.dynamodb?.NewImage ?? {})));
+`;
+
+const TYPED = `
+import type { Handler } from 'aws-lambda';
+import { type CacheClient, type DocumentKey, keyOf, type ListKey, type Lookup, type Page, type View } from 'millrace';
+import { memoryCache } from 'millrace/memory';
+import { redriveMetrics } from 'millrace/metrics';
+import { redriveHandler } from 'millrace/redrive';
+import { tableReader } from 'millrace/table';
+import { card, slowest } from './recipes.js';
+
+type Is<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const is = <A, B>(_: Is<A, B>): void => {};
+const cache: CacheClient = memoryCache();
+type Card = { title: string; minutes: number | undefined };
+
+const key = keyOf(card, 'recipe#1');
+const text: string = key;
+is<typeof key, DocumentKey<Card>>(true);
+const any: View[] = [card, slowest];
+const texts: string[] = any.map((view) => keyOf(view, 'recipe#1'));
+is<(typeof texts)[0], string>(true);
+const one = await cache.get(key);
+is<typeof one, Lookup<Card>>(true);
+if (one.type === 'hit') is<typeof one.value, Card>(true);
+
+const many = await cache.getMany(['1', '2'].map((id) => keyOf(card, id)));
+is<(typeof many)[number], Lookup<Card>>(true);
+
+const list = keyOf(slowest, 'all');
+is<typeof list, ListKey<string>>(true);
+const page = await cache.list(list, { limit: 10 });
+is<typeof page, Page<string>>(true);
+
+const plain = await cache.get(text);
+is<typeof plain, Lookup<unknown>>(true);
+const rows = await cache.list('slowest@2:all', { limit: 10 });
+is<typeof rows, Page<unknown>>(true);
+const ofList = await cache.get(list);
+is<typeof ofList, Lookup<unknown>>(true);
+
+const client = { send: async () => ({}) } as never;
+const letters = {} as never;
+export const redrive: Handler = redriveHandler({ views: [card], cache, letters, table: tableReader({ client }), metrics: redriveMetrics() });
 `;
 
 const TESTS = `

@@ -43,6 +43,11 @@ export function keysIn(namespace: string): ValkeyKeys {
   };
 }
 
+/** Whether a stored document has a lease; null: there is no document. */
+export function isLeased(stored: string | null): boolean {
+  return stored !== null && stored.slice(VERSION_LENGTH + 1, DOCUMENT_HEADER_BYTES).trim() !== '';
+}
+
 /** What a stored document says; null: there is none. */
 export function lookupOf(stored: string | null): Lookup {
   const version = stored?.slice(0, VERSION_LENGTH) as Version;

@@ -2,24 +2,29 @@ import type { DynamoDbLocation } from '../options/dynamodb.ts';
 
 export interface Followed {
   readonly table: string;
+  readonly streamArn: string;
   readonly location: DynamoDbLocation;
   readonly backend: string;
+  /** The names of the views with their revisions: `detail@1`. */
+  readonly views: readonly string[];
+  /** Whether the views are the sample's, which take the example of an item. */
+  readonly isSample: boolean;
   /** The place of dead letters, in the form of DEAD_LETTERS. */
   readonly letters: string;
+  /** The saved position that the worker continues at. Absent: the worker begins at the start of the stream. */
+  readonly checkpoint?: { readonly file: string; readonly at: string };
 }
 
-export const FOREIGN_VIEWS =
-  'This is the installed package. Its views are those of its sample, a pizza shop, and apply to items of the sample only.\n' +
-  'To follow a table of your own, run your handler with eventSourceMapping of millrace/testing\n' +
-  '(README, "Run any stream handler on DynamoDB Local").';
-
-/** The first lines of `millrace dev`. For DynamoDB Local they contain a command that writes an item. */
-export function devBanner({ table, location, backend, letters }: Followed): string {
+/** The first lines of `millrace dev`. For DynamoDB Local and the sample's views they have a command that writes an item. */
+export function devBanner({ table, location, backend, letters, isSample, checkpoint }: Followed): string {
   const at = location.where === 'local' ? ` at ${location.endpoint}` : '';
   return [
     `Following table ${table}${at} into the ${backend} cache. Ctrl-C ends the command.`,
+    checkpoint
+      ? `Resumes from the checkpoint of ${checkpoint.at} in ${checkpoint.file}. Remove the file to begin at the start of the stream.`
+      : 'Begins at the start of the stream.',
     `Dead letters go to ${letters}.`,
-    ...(location.where === 'local' ? writeExample(table, location) : []),
+    ...(location.where === 'local' && isSample ? writeExample(table, location) : []),
     '',
   ].join('\n');
 }

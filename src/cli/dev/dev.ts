@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError } from 'commander';
-import { appViews, openCache, openLetters } from '../../app.ts';
+import { openLetters } from '../../app.ts';
+import type { CacheClient } from '../../cache.ts';
+import type { Config } from '../../config/worker.ts';
 import {
+  type Checkpoint,
   eventSourceMapping,
   fileCheckpoints,
   type LambdaHandler,
@@ -11,21 +14,29 @@ import {
   sdkStreamReader,
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
-import { parseLettersPlace } from '../../letters/place.ts';
-import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, explained, locationOf, requireRegion } from '../options/dynamodb.ts';
+import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
+import { type View, viewName } from '../../view.ts';
+import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
+import {
+  addDynamoDbOptions,
+  clientSettings,
+  type DynamoDbChoice,
+  type DynamoDbLocation,
+  explained,
+  locationOf,
+  requireRegion,
+} from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
-import { isInstalledPackage } from '../sample-views.ts';
+import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
-import { devBanner, FOREIGN_VIEWS } from './banner.ts';
 import { changeLines } from './change-lines.ts';
-import { startDynamoDbLocal } from './dynamodb-local.ts';
+import { type DynamoDbLocal, startDynamoDbLocal } from './dynamodb-local.ts';
 import { SAMPLE_TABLE, streamOf } from './followed-table.ts';
 import { outageLines } from './outage-lines.ts';
 import { checkpointsPath, makeStateFolder } from './state-folder.ts';
 
-interface DevOptions extends CacheChoice, DynamoDbChoice {
+interface DevOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly table?: string;
   readonly port?: number;
   readonly batchSize: number;
@@ -35,6 +46,7 @@ interface DevOptions extends CacheChoice, DynamoDbChoice {
   readonly state: string;
   readonly deadLetters?: string;
   readonly json?: true;
+  readonly show?: true;
   readonly verbose?: true;
 }
 
@@ -73,7 +85,7 @@ export function devCommand(): Command {
       .option('--table <name>', `table to follow. Default: ${SAMPLE_TABLE}, in DynamoDB Local`)
       .option('--port <number>', 'port of the DynamoDB Local that this command starts. Default: a free port', number(1, 65_535)),
   );
-  return addCacheOptions(command)
+  return addCacheOptions(addViewsOption(command))
     .option('--batch-size <number>', 'largest number of records in one invocation', number(1, 10_000), 1)
     .option('--parallelization-factor <number>', 'number of concurrent batches of one shard', number(1, 10), 1)
     .option('--batching-window <seconds>', 'longest wait for a batch to fill, s', number(0, 300), 0)
@@ -81,9 +93,19 @@ export function devCommand(): Command {
     .option('--state <folder>', 'folder for checkpoints and dead letters', '.millrace')
     .option('--dead-letters <place>', 'place of dead letters: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS, else in --state')
     .option('--json', 'print one JSON object a line')
+    .option('--show', 'print the keys and values that each change writes to the cache')
     .option('--verbose', "print the handler's log lines on stderr")
     .addHelpText('after', HELP)
     .action((options: DevOptions) => follow(options, stopSignal()));
+}
+
+/** What `follow` prepares. */
+interface Prepared {
+  readonly config: Config;
+  readonly cache: CacheClient;
+  readonly views: readonly View[];
+  readonly place: LettersPlace;
+  readonly location: DynamoDbLocation;
 }
 
 /** Follows the stream until the signal is aborted, then finishes the work in progress. */
@@ -94,11 +116,27 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   const config = configOf(options);
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
   const place = given ?? parseLettersPlace(join(options.state, 'letters'));
-  await makeStateFolder(options.state);
-  const starts = options.endpoint === undefined && options.table === undefined;
-  const local = starts ? await startDynamoDbLocal(options.port) : undefined;
-  const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
-  const lines = changeLines({ json: options.json === true, lag: location.where === 'aws' });
+  const views = await viewsOf(options);
+  const cache = await openReachableCache(config, options);
+  let local: DynamoDbLocal | undefined;
+  try {
+    await makeStateFolder(options.state);
+    if (options.endpoint === undefined && options.table === undefined) local = await startDynamoDbLocal(options.port);
+    const location = locationOf({ ...options, ...(local && { endpoint: local.endpoint }) });
+    await followTable(options, { config, cache, views, place, location }, stopped);
+  } finally {
+    await cache.close();
+    await local?.close();
+  }
+}
+
+async function followTable(options: DevOptions, { config, cache, views, place, location }: Prepared, stopped: AbortSignal): Promise<void> {
+  const lines = changeLines({
+    json: options.json === true,
+    lag: location.where === 'aws',
+    show: options.show === true,
+    letters: place,
+  });
   const settings = clientSettings(location);
   const dynamodb = new DynamoDBClient(settings);
   const { DynamoDBStreamsClient } = await import('@aws-sdk/client-dynamodb-streams');
@@ -110,11 +148,19 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
       throw explained(error, location);
     });
     const letters = await openLetters({ ...config, letters: place });
-    const cache = await openCache(config);
     const [ofCache, ofLetters] = [outageLines(lines, 'cache'), outageLines(lines, 'letters')];
+    const file = config.backend === 'memory' ? undefined : checkpointsPath(options.state, streamArn, config);
+    const checkpoints = file === undefined ? memoryCheckpoints() : fileCheckpoints(file);
+    const resumedAt = newestOf(await checkpoints.load());
     const handler = streamHandler({
-      views: appViews,
-      cache: { apply: (mutations) => ofCache(() => cache.apply(mutations)) },
+      views,
+      cache: {
+        async apply(mutations) {
+          const outcomes = await ofCache(() => cache.apply(mutations));
+          lines.wrote(mutations, outcomes);
+          return outcomes;
+        },
+      },
       ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
       marginMs: config.deadlineMs + 500,
       poisonRunLimit: config.poisonRunLimit,
@@ -133,20 +179,32 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
       functionResponseTypes: ['ReportBatchItemFailures'],
       functionTimeoutMs: FUNCTION_TIMEOUT_MS,
       functionName: 'millrace-dev',
-      checkpoints: config.backend === 'memory' ? memoryCheckpoints() : fileCheckpoints(checkpointsPath(options.state, streamArn, config)),
+      checkpoints,
       ...(letters && { onFailure: letters }),
       onEvent: lines.event,
     });
     await mapping.start();
-    if (isInstalledPackage) process.stderr.write(`${FOREIGN_VIEWS}\n`);
-    lines.print(devBanner({ table, location, backend: config.backend, letters: lettersName(place) }));
+    lines.following({
+      table,
+      streamArn,
+      location,
+      backend: config.backend,
+      views: views.map(viewName),
+      isSample: options.views === undefined,
+      letters: lettersName(place),
+      ...(file !== undefined && resumedAt !== undefined && { checkpoint: { file, at: new Date(resumedAt).toISOString() } }),
+    });
     await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
     await mapping.stop();
-    await cache.close();
     await letters?.close();
   } finally {
     dynamodb.destroy();
     streams.destroy();
-    await local?.close();
   }
+}
+
+/** When the newest position was saved, ms since the epoch. `undefined`: no shard was read yet. */
+function newestOf(checkpoints: ReadonlyMap<string, Checkpoint>): number | undefined {
+  const times = [...checkpoints.values()].filter(({ type }) => type !== 'start').map(({ at }) => at);
+  return times.length > 0 ? Math.max(...times) : undefined;
 }

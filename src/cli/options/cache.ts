@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import { openCache } from '../../app.ts';
+import type { CacheClient } from '../../cache.ts';
 import { type Config, parseConfig } from '../../config/worker.ts';
 import { inOptionNames } from './names.ts';
 
@@ -16,7 +18,7 @@ export const CACHE_OPTIONS = { CACHE_BACKEND: '--backend', CACHE_URL: '--url', C
 export function addCacheOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--backend <name>', 'cache to write to. Default: the cache that the environment chooses, else memory').choices([
+      new Option('--backend <name>', 'cache to use. Default: the cache that the environment chooses, else memory').choices([
         'memory',
         'valkey',
       ]),
@@ -29,6 +31,49 @@ export function addCacheOptions(command: Command): Command {
 export function configOf(choice: CacheChoice): Config {
   const variables = variablesOf(choice);
   return inOptionNames(variables ? CACHE_OPTIONS : {}, () => parseConfig(variables));
+}
+
+/**
+ * The configuration of a cache that outlives its process, so that there is something to read.
+ *
+ * @throws Error if the memory cache is chosen.
+ */
+export function lastingConfigOf(choice: CacheChoice): Config {
+  const config = configOf(choice);
+  if (config.backend === 'memory') {
+    throw new Error('the memory cache ends with its process: give --url valkey://HOST:PORT, or set CACHE_BACKEND and its variables');
+  }
+  return config;
+}
+
+/** @throws Error if the key does not begin with the name and the revision of a view. */
+export function checkKey(key: string, namespace: string): void {
+  if (/^[\w-]+@[1-9]\d*:./s.test(key)) return;
+  const example = 'detail@1:42, as keyOf makes it: VIEW@REVISION:KEY';
+  const stored = key.startsWith(`${namespace}:`) ? `, without ${namespace}:doc: or ${namespace}:list:` : '';
+  throw new Error(`${JSON.stringify(key)} is not a key of a view: give one like ${example}${stored}`);
+}
+
+/** A key that no view has. */
+const PROBE = 'millrace:probe';
+
+/**
+ * Opens the cache and reads once, so that a command can refuse before it does anything.
+ *
+ * @throws Error with the cause and the way out, if the cache cannot be read.
+ */
+export async function openReachableCache(config: Config, choice: CacheChoice): Promise<CacheClient> {
+  const cache = await openCache(config);
+  try {
+    await cache.get(PROBE);
+    return cache;
+  } catch (cause) {
+    await cache.close();
+    const name = config.backend === 'momento' ? 'the MOMENTO_ variables' : choice.url === undefined ? 'CACHE_URL' : '--url';
+    throw new Error(`nothing was done, because the cache cannot be read: ${(cause as Error).message}. Start it, or correct ${name}`, {
+      cause,
+    });
+  }
 }
 
 /** The options as environment variables. `undefined` if they choose no cache. */

@@ -2,19 +2,22 @@ import { stat } from 'node:fs/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError } from 'commander';
-import { appViews, openCache, openLetters } from '../../app.ts';
+import { openLetters } from '../../app.ts';
 import { tableReader } from '../../dynamodb/table-reader.ts';
+import type { LettersPlace } from '../../letters/place.ts';
 import type { LetterStore } from '../../letters/store.ts';
 import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
-import { addCacheOptions, type CacheChoice } from '../options/cache.ts';
+import { causeFacts } from '../causes.ts';
+import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
-import { lettersName } from '../options/letters.ts';
-import { isInstalledPackage } from '../sample-views.ts';
+import { letterPath, lettersName } from '../options/letters.ts';
+import { positive } from '../options/numbers.ts';
+import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { redriveConfigOf } from './config.ts';
-import { printRedrive, type Redriven } from './print.ts';
+import { kindOf, printRedrive, type Redriven } from './print.ts';
 
-interface RedriveOptions extends CacheChoice, DynamoDbChoice {
+interface RedriveOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly dryRun?: true;
   readonly since?: string;
   readonly until?: string;
@@ -66,7 +69,7 @@ export function redriveCommand(): Command {
     .option('--cause <name>', 'only letters with this cause: decode, view, rejected, RetryAttemptsExhausted, …', parseCause)
     .option('--table <name>', 'only letters of this table. Default: TABLE_NAME, else all tables')
     .option('--limit <n>', 'largest number of letters to try, the oldest first. Default: all', positive);
-  return addDynamoDbOptions(addCacheOptions(command))
+  return addDynamoDbOptions(addCacheOptions(addViewsOption(command)))
     .option('--read-units <n>', 'read capacity units of the table to use per second. Default: READ_UNITS_PER_SECOND, else 500', positive)
     .option('--trust-letters', 'read no table; see below for the risk')
     .option('--json', 'print one JSON document and nothing else')
@@ -88,23 +91,19 @@ function parseCause(text: string): string {
   );
 }
 
-function positive(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a positive whole number.');
-  return Number(text);
-}
-
 async function run(given: string | undefined, options: RedriveOptions): Promise<Redriven> {
   const { dryRun = false, trustLetters = false } = options;
-  refuseForeignViews();
+  refuseForeignViews(options);
   const config = redriveConfigOf(given, options);
   const { since, until, cause, limit, table = config.tableName } = options;
   const { filter } = parseRequest({ since, until, cause, table }, new Date());
+  const views = await viewsOf(options);
   const name = lettersName(config.cache.letters);
   if (config.cache.letters?.kind === 'folder') await stat(name).catch(() => Promise.reject(new Error(`${name}: there is no such folder`)));
   const store = (await openLetters(config.cache)) as LetterStore;
   const client = trustLetters ? undefined : new DynamoDBClient(clientSettings(locationOf(options)));
   if (client) await requireRegion(client);
-  const cache = dryRun ? undefined : await openCache(config.cache);
+  const cache = dryRun ? undefined : await openReachableCache(config.cache, options);
   const bar = new cliProgress.SingleBar({
     format: 'redrive {bar} {value}/{total} letters',
     clearOnComplete: true,
@@ -117,7 +116,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   process.once('SIGINT', interrupt);
   try {
     const { letters, stopped } = await redrive({
-      views: appViews,
+      views,
       cache,
       store,
       filter,
@@ -127,7 +126,15 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
       onNames: (names) => bar.start(Math.min(names.length, limit ?? Infinity), 0),
       onLetter: () => bar.increment(),
     });
-    return { store: name, backend: config.cache.backend, dryRun, trustLetters, letters, stopped };
+    return {
+      store: name,
+      place: config.cache.letters as LettersPlace,
+      backend: config.cache.backend,
+      dryRun,
+      trustLetters,
+      letters,
+      stopped,
+    };
   } catch (error) {
     throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
   } finally {
@@ -139,18 +146,25 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
 }
 
 /** Refuses the sample's views: they project none of the letters' items, so the letters would be removed for nothing. */
-function refuseForeignViews(): void {
-  if (!isInstalledPackage) return;
+function refuseForeignViews(options: ViewsChoice): void {
+  if (!areForeign(options)) return;
   throw new Error(
-    'this is the installed package, whose views are those of its sample: deploy redriveHandler with your own views, or run this command in a clone that contains them',
+    'this is the installed package, whose views are those of its sample: give yours by --views ./views.js, a module that exports them, or deploy redriveHandler with them',
   );
 }
 
-function plain({ letters, ...redriven }: Redriven) {
+function plain({ letters, place, ...redriven }: Redriven) {
   const removed = letters.filter(({ status }) => status === 'removed').length;
-  const plainCauses = letters.map(({ causes, ...letter }) => ({
-    ...letter,
-    causes: causes.map(({ stage, error }) => ({ stage, reason: error.message })),
+  const plainLetters = letters.map(({ name, records, status, causes }) => ({
+    name,
+    path: letterPath(place, name),
+    records,
+    status,
+    ...(status === 'kept' && { kind: kindOf({ name, records, status, causes }) }),
+    causes: causes.map((cause) => {
+      const { stage, error, fields } = causeFacts(cause);
+      return { stage, reason: error.message, fields };
+    }),
   }));
-  return { ...redriven, removed, kept: letters.length - removed, letters: plainCauses };
+  return { ...redriven, removed, kept: letters.length - removed, letters: plainLetters };
 }

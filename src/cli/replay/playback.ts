@@ -1,9 +1,10 @@
-import { appViews } from '../../app.ts';
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
 import type { Cause } from '../../cause.ts';
 import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
+import type { View } from '../../view.ts';
+import { causeFacts } from '../causes.ts';
 import type { Entries, Played, RecordResult, SetAsideCause } from './result.ts';
 
 export interface Playback {
@@ -12,7 +13,7 @@ export interface Playback {
   entries(): Promise<Entries>;
 }
 
-export function playback(cache: CacheClient, logger: StreamHandlerOptions['logger']): Playback {
+export function playback(cache: CacheClient, views: readonly View[], logger: StreamHandlerOptions['logger']): Playback {
   const documents = new Set<string>();
   const lists = new Set<string>();
   const watched: Pick<CacheClient, 'apply'> = {
@@ -26,7 +27,7 @@ export function playback(cache: CacheClient, logger: StreamHandlerOptions['logge
   };
   let last: Report = { records: [] };
   const handler = streamHandler({
-    views: appViews,
+    views,
     cache: watched,
     logger,
     // A replay shows all faults of a file, at once.
@@ -92,5 +93,7 @@ function reasonOf({ message, cause }: Error): string {
 function setAsideOf({ stage, view, address, error }: Cause): SetAsideCause {
   const reason = reasonOf(error);
   if (stage === 'rejected') return { stage, address, reason };
-  return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason };
+  const { fields = [] } = causeFacts({ stage, view, error });
+  const isNested = fields.some((field) => /[.[]/.test(field));
+  return { stage, ...(view !== undefined && { view: view.split('@')[0] }), reason, ...(isNested && { fields }) };
 }

@@ -1,6 +1,5 @@
 import { basename } from 'node:path';
-import type { Lookup } from '../../cache.ts';
-import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
+import { count, dim, paint, type Row, stateText, table, tableWidth, text } from '../terminal.ts';
 import type { Entries, RecordResult, Replay, ReplayedFile, SetAsideCause } from './result.ts';
 
 /** Without `--all`: records shown of a long group, entries of a view, and members of a list. */
@@ -26,7 +25,7 @@ export function printReplay(replay: Replay, all: boolean): void {
 function recordsTable(files: readonly ReplayedFile[], width: number, all: boolean): string {
   const widths = [20, 6, width - 67, 13, 20];
   const rows = files.flatMap((file) => {
-    const name = basename(file.file, '.json');
+    const name = basename(file.file).replace(/\.\w+$/, '');
     if (file.records.length === 0) return [[name, dim('the event has no records')]];
     return groupsOf(file.records, all).flatMap(({ shown, rest, first }, i) => [
       ...shown.flatMap((record, j) => recordRows(i + j === 0 ? name : '', record, file.unexpected[first + j] === true)),
@@ -72,9 +71,9 @@ function recordRows(file: string, record: RecordResult, unexpected: boolean): re
 /** From each reason to the views or addresses that it concerns, because all views of an entity fail for the same reason. */
 function reasonsOf(setAside: readonly SetAsideCause[]): ReadonlyMap<string, string> {
   const concerned = new Map<string, string[]>();
-  for (const { view, address, reason } of setAside) {
+  for (const { view, address, reason, fields } of setAside) {
     // Drops the view or the record, which the row already names.
-    const common = reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '');
+    const common = `${reason.replace(/^(view \S+ |record \d+ \(.*?\): )/, '')}${fields ? ` (${fields.join(', ')})` : ''}`;
     const name = view ?? address;
     concerned.set(common, [...(concerned.get(common) ?? []), ...(name === undefined ? [] : [text(name)])]);
   }
@@ -107,7 +106,7 @@ function viewsTables({ documents, lists }: Entries, width: number, all: boolean)
   return [
     ...byView(documents).map(([view, found]) => {
       const shown = all ? found : found.slice(-VIEW_ROWS).reverse();
-      const rows = shown.map(([key, lookup]): Row => [text(key), stateOf(lookup), lookup.type === 'hit' ? brief(lookup.value) : '']);
+      const rows = shown.map(([key, lookup]): Row => [text(key), stateText(lookup.type), lookup.type === 'hit' ? brief(lookup.value) : '']);
       const title = `${view}: ${count(found.length, 'document')}${shown.length < found.length ? `, the latest ${shown.length}` : ''}`;
       const keyWidth = widest(rows);
       return section(title, ['KEY', 'STATE', 'VALUE'], [keyWidth, 5, width - keyWidth - 9], rows);
@@ -166,10 +165,6 @@ function summary({ files, unexpected }: Replay, records: readonly RecordResult[]
       ? paint('red', `Not as expected: ${count(unexpected, 'record')} in ${names.join(', ')}`)
       : paint('green', aside > 0 ? 'All well: the records set aside are expected' : 'All well');
   return `${counts.join(', ')}\n${verdict}`;
-}
-
-function stateOf({ type }: Lookup): string {
-  return paint(type === 'hit' ? 'green' : type === 'miss' ? 'yellow' : 'gray', type);
 }
 
 /** A value in one line, which the table cuts to fit. */

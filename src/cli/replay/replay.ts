@@ -1,13 +1,13 @@
 import { Command } from 'commander';
-import { openCache } from '../../app.ts';
-import { addCacheOptions, type CacheChoice, configOf } from '../options/cache.ts';
-import { quietLogger, stderrLogger } from '../terminal.ts';
+import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
+import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
+import { count, quietLogger, stderrLogger } from '../terminal.ts';
 import { playback } from './playback.ts';
 import { printReplay } from './print.ts';
 import type { RecordResult, Replay, ReplayedFile } from './result.ts';
 import { readSavedEvents } from './saved-events.ts';
 
-interface ReplayOptions extends CacheChoice {
+interface ReplayOptions extends CacheChoice, ViewsChoice {
   readonly json?: true;
   readonly all?: true;
   readonly verbose?: true;
@@ -15,7 +15,9 @@ interface ReplayOptions extends CacheChoice {
 
 const HELP = `
 The files are replayed into one cache in the order given, those of a folder by name. A history may
-span several files.
+span several files. A file has events as Lambda passes them to the function, single records, or
+arrays of these: one, or one a line (JSON lines). Log lines of Powertools or others that contain an
+event are taken too; other lines of a log are skipped.
 
 The memory cache starts empty and ends with the command. A Valkey or Momento cache keeps its
 entries: a record that is older than the entry in the cache is "stale". --backend or --url choose
@@ -35,14 +37,13 @@ Examples:
   millrace replay events --url valkey://localhost:6379`;
 
 export function replayCommand(): Command {
-  return addCacheOptions(
-    new Command('replay')
-      .summary('run saved stream events through the handler, and show what they did')
-      .description(
-        'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
-      )
-      .argument('<paths...>', 'event files, or folders of event files'),
-  )
+  const command = new Command('replay')
+    .summary('run saved stream events through the handler, and show what they did')
+    .description(
+      'Runs saved DynamoDB stream events through the code of the Lambda handler, and shows what each record did and the resulting views.',
+    )
+    .argument('<paths...>', 'files of events or records, or folders of such files');
+  return addCacheOptions(addViewsOption(command))
     .option('--json', 'print one JSON document and nothing else')
     .option('--all', 'print every row of the tables')
     .option('--verbose', "print the handler's log lines on stderr")
@@ -58,12 +59,14 @@ export function replayCommand(): Command {
 async function run(paths: readonly string[], options: ReplayOptions): Promise<Replay> {
   const saved = await readSavedEvents(paths);
   const config = configOf(options);
-  const cache = await openCache(config);
+  const views = await viewsOf(options);
+  const cache = await openReachableCache(config, options);
   try {
-    const { play, entries } = playback(cache, options.verbose ? stderrLogger : quietLogger);
+    const { play, entries } = playback(cache, views, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];
     // One after another, like the batches of one shard.
-    for (const { file, event, expected } of saved) {
+    for (const { file, event, expected, skipped } of saved) {
+      if (skipped > 0) process.stderr.write(`${file}: skipped ${count(skipped, 'log line')} without an event\n`);
       const played = await play(event);
       files.push({ file, ...played, unexpected: played.records.map((record, i) => isUnexpected(record, expected?.[i])) });
     }

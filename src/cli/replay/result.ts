@@ -51,6 +51,8 @@ export interface SetAsideCause {
   readonly view?: string;
   readonly address?: string;
   readonly reason: string;
+  /** Paths of the fields that the schema refuses, if one of them lies within another: `items[0].size`. The reason has the first names only. */
+  readonly fields?: readonly string[];
 }
 
 /** The contents of the cache by address, in the order in which the records first changed the addresses. */
