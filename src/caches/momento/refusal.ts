@@ -27,7 +27,7 @@ export function isTransientCode(code: Code): boolean {
   return TRANSIENT.has(code);
 }
 
-export function isTimeout(code: Code): boolean {
+export function isTimeout(code: Code | undefined): boolean {
   return code === Code.CANCELLED_ERROR || code === Code.TIMEOUT_ERROR;
 }
 

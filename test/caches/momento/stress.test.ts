@@ -334,7 +334,7 @@ describe('several writers and readers of a Momento that lags, refuses calls and 
     for (const what of happens) expect(total[what], what).toBeGreaterThan(HISTORIES);
   }
 
-  const timeout = 60_000 + HISTORIES * 2_000;
+  const timeout = 120_000 + HISTORIES * 5_000;
   it('never leaves an older version in place of a newer one, with old records and late writes', { timeout }, () => histories('stragglers'));
 
   it('never claims what the table does not have, with evictions and fills', { timeout }, () => histories('losses'));
