@@ -11,8 +11,9 @@ import { CacheUnavailableError, ConfigurationError } from '../../errors.ts';
 import type { MomentoAccess, MomentoKey } from './access.ts';
 import { localProvider, providerOf, readKey } from './credentials.ts';
 import { type Deadline, deadlineIn, remaining, waitForRetry } from './deadline.ts';
-import { type Failed, isFailed, isTimeout, isTransientCode, keyRefused, refusal } from './refusal.ts';
+import { type Failed, isFailed, isTimeout, isTransientCode, isUnreachable, keyRefused, refusal } from './refusal.ts';
 import { Session } from './session.ts';
+import { SharedPause } from './shared-pause.ts';
 
 export interface MomentoConnectionOptions {
   readonly cacheName: string;
@@ -62,6 +63,7 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     // `call` repeats instead: the SDK would repeat only reads, and without a pause.
     .withRetryStrategy(new FixedCountRetryStrategy({ loggerFactory, maxAttempts: 0 }));
   const sessions = new Set<Session>();
+  const pause = new SharedPause();
   let renewal: Promise<void> | undefined;
   let renewedAt = -Infinity;
 
@@ -119,6 +121,8 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     const code = isFailed(answer) ? answer.errorCode() : undefined;
     if (!isTimeout(code)) session.answered();
     else if (session.unanswered(sentAt) && session === current) replaceCurrent(session.key);
+    if (isUnreachable(code)) pause.begin(sentAt);
+    else pause.end();
     return answer;
   };
   const writeProbe = () =>
@@ -142,6 +146,7 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     async call(deadline, send) {
       let reason: Code | undefined;
       for (let attempts = 1; ; attempts += 1) {
+        if (!(await pause.wait(deadline))) throw refusal(reason ?? Code.SERVER_UNAVAILABLE, cacheName, access);
         const session = current;
         const answer = await attempt(session, deadline, send);
         if (!isFailed(answer)) return answer as Exclude<typeof answer, Failed>;

@@ -31,6 +31,10 @@ export function isTimeout(code: Code | undefined): boolean {
   return code === Code.CANCELLED_ERROR || code === Code.TIMEOUT_ERROR;
 }
 
+export function isUnreachable(code: Code | undefined): boolean {
+  return code === Code.SERVER_UNAVAILABLE || code === Code.CONNECTION_ERROR;
+}
+
 /**
  * An error that says what to do. It contains neither the SDK's error nor its message, because they may contain the API key, keys and
  * values.

@@ -261,4 +261,15 @@ describe('a service that is down', () => {
     proxy.later('pass');
     expect(await cache.get('a')).toMatchObject({ value: 1 });
   });
+
+  it('gets few new connections when it resets them, and is used again once it does not', async () => {
+    const cache = await client();
+    await cache.apply([put('a', 1)]);
+    proxy.resetOnData();
+    proxy.later('reset');
+    const ms = await storm(cache);
+    expect(proxy.accepted()).toBeLessThan(ms / 30);
+    proxy.later('pass');
+    expect(await cache.get('a')).toMatchObject({ value: 1 });
+  });
 });
