@@ -32,7 +32,8 @@ type Send<Answer> = (client: CacheClient, signal: AbortSignal) => Promise<Answer
 
 export interface MomentoConnection {
   /**
-   * Sends a call, and repeats it after a transient failure until the deadline. So the call must be one that may be executed twice.
+   * Sends a call, and repeats it after a transient failure until the deadline. So the call must be one that may be executed twice. Nothing is
+   * sent after the deadline.
    *
    * @throws CacheUnavailableError when there is no answer within the deadline, or Momento refuses the call
    */
@@ -147,6 +148,8 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
       let reason: Code | undefined;
       for (let attempts = 1; ; attempts += 1) {
         if (!(await pause.wait(deadline))) throw refusal(reason ?? Code.SERVER_UNAVAILABLE, cacheName, access);
+        // The process may have been frozen since the call began. Its caller has given up.
+        if (remaining(deadline) === 0) throw refusal(reason ?? Code.TIMEOUT_ERROR, cacheName, access);
         const session = current;
         const answer = await attempt(session, deadline, send);
         if (!isFailed(answer)) return answer as Exclude<typeof answer, Failed>;

@@ -33,8 +33,9 @@ export class SharedPause {
   /** Waits until the pause is over. Returns false at once if it does not end before the deadline. */
   async wait(deadline: Deadline): Promise<boolean> {
     const ms = this.#until - performance.now();
+    if (ms <= 0) return true;
     if (ms >= remaining(deadline)) return false;
-    if (ms > 0) await sleep(ms);
+    await sleep(ms);
     return true;
   }
 }

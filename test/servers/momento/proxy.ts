@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A TCP proxy that fails as networks do. Each fault strikes the connections of that moment; later ones are served. */
 export interface TcpProxy {
@@ -14,7 +15,7 @@ export interface TcpProxy {
   stopReading(): void;
   /** Holds back what the client sends, even if the client closes its connection. Only `release` sends it on. */
   stall(): void;
-  /** Sends on what was held back. Resolves when the server has it. */
+  /** Sends on what was held back, in the pieces in which it came. Resolves when the server has handled them. */
   release(): Promise<void>;
   /** Resets the connections when the client sends something, like a host that has restarted. */
   resetOnData(): void;
@@ -22,6 +23,9 @@ export interface TcpProxy {
   later(way: Way): void;
   close(): Promise<void>;
 }
+
+/** The pause between two pieces that were held back, ms. A cancellation that follows a call comes in a piece of its own. */
+const PIECE_MS = 20;
 
 type Way = 'pass' | 'swallow' | 'stall' | 'reset';
 
@@ -77,7 +81,7 @@ class Pair {
     for (const socket of [near, far]) socket.on('error', () => {});
     near.on('data', (bytes) => this.#fromClient(bytes));
     far.on('data', (bytes) => {
-      if (this.way === 'pass') near.write(bytes);
+      if (this.way === 'pass' || this.way === 'stall') near.write(bytes);
     });
     near.on('close', () => {
       if (this.way === 'pass') far.destroy();
@@ -89,9 +93,11 @@ class Pair {
 
   async release(): Promise<void> {
     if (this.way !== 'stall') return;
+    for (let bytes = this.#held.shift(); bytes; bytes = this.#held.shift()) {
+      this.far.write(bytes);
+      await sleep(PIECE_MS);
+    }
     this.way = 'pass';
-    const bytes = Buffer.concat(this.#held.splice(0));
-    await new Promise((done) => this.far.write(bytes, done));
     if (this.near.closed) this.far.end();
   }
 
