@@ -7,7 +7,7 @@ import { Configurations, CacheClient as MomentoClient } from '@gomomento/sdk';
 import { status } from '@grpc/grpc-js';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { CacheClient, Found, FoundMember } from '../../src/cache.ts';
+import type { CacheClient, Found, FoundMember, Lease } from '../../src/cache.ts';
 import { type MomentoOptions, momentoCache } from '../../src/caches/momento.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import type { DocumentMutation, MemberMutation, Mutation } from '../../src/mutation.ts';
@@ -89,14 +89,14 @@ async function callsOf(action: () => Promise<unknown>): Promise<number> {
 }
 
 describe('the number of calls', () => {
-  it('takes 2 calls for a client’s first change of a document, and 1 for each further one', async () => {
+  it('takes 3 calls for the first change of a document, 2 for a client’s first one, and 1 for each further one', async () => {
     const [cache, other] = [await client(), await client()];
     await other.apply([put('other', 1)]);
     const calls = [];
     for (const mutation of [put('a', 1), put('a', 2), put('a', 2), remove('a', 3), put('a', 4)]) {
       calls.push(await callsOf(async () => expect(await types(cache, mutation)).toEqual(['applied'])));
     }
-    expect(calls).toEqual([2, 1, 1, 1, 1]);
+    expect(calls).toEqual([3, 1, 1, 1, 1]);
     expect(await callsOf(async () => expect(await types(cache, put('a', 3))).toEqual(['stale']))).toBe(1);
     expect(await callsOf(() => cache.apply([put('a', 5)]))).toBe(1);
     // A document that another client wrote.
@@ -104,13 +104,13 @@ describe('the number of calls', () => {
     expect(await callsOf(() => cache.apply([put('other', 3)]))).toBe(1);
   });
 
-  it('takes 2 calls for the first change of a list, and 1 for each further one, however many members change', async () => {
+  it('takes 3 calls for the first change of a list, and 1 for each further one, however many members change', async () => {
     const cache = await client();
     const calls = [];
     for (const mutation of [member('x', 1), member('y', 2), member('x', 3), member('x', 3), gone('x', 4, 3), member('z', 5)]) {
       calls.push(await callsOf(async () => expect(await types(cache, mutation)).toEqual(['applied'])));
     }
-    expect(calls).toEqual([2, 1, 1, 1, 1, 1]);
+    expect(calls).toEqual([3, 1, 1, 1, 1, 1]);
     expect(await callsOf(async () => expect(await types(cache, member('x', 3))).toEqual(['stale']))).toBe(1);
     const many = Array.from({ length: 100 }, (_, n) => member(`m${n}`, 10 + n));
     expect(await callsOf(() => cache.apply(many))).toBe(1);
@@ -140,6 +140,18 @@ describe('the number of calls', () => {
     expect(await callsOf(() => cache.getMany(['a', 'b', 'c', 'a']))).toBe(1);
     expect(await callsOf(() => cache.getMany([]))).toBe(0);
     expect(await callsOf(() => cache.list('l', { limit: 1 }))).toBe(1);
+  });
+
+  it('takes 2 calls for a lease, and 2 for a settle by another client', async () => {
+    const [cache, other] = [await client(), await client()];
+    for (const [target, found] of [
+      [a, read],
+      [l, listed()],
+    ] as const) {
+      const leases: Lease[] = [];
+      expect(await callsOf(async () => leases.push(await cache.lease(target)))).toBe(2);
+      expect(await callsOf(() => other.settle(leases[0] as Lease, found))).toBe(2);
+    }
   });
 
   it('writes only with conditions, as Momento requires', async () => {

@@ -10,6 +10,8 @@ export interface Codec<State> {
    * @param nonce differs for each write, so that a writer recognizes its own write, and cells of equal state have different hashes
    */
   encode(state: State, nonce: string): Encoded;
+  /** Makes a state that says nothing: readers take it for an empty cell. No two are alike. */
+  blank(): State;
   /** Returns undefined for bytes that `encode` did not make. */
   decode(bytes: Uint8Array): Decoded<State> | undefined;
   /** How long the state lives from now, ms. */
@@ -38,8 +40,8 @@ export interface Snapshot<State> {
 }
 
 /**
- * Computes a result and the next state of a cell; without `next` the state stays as it is. Runs again if another writer was faster. It may
- * change the state in place if it returns it as `next`.
+ * Computes a result and the next state of a cell; without `next` the state stays as it is. Runs again if another writer was faster, and on a
+ * blank state if it gives an empty cell a next state. It may change the state in place if it returns it as `next`.
  */
 export type Edit<State, Result> = (state: State | undefined) => { readonly result: Result; readonly next?: State };
 
@@ -68,6 +70,9 @@ export function newNonce(): string {
  * - The memo keeps the last snapshot of a cell, so the usual edit takes one call. A snapshot may be out of date; then the write that is
  *   based on it is refused. An edit that writes nothing is decided by a fresh read.
  * - Edits of one cell that come in one turn of the event loop, or while a write of the cell is under way, are written together.
+ * - A write may arrive minutes after its call has failed. It lands only on the very bytes that it was based on, so nothing was written to the
+ *   cell since. An empty cell has no bytes: it may be empty because newer ones were evicted. So the first write into it is a blank state,
+ *   which does no harm, and the edit is based on that. No bytes are sent twice into an empty cell, or else an edit could find its base again.
  */
 export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Snapshot<State>>): Cells<State> {
   /** By key: the calls that wait for the cell's next write. */
@@ -79,41 +84,63 @@ export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Snaps
     // Bytes that Millrace did not write: treat as empty, but compare-and-set against their hash so that nothing newer is overwritten.
     return { hash: stored.hash, weight: 0, ...codec.decode(stored.bytes) };
   };
+  const ttlSecondsOf = (state: State): number => Math.max(1, Math.ceil(codec.ttlMs(state) / 1_000));
   const remember = (key: string, snapshot: Snapshot<State>): void => {
     if (snapshot.hash) memo.put(key, snapshot, snapshot.weight + key.length);
+  };
+
+  /** Writes a blank state into a cell without a state. Returns undefined if another writer was faster, or the hash is unknown. */
+  const place = async (key: string, expected: Uint8Array | undefined, deadline: Deadline): Promise<Snapshot<State> | undefined> => {
+    const sent: Snapshot<State>[] = [];
+    const makeBytes = () => {
+      const state = codec.blank();
+      const { bytes, weight } = codec.encode(state, newNonce());
+      sent.push({ state, weight });
+      return bytes;
+    };
+    const outcome = await store.write(key, makeBytes, ttlSecondsOf(codec.blank()), expected, deadline);
+    const last = sent.at(-1);
+    return last && outcome.stored && outcome.hash ? { ...last, hash: outcome.hash } : undefined;
   };
 
   const write = async (key: string, edits: readonly Edit<State, unknown>[], deadline: Deadline): Promise<readonly unknown[]> => {
     /** The results of each attempt by its nonce. If the reply to a write was lost, the next read finds its nonce in the cell. */
     const sent = new Map<string, readonly unknown[]>();
-    let remembered = memo.take(key);
+    let held = memo.take(key);
+    /** Whether this call has read or written what is held; else it is out of date if anybody wrote since. */
+    let fresh = false;
     for (let attempt = 0; ; attempt += 1) {
-      const fresh = remembered ? undefined : await read(key, deadline);
-      const written = fresh?.nonce === undefined ? undefined : sent.get(fresh.nonce);
-      if (fresh && written) {
-        remember(key, fresh);
-        return written;
+      if (!held) {
+        const stored = await read(key, deadline);
+        const written = stored.nonce === undefined ? undefined : sent.get(stored.nonce);
+        if (written) {
+          remember(key, stored);
+          return written;
+        }
+        [held, fresh] = [stored, true];
       }
-      const base: Snapshot<State> = remembered ?? fresh ?? { weight: 0 };
-      const { results, next } = applyAll(edits, base.state);
+      const { results, next } = applyAll(edits, held.state);
       if (next === undefined && fresh) {
-        remember(key, fresh);
+        remember(key, held);
         return results;
       }
-      remembered = undefined;
-      if (next === undefined) continue;
-      const nonce = newNonce();
-      const { bytes, weight } = codec.encode(next, nonce);
-      sent.set(nonce, results);
-      const ttlSeconds = Math.max(1, Math.ceil(codec.ttlMs(next) / 1_000));
-      const outcome = await store.write(key, bytes, ttlSeconds, base.hash, deadline);
-      if (outcome.stored) {
-        remember(key, { state: next, weight, ...(outcome.hash && { hash: outcome.hash }) });
-        return results;
+      if (next !== undefined && held.state === undefined) {
+        held = await place(key, held.hash, deadline);
+        if (held) continue;
+      } else if (next !== undefined) {
+        const nonce = newNonce();
+        const { bytes, weight } = codec.encode(next, nonce);
+        sent.set(nonce, results);
+        const outcome = await store.write(key, () => bytes, ttlSecondsOf(next), held.hash, deadline);
+        if (outcome.stored) {
+          remember(key, { state: next, weight, ...(outcome.hash && { hash: outcome.hash }) });
+          return results;
+        }
       }
       if (fresh && !(await waitForRetry(attempt, FIRST_WAIT_MS, deadline))) {
         throw new CacheUnavailableError(`other writers of one key were faster in each of ${attempt + 1} attempts: try again`);
       }
+      [held, fresh] = [undefined, false];
     }
   };
 

@@ -5,14 +5,15 @@ import {
   Configurations,
   type CredentialProvider,
   FixedCountRetryStrategy,
-  CacheClient as MomentoClient,
   NoopMomentoLoggerFactory,
 } from '@gomomento/sdk';
 import { CacheUnavailableError, ConfigurationError } from '../../errors.ts';
 import type { MomentoAccess, MomentoKey } from './access.ts';
 import { localProvider, providerOf, readKey } from './credentials.ts';
 import { type Deadline, deadlineIn, remaining, waitForRetry } from './deadline.ts';
-import { type Failed, isFailed, isTimeout, isTransientCode, keyRefused, refusal } from './refusal.ts';
+import { type Failed, isFailed, isTimeout, isTransientCode, isUnreachable, keyRefused, refusal } from './refusal.ts';
+import { Session } from './session.ts';
+import { SharedPause } from './shared-pause.ts';
 
 export interface MomentoConnectionOptions {
   readonly cacheName: string;
@@ -31,7 +32,8 @@ type Send<Answer> = (client: CacheClient, signal: AbortSignal) => Promise<Answer
 
 export interface MomentoConnection {
   /**
-   * Sends a call, and repeats it after a transient failure until the deadline. So the call must be one that may be executed twice.
+   * Sends a call, and repeats it after a transient failure until the deadline. So the call must be one that may be executed twice. Nothing is
+   * sent after the deadline.
    *
    * @throws CacheUnavailableError when there is no answer within the deadline, or Momento refuses the call
    */
@@ -40,12 +42,6 @@ export interface MomentoConnection {
   readonly sample?: Uint8Array;
   /** No call may follow. */
   close(): void;
-}
-
-/** An SDK client, and the API key that it uses; no key with a local server. */
-interface Session {
-  readonly client: CacheClient;
-  readonly key?: MomentoKey;
 }
 
 const FIRST_WAIT_MS = 25;
@@ -68,14 +64,14 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     // `call` repeats instead: the SDK would repeat only reads, and without a pause.
     .withRetryStrategy(new FixedCountRetryStrategy({ loggerFactory, maxAttempts: 0 }));
   const sessions = new Set<Session>();
+  const pause = new SharedPause();
   let renewal: Promise<void> | undefined;
   let renewedAt = -Infinity;
 
-  const open = async (key: MomentoKey | undefined): Promise<Session> => {
+  const open = (key: MomentoKey | undefined): Session => {
     const credentialProvider = access.kind === 'local' ? localProvider(access) : provider(key as MomentoKey);
     // The client connects at its first call. The default TTL is never used, because each write has its own.
-    const client = await MomentoClient.create({ configuration, credentialProvider, defaultTtlSeconds: 60, eagerConnectTimeout: 0 });
-    const session = { client, ...(key && { key }) };
+    const session = new Session({ configuration, credentialProvider, defaultTtlSeconds: 60 }, key, commandTimeoutMs);
     sessions.add(session);
     return session;
   };
@@ -85,7 +81,12 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
   const close = (): void => {
     for (const session of sessions) closeSession(session);
   };
-  let current = await open(access.kind === 'local' ? undefined : await readKey(access));
+  let current = open(access.kind === 'local' ? undefined : await readKey(access));
+  const replaceCurrent = (key: MomentoKey | undefined): void => {
+    // The old session's calls have ended by then.
+    setTimeout(closeSession, commandTimeoutMs, current).unref();
+    current = open(key);
+  };
 
   /** Reads the secret again after its key was refused, because the key may have been replaced. */
   const renew = async (session: Session): Promise<void> => {
@@ -97,9 +98,7 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
       throw new CacheUnavailableError(`Momento cache "${cacheName}": ${keyRefused(access)}; ${error.message}`);
     });
     if (key.apiKey === session.key?.apiKey && key.endpoint === session.key.endpoint) throw refused();
-    current = await open(key);
-    // The old session's calls have ended by then.
-    setTimeout(closeSession, commandTimeoutMs, session).unref();
+    replaceCurrent(key);
   };
   const renewOnce = (session: Session): Promise<void> => {
     renewal ??= renew(session).finally(() => {
@@ -111,13 +110,21 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     const controller = new AbortController();
     // The SDK has no timeout for `getBatch`.
     const timer = setTimeout(() => controller.abort(), Math.min(commandTimeoutMs, remaining(deadline)));
+    const sentAt = performance.now();
+    let answer: Answer | Failed;
     try {
-      return await send(session.client, controller.signal);
+      answer = await send(session.client, controller.signal);
     } catch {
-      return { errorCode: () => Code.UNKNOWN_ERROR };
+      answer = { errorCode: () => Code.UNKNOWN_ERROR };
     } finally {
       clearTimeout(timer);
     }
+    const code = isFailed(answer) ? answer.errorCode() : undefined;
+    if (!isTimeout(code)) session.answered();
+    else if (session.unanswered(sentAt) && session === current) replaceCurrent(session.key);
+    if (isUnreachable(code)) pause.begin(sentAt);
+    else pause.end();
+    return answer;
   };
   const writeProbe = () =>
     attempt(current, deadlineIn(deadlineMs), (client, abortSignal) =>
@@ -140,6 +147,9 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
     async call(deadline, send) {
       let reason: Code | undefined;
       for (let attempts = 1; ; attempts += 1) {
+        if (!(await pause.wait(deadline))) throw refusal(reason ?? Code.SERVER_UNAVAILABLE, cacheName, access);
+        // The process may have been frozen since the call began. Its caller has given up.
+        if (remaining(deadline) === 0) throw refusal(reason ?? Code.TIMEOUT_ERROR, cacheName, access);
         const session = current;
         const answer = await attempt(session, deadline, send);
         if (!isFailed(answer)) return answer as Exclude<typeof answer, Failed>;

@@ -46,6 +46,7 @@ export const documentCodec: Codec<DocumentCell> = {
     const cell = { version: version as Version, state, json: text.slice(header.length), expiresAt: Number(time) };
     return { state: lease === NO_LEASE ? cell : { ...cell, lease }, nonce, weight: bytes.byteLength };
   },
+  blank: () => ({ version: FLOOR, state: 'forgotten', json: '', lease: newNonce(), expiresAt: Date.now() + LEASE_TTL_MS }),
   ttlMs: ({ expiresAt }) => expiresAt - Date.now(),
 };
 
@@ -83,9 +84,7 @@ export function leaseDocument(): Edit<DocumentCell, string> {
   const fresh = newNonce();
   return (held) => {
     if (held?.lease !== undefined) return { result: held.lease };
-    if (held) return { result: fresh, next: { ...held, lease: fresh } };
-    const placeholder = { version: FLOOR, state: 'forgotten', json: '', expiresAt: Date.now() + LEASE_TTL_MS } as const;
-    return { result: fresh, next: { ...placeholder, lease: fresh } };
+    return { result: fresh, next: { ...(held ?? documentCodec.blank()), lease: fresh } };
   };
 }
 

@@ -52,6 +52,7 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
         return undefined;
       }
     },
+    blank: emptyList,
     // R21 (expiry)
     ttlMs: ({ list }) => (list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs)),
   };

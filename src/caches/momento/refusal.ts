@@ -27,8 +27,12 @@ export function isTransientCode(code: Code): boolean {
   return TRANSIENT.has(code);
 }
 
-export function isTimeout(code: Code): boolean {
+export function isTimeout(code: Code | undefined): boolean {
   return code === Code.CANCELLED_ERROR || code === Code.TIMEOUT_ERROR;
+}
+
+export function isUnreachable(code: Code | undefined): boolean {
+  return code === Code.SERVER_UNAVAILABLE || code === Code.CONNECTION_ERROR;
 }
 
 /**

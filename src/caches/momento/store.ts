@@ -21,8 +21,18 @@ export interface Store {
   getMany(keys: readonly string[], deadline: Deadline): Promise<readonly (Uint8Array | undefined)[]>;
   /** Reads bytes and hash. They may lag too, so write with the hash as a condition. */
   read(key: string, deadline: Deadline): Promise<Stored | undefined>;
-  /** Writes if the bytes at the key have the expected hash; without an expected hash, if the key is empty. */
-  write(key: string, bytes: Uint8Array, ttlSeconds: number, expected: Uint8Array | undefined, deadline: Deadline): Promise<Written>;
+  /**
+   * Writes if the bytes at the key have the expected hash; without an expected hash, if the key is empty.
+   *
+   * @param makeBytes called each time that the write is sent; the hash is that of its last bytes
+   */
+  write(
+    key: string,
+    makeBytes: () => Uint8Array,
+    ttlSeconds: number,
+    expected: Uint8Array | undefined,
+    deadline: Deadline,
+  ): Promise<Written>;
 }
 
 export function store(connection: MomentoConnection, cacheName: string): Store {
@@ -48,10 +58,10 @@ export function store(connection: MomentoConnection, cacheName: string): Store {
       if (answer.type !== CacheGetWithHashResponse.Hit) return undefined;
       return { bytes: answer.valueUint8Array(), hash: answer.hashUint8Array() };
     },
-    async write(key, bytes, ttl, expected, deadline) {
+    async write(key, makeBytes, ttl, expected, deadline) {
       const { sample } = connection;
       const answer = await connection.call(deadline, async (client, abortSignal) => {
-        const options = { ttl, abortSignal };
+        const [bytes, options] = [makeBytes(), { ttl, abortSignal }];
         if (expected) return client.setIfPresentAndHashEqual(cacheName, key, bytes, expected, options);
         // Both write to an empty key, but only the first returns the new hash. No key has the hash `sample`.
         if (sample) return client.setIfAbsentOrHashEqual(cacheName, key, bytes, sample, options);

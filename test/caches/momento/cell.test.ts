@@ -13,6 +13,7 @@ const codec: Codec<string> = {
     if (text.length < NONCE_LENGTH) return undefined;
     return { state: text.slice(NONCE_LENGTH), nonce: text.slice(0, NONCE_LENGTH), weight: text.length };
   },
+  blank: () => '',
   ttlMs: (state) => state.length * 1_000 + 1,
 };
 
@@ -33,6 +34,8 @@ class FakeStore {
   /** Runs after each write that was stored, for example to lose the reply. */
   afterWrite = (_key: string): void => {};
   returnsHashes = true;
+  /** Lets a write that was sent arrive again; returns whether it was stored. */
+  readonly sent: (() => boolean)[] = [];
 
   readonly store: Store = {
     get: () => Promise.reject(new Error('cells read with hashes')),
@@ -42,11 +45,17 @@ class FakeStore {
       const text = this.values.get(key);
       return text === undefined ? undefined : { bytes: Buffer.from(text), hash: Buffer.from(text) };
     },
-    write: async (key, bytes, ttlSeconds, expected) => {
+    write: async (key, makeBytes, ttlSeconds, expected) => {
       this.calls.push('write');
       this.beforeWrite(key);
-      if (this.values.get(key) !== (expected && Buffer.from(expected).toString())) return { stored: false };
-      this.values.set(key, Buffer.from(bytes).toString());
+      const bytes = makeBytes();
+      const arrive = () => {
+        if (this.values.get(key) !== (expected && Buffer.from(expected).toString())) return false;
+        this.values.set(key, Buffer.from(bytes).toString());
+        return true;
+      };
+      this.sent.push(arrive);
+      if (!arrive()) return { stored: false };
       this.ttls.push(ttlSeconds);
       this.afterWrite(key);
       return { stored: true, ...(this.returnsHashes && { hash: bytes }) };
@@ -72,9 +81,60 @@ function start(memoBytes = 1_000) {
 describe('cells', () => {
   it('reads and writes at the first edit, and only writes at the next ones', async () => {
     const { fake, update } = start();
-    expect([await update(append('a')), await update(append('b')), await update(append('c'))]).toEqual([undefined, 'a', 'ab']);
+    fake.meddle('k', '');
+    expect([await update(append('a')), await update(append('b')), await update(append('c'))]).toEqual(['', 'a', 'ab']);
     expect(fake.calls).toEqual(['read', 'write', 'write', 'write']);
     expect([fake.text('k'), fake.ttls]).toEqual(['abc', [2, 3, 4]]);
+  });
+
+  it('writes a blank state into an empty cell before it writes an edit', async () => {
+    const { fake, update } = start();
+    const texts: unknown[] = [];
+    fake.afterWrite = () => texts.push(fake.text('k'));
+    expect(await update(append('a'))).toBe('');
+    expect(fake.calls).toEqual(['read', 'write', 'write']);
+    expect([texts, fake.ttls]).toEqual([
+      ['', 'a'],
+      [1, 2],
+    ]);
+  });
+
+  it('writes nothing into an empty cell for an edit without a next state', async () => {
+    const { fake, update } = start();
+    expect(await update(look)).toBeUndefined();
+    expect(fake.calls).toEqual(['read']);
+  });
+
+  it('needs no write beyond the blank state for an edit that does not change that', async () => {
+    const { fake, update } = start();
+    expect(await update((state) => (state === undefined ? { result: 'empty', next: '' } : { result: 'blank' }))).toBe('blank');
+    expect(fake.calls).toEqual(['read', 'write']);
+  });
+
+  it('lets no write arrive late in a cell that was evicted, except for a blank state', async () => {
+    const { fake, update } = start();
+    for (const letter of ['a', 'b', 'c']) await update(append(letter));
+    const late = fake.sent.map((arrive) => {
+      fake.values.clear();
+      return arrive() && fake.text('k');
+    });
+    expect(late).toEqual(['', false, false, false]);
+  });
+
+  it('never sends the same bytes into an empty cell twice', async () => {
+    const fake = new FakeStore();
+    const { write } = fake.store;
+    const blanks: string[] = [];
+    const repeating: Store = {
+      ...fake.store,
+      write: (key, makeBytes, ttlSeconds, expected, deadline) => {
+        if (expected === undefined) blanks.push(...[0, 1].map(() => Buffer.from(makeBytes()).toString()));
+        return write(key, makeBytes, ttlSeconds, expected, deadline);
+      },
+    };
+    await cells(repeating, codec, memoOf<Snapshot<string>>(1_000)).update('k', deadlineIn(1_000), append('a'));
+    expect(new Set(blanks).size).toBe(2);
+    expect(fake.text('k')).toBe('a');
   });
 
   it('writes nothing for an edit without a next state, and decides it by a fresh read', async () => {
@@ -82,7 +142,7 @@ describe('cells', () => {
     await update(append('a'));
     fake.meddle('k', 'other');
     expect(await update(look)).toBe('other');
-    expect(fake.calls).toEqual(['read', 'write', 'read']);
+    expect(fake.calls).toEqual(['read', 'write', 'write', 'read']);
   });
 
   it('repeats an edit on a fresh read when its snapshot is out of date', async () => {
@@ -91,11 +151,12 @@ describe('cells', () => {
     fake.meddle('k', 'x');
     expect(await update(append('b'))).toBe('x');
     expect(fake.text('k')).toBe('xb');
-    expect(fake.calls).toEqual(['read', 'write', 'write', 'read', 'write']);
+    expect(fake.calls).toEqual(['read', 'write', 'write', 'write', 'read', 'write']);
   });
 
   it('reads again when the store did not return the hash of the last write', async () => {
     const { fake, update } = start();
+    fake.meddle('k', '');
     fake.returnsHashes = false;
     await update(append('a'));
     await update(append('b'));
@@ -106,13 +167,13 @@ describe('cells', () => {
     const { fake, update } = start(3);
     await update(append('aaa'), 'k1');
     await update(append('b'), 'k1');
-    expect(fake.calls).toEqual(['read', 'write', 'read', 'write']);
+    expect(fake.calls).toEqual(['read', 'write', 'write', 'read', 'write']);
   });
 
   it('writes edits together that come in one turn of the event loop', async () => {
     const { fake, update } = start();
-    expect(await Promise.all(['a', 'b', 'c'].map((letter) => update(append(letter))))).toEqual([undefined, 'a', 'ab']);
-    expect(fake.calls).toEqual(['read', 'write']);
+    expect(await Promise.all(['a', 'b', 'c'].map((letter) => update(append(letter))))).toEqual(['', 'a', 'ab']);
+    expect(fake.calls).toEqual(['read', 'write', 'write']);
     expect(fake.text('k')).toBe('abc');
   });
 
@@ -131,7 +192,7 @@ describe('cells', () => {
     await update(append('a'));
     await Promise.all(later);
     expect(fake.text('k')).toBe('abc');
-    expect(fake.calls).toEqual(['read', 'write', 'write']);
+    expect(fake.calls).toEqual(['read', 'write', 'write', 'write']);
   });
 
   it('recognizes its own write after the reply was lost and the write was sent again', async () => {
@@ -146,15 +207,15 @@ describe('cells', () => {
       },
     };
     const cell = cells(repeating, codec, memoOf<Snapshot<string>>(1_000));
-    expect(await cell.update('k', deadlineIn(1_000), append('a'))).toBeUndefined();
+    expect(await cell.update('k', deadlineIn(1_000), append('a'))).toBe('');
     expect(fake.text('k')).toBe('a');
-    expect(fake.calls).toEqual(['read', 'write', 'write', 'read']);
+    expect(fake.calls).toEqual(['read', 'write', 'write', 'read', 'write', 'write', 'read']);
   });
 
   it('overwrites bytes that the codec does not know, if nothing newer replaced them', async () => {
     const { fake, update } = start();
     fake.values.set('k', 'foreign');
-    expect(await update(append('a'))).toBeUndefined();
+    expect(await update(append('a'))).toBe('');
     expect(fake.text('k')).toBe('a');
   });
 
@@ -173,6 +234,7 @@ describe('cells', () => {
 
   it('rejects all edits of a write that fails, and works again afterwards', async () => {
     const { fake, update } = start();
+    fake.meddle('k', '');
     fake.afterWrite = () => {
       throw new CacheUnavailableError('no answer');
     };

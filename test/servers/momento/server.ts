@@ -54,6 +54,8 @@ export interface MomentoServer {
   /** The number of calls of one rpc, or of all. */
   calls(rpc?: string): number;
   resetCounters(): void;
+  /** Tells all clients to go to new connections (GOAWAY), and closes the present ones when their calls have ended. */
+  drain(): void;
   /** Ends every call and connection. Close the clients first. */
   stop(): Promise<void>;
 }
@@ -107,6 +109,7 @@ export async function startMomentoServer(options: MomentoOptions = {}): Promise<
       counters.reset();
       calls.forgetAttempts();
     },
+    drain: () => server.drain(`${HOST}:${port}`, 60_000),
     stop: async () => {
       calls.close();
       server.forceShutdown();
