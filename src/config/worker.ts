@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { type MomentoAccess, parseAccess } from '../caches/momento/access.ts';
 import { parseCacheUrl } from '../caches/valkey/url.ts';
 import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
-import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
+import { type Environment, givenVariables, lowestLogLevel, parseVariables, requireNoFaults } from './environment.ts';
 
 const milliseconds = (fallback: number) => z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(900_000)), fallback);
 const DAY_SECONDS = 86_400;
@@ -29,6 +29,7 @@ const worker = z.object({
   POISON_RUN_LIMIT: z._default(z.coerce.number().check(z.int(), z.minimum(0)), 10),
   RETENTION_WARNING_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(DAY_SECONDS)), 21_600),
   METRICS: z._default(z.enum(['true', 'false']), 'false'),
+  AWS_LAMBDA_LOG_LEVEL: lowestLogLevel,
 });
 
 /** The configuration of the stream worker. */
@@ -51,6 +52,8 @@ export type Config = {
   readonly retentionWarningMs: number;
   /** Whether the function writes metrics. */
   readonly metrics: boolean;
+  /** The lowest level that Lambda keeps. */
+  readonly logLevel: z.infer<typeof lowestLogLevel>;
 } & (
   | { readonly backend: 'memory' }
   | {
@@ -108,6 +111,7 @@ export function readConfig(given: Environment, faults: string[]): Config | undef
     poisonRunLimit: data.POISON_RUN_LIMIT,
     retentionWarningMs: data.RETENTION_WARNING_SECONDS * 1_000,
     metrics: data.METRICS === 'true',
+    logLevel: data.AWS_LAMBDA_LOG_LEVEL,
   };
   switch (data.CACHE_BACKEND) {
     case 'memory':

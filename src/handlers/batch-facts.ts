@@ -25,6 +25,8 @@ export interface BatchFacts {
   readonly cacheMs: readonly number[];
   /** Absent when no record has a time. */
   readonly headroom?: Headroom;
+  /** Duration of the batch, ms. */
+  readonly milliseconds: number;
   readonly functionName?: string;
 }
 
@@ -39,8 +41,9 @@ export interface BatchCounts {
 export function batchFactsOf(
   { records }: Report,
   counts: BatchCounts,
-  more: { readonly now: number; readonly headroom?: Headroom; readonly functionName?: string },
+  more: Pick<BatchFacts, 'headroom' | 'milliseconds' | 'functionName'> & { readonly now: number },
 ): BatchFacts {
+  const { now, ...rest } = more;
   const sum = (count: (record: RecordReport) => number): number => records.reduce((total, record) => total + count(record), 0);
   return {
     records: records.length,
@@ -50,9 +53,8 @@ export function batchFactsOf(
     poison: sum(({ causes }) => causes.filter(({ stage }) => stage !== 'rejected').length),
     ...counts,
     failed: sum(({ status }) => (status === 'failed' ? 1 : 0)),
-    lagsMs: records.flatMap(({ applied, change }) => (applied > 0 && change?.at !== undefined ? Math.max(0, more.now - change.at) : [])),
-    headroom: more.headroom,
-    functionName: more.functionName,
+    lagsMs: records.flatMap(({ applied, change }) => (applied > 0 && change?.at !== undefined ? Math.max(0, now - change.at) : [])),
+    ...rest,
   };
 }
 

@@ -49,8 +49,8 @@ export function withheldLine(withheld: number, poisonRunLimit: number, { record,
 }
 
 /** The line on the whole batch. */
-export function batchLine(facts: BatchFacts, times: { readonly newest: number } | undefined, started: number, now: number): LogFields {
-  const { records, applied, stale, rejected, poison, setAside, retries, failed, headroom } = facts;
+export function batchLine(facts: BatchFacts, newestAgeMs: number | undefined): LogFields {
+  const { records, applied, stale, rejected, poison, setAside, retries, failed, headroom, milliseconds } = facts;
   return {
     records,
     applied,
@@ -60,9 +60,9 @@ export function batchLine(facts: BatchFacts, times: { readonly newest: number } 
     setAside,
     retries,
     failed,
-    newestAgeMs: times && started - times.newest,
+    newestAgeMs,
     oldestAgeMs: headroom?.oldestAgeMs,
-    milliseconds: now - started,
+    milliseconds,
   };
 }
 

@@ -2,26 +2,66 @@ import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { BatchFacts } from './batch-facts.ts';
 import type { RedriveFacts } from './redrive-handler.ts';
 
-/** Powertools ends a line at 100 values of one metric. */
-const MOST_VALUES = 50;
+/** Of one metric in one line. Powertools ends a line at 100, and CloudWatch Logs charges by the byte. */
+const MOST_VALUES = 5;
+
+/** A level of Lambda's log filter. */
+type LogLevel = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
+
+interface MetricsLogOptions {
+  /** The lowest level that Lambda keeps: `AWS_LAMBDA_LOG_LEVEL`. Default: INFO. */
+  readonly logLevel?: LogLevel;
+}
+
+type ExtraFields = Readonly<Record<string, string | number>>;
+
+/**
+ * Metrics of Powertools that no log level of the function silences. Lambda's filter reads the level of a line only beside a valid timestamp, and
+ * assigns INFO to every other line. Each line therefore has a timestamp and the lowest level that Lambda keeps, but at least INFO.
+ *
+ * Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+ */
+export class UnfilteredMetrics extends Metrics {
+  readonly #level: LogLevel;
+  #fields: ExtraFields = {};
+
+  constructor({ logLevel = 'INFO', namespace }: MetricsLogOptions & { readonly namespace?: string } = {}) {
+    super({ namespace });
+    this.#level = logLevel === 'TRACE' || logLevel === 'DEBUG' ? 'INFO' : logLevel;
+  }
+
+  /** Writes the line of the metrics, with further fields that are no metrics. */
+  publish(fields: ExtraFields): void {
+    this.#fields = fields;
+    this.publishStoredMetrics();
+  }
+
+  override serializeMetrics() {
+    return { level: this.#level, timestamp: new Date().toISOString(), ...this.#fields, ...super.serializeMetrics() };
+  }
+}
 
 /**
  * Writes one line a batch in CloudWatch's embedded metric format: namespace `Millrace`, dimensions `service` (`POWERTOOLS_SERVICE_NAME`) and, on
- * Lambda, `function_name`. A count of 0 is written too, so that an alarm has a value to look at.
+ * Lambda, `function_name`. The line is also the log line of a batch that succeeded, so it has `message: 'batch'` and the duration. A count of 0 is
+ * left out, except that of the records.
  */
-export function batchMetrics(): (facts: BatchFacts) => void {
-  const metrics = new Metrics({ namespace: 'Millrace' });
-  return ({ functionName, headroom, lagsMs, cacheMs, ...counts }) => {
+export function batchMetrics(options: MetricsLogOptions = {}): (facts: BatchFacts) => void {
+  const metrics = new UnfilteredMetrics({ ...options, namespace: 'Millrace' });
+  return ({ functionName, headroom, lagsMs, cacheMs, milliseconds, ...counts }) => {
     if (functionName) metrics.addDimension('function_name', functionName);
-    for (const name of COUNTS) metrics.addMetric(name, MetricUnit.Count, counts[factOf(name)]);
-    for (const ms of sampleOf(lagsMs)) metrics.addMetric('Lag', MetricUnit.Milliseconds, ms);
-    for (const ms of sampleOf(cacheMs)) metrics.addMetric('CacheLatency', MetricUnit.Milliseconds, Math.round(ms * 1_000) / 1_000);
-    if (headroom) {
-      metrics.addMetric('OldestRecordAge', MetricUnit.Seconds, headroom.oldestAgeMs / 1_000);
-      metrics.addMetric('RetentionHeadroom', MetricUnit.Seconds, headroom.headroomMs / 1_000);
-      metrics.addMetric('LossLikely', MetricUnit.Count, headroom.state === 'lost' ? 1 : 0);
+    for (const name of COUNTS) {
+      const count = counts[factOf(name)];
+      if (count > 0 || name === 'Records') metrics.addMetric(name, MetricUnit.Count, count);
     }
-    metrics.publishStoredMetrics();
+    for (const ms of sampleOf(lagsMs)) metrics.addMetric('Lag', MetricUnit.Milliseconds, ms);
+    for (const ms of sampleOf(cacheMs)) metrics.addMetric('CacheLatency', MetricUnit.Milliseconds, Math.round(ms * 100) / 100);
+    if (headroom) {
+      metrics.addMetric('OldestRecordAge', MetricUnit.Seconds, Math.round(headroom.oldestAgeMs / 1_000));
+      metrics.addMetric('RetentionHeadroom', MetricUnit.Seconds, Math.round(headroom.headroomMs / 1_000));
+      if (headroom.state === 'lost') metrics.addMetric('LossLikely', MetricUnit.Count, 1);
+    }
+    metrics.publish({ message: 'batch', milliseconds });
   };
 }
 
@@ -31,20 +71,23 @@ function factOf<Name extends (typeof COUNTS)[number]>(name: Name): Uncapitalize<
   return (name[0]?.toLowerCase() + name.slice(1)) as Uncapitalize<Name>;
 }
 
-/** At most 50 of the values, from the least to the greatest at even distances, so that percentiles stay what they are. */
+/** The least, the quartiles and the greatest of the values, so that median and extremes stay what they are. */
 function sampleOf(values: readonly number[]): readonly number[] {
   const sorted = [...values].sort((a, b) => a - b);
   if (sorted.length <= MOST_VALUES) return sorted;
   return Array.from({ length: MOST_VALUES }, (_, i) => sorted[Math.round((i * (sorted.length - 1)) / (MOST_VALUES - 1))] as number);
 }
 
-/** Writes one line a run of the redrive, with the namespace and the dimensions of `batchMetrics`. */
-export function redriveMetrics(): (facts: RedriveFacts) => void {
-  const metrics = new Metrics({ namespace: 'Millrace' });
-  return ({ redriven, kept, functionName }) => {
+/**
+ * Writes one line a run of the redrive, with the namespace and the dimensions of `batchMetrics`, and with `message: 'redrive'`. A count of 0 is
+ * written too, because the alarm on kept letters keeps its state until the next value.
+ */
+export function redriveMetrics(options: MetricsLogOptions = {}): (facts: RedriveFacts) => void {
+  const metrics = new UnfilteredMetrics({ ...options, namespace: 'Millrace' });
+  return ({ redriven, kept, milliseconds, functionName }) => {
     if (functionName) metrics.addDimension('function_name', functionName);
     metrics.addMetric('Redriven', MetricUnit.Count, redriven);
     metrics.addMetric('Kept', MetricUnit.Count, kept);
-    metrics.publishStoredMetrics();
+    metrics.publish({ message: 'redrive', milliseconds });
   };
 }

@@ -19,7 +19,10 @@ export interface RedriveHandlerOptions {
   readonly tableName?: string;
   /** Default: Powertools' logger. */
   readonly logger?: StructuredLogger;
-  /** Called with the figures of each run, except a dry one. */
+  /**
+   * Called with the figures of each run, except a dry one. The handler then does not log a run that settled every letter, because the line of
+   * `redriveMetrics` is its log line.
+   */
   readonly metrics?: (facts: RedriveFacts) => void;
   /**
    * In the last `marginMs` of the function's time nothing further is begun. Keep it above one call of the table, the cache and the store together.
@@ -32,6 +35,8 @@ export interface RedriveHandlerOptions {
 export interface RedriveFacts {
   readonly redriven: number;
   readonly kept: number;
+  /** Duration of the run, ms. */
+  readonly milliseconds: number;
   readonly functionName?: string;
 }
 
@@ -118,11 +123,12 @@ export function redriveHandler(
     endStep();
     const summary = summaryOf(report, dryRun);
     const { kept, removed } = summary;
-    const line = { ...summary, ...exampleOf(report), milliseconds: Date.now() - started };
+    const milliseconds = Date.now() - started;
+    const line = { ...summary, ...exampleOf(report), milliseconds };
     if (kept > 0 || report.stopped === 'unavailable') logger.warn('redrive', line);
-    else logger.info('redrive', line);
+    else if (!metrics || dryRun || report.stopped) logger.info('redrive', line);
     if (dryRun) return summary;
-    metrics?.({ redriven: removed, kept, functionName: context?.functionName });
+    metrics?.({ redriven: removed, kept, milliseconds, functionName: context?.functionName });
     let next = report.next;
     if (next !== undefined && report.letters.length === 0 && report.stopped === 'aborted') {
       logger.error('a letter takes longer than the function has', {

@@ -29,7 +29,9 @@ export interface StreamHandlerOptions {
   readonly logger?: StructuredLogger | undefined;
   /** Called with what became of each batch, after the batch was logged. */
   readonly onReport?: ((report: Report) => void) | undefined;
-  /** Called with the figures of each batch. */
+  /**
+   * Called with the figures of each batch. The handler then does not log a batch that succeeded, because the line of `batchMetrics` is its log line.
+   */
   readonly metrics?: ((facts: BatchFacts) => void) | undefined;
   /**
    * In the last `marginMs` of the function's time no further record is begun, and no call is repeated; the stream delivers again. Keep it above the
@@ -136,16 +138,16 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
     const now = Date.now();
     const times = timesOf(records);
     const headroom = times && retention?.see({ stream: String(records[0]?.eventSourceARN), ...times, now });
-    const facts = batchFactsOf(report, counts, { now, headroom, functionName: context?.functionName });
-    const line = batchLine(facts, times, started, now);
+    const facts = batchFactsOf(report, counts, { now, headroom, milliseconds: now - started, functionName: context?.functionName });
+    const line = batchLine(facts, times && started - times.newest);
     const failure = report.records.find(({ status }) => status === 'failed');
     if (failure?.error) logger.warn('batch failed in part', { ...line, error: failure.error });
-    else logger.info('batch', line);
+    else if (!options.metrics) logger.info('batch', line);
     if (headroom?.changed) logHeadroom(logger, headroom, records);
     try {
       options.metrics?.(facts);
     } catch (error) {
-      logger.warn('the metrics of a batch are missing', { error });
+      logger.warn('the metrics of a batch are missing', { ...line, error });
     }
     options.onReport?.(report);
     return answerOf(records, report);

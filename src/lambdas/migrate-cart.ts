@@ -1,6 +1,9 @@
 import { parseShopConfig } from '../config/shop.ts';
+import { UnfilteredMetrics } from '../handlers/metrics.ts';
 import { migrateCartApi } from '../shop/migrate-cart-api.ts';
 import { dynamoDb } from '../shop/table.ts';
 
+const config = parseShopConfig();
+
 /** `POST /cart/migrate` */
-export const handler = migrateCartApi({ ...parseShopConfig(), client: dynamoDb() });
+export const handler = migrateCartApi({ ...config, client: dynamoDb(), metrics: new UnfilteredMetrics(config) });

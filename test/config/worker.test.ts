@@ -30,6 +30,7 @@ describe('parseConfig, with an environment without faults,', () => {
       poisonRunLimit: 10,
       retentionWarningMs: 21_600_000,
       metrics: false,
+      logLevel: 'INFO',
     });
   });
 
@@ -65,6 +66,7 @@ describe('parseConfig, with an environment without faults,', () => {
       poisonRunLimit: 10,
       retentionWarningMs: 21_600_000,
       metrics: false,
+      logLevel: 'INFO',
     });
   });
 
@@ -156,8 +158,8 @@ describe('parseConfig, with an environment without faults,', () => {
   });
 
   it('reads the poison-run limit, the retention warning and whether to write metrics', () => {
-    const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true' };
-    expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true });
+    const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true', AWS_LAMBDA_LOG_LEVEL: 'FATAL' };
+    expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true, logLevel: 'FATAL' });
   });
 
   it('takes an empty variable for an absent one, because a template cannot leave a variable out', () => {

@@ -78,7 +78,7 @@ describe('redriveHandler', () => {
         },
       },
     ]);
-    expect(figures).toEqual([{ redriven: 2, kept: 1, functionName: 'redrive' }]);
+    expect(figures).toEqual([{ redriven: 2, kept: 1, milliseconds: expect.any(Number), functionName: 'redrive' }]);
     expect(letters(it)).toEqual([lambdaName(1)]);
     expect(await it.cache.get('plain@1:i0')).toMatchObject({ type: 'hit', value: 'v' });
   });

@@ -5,7 +5,7 @@ import { decodeRecord, hintOf, type StreamEvent, type StreamRecord } from '../..
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { redrive } from '../../src/redrive/redrive.ts';
 import { insert, modify, streamEvent } from '../../src/testing/events.ts';
-import { documentView, entity, keyOf } from '../../src/view.ts';
+import { documentView, entity, keyOf, type View } from '../../src/view.ts';
 import { views as shopViews } from '../../src/views/index.ts';
 import { lambdaLetter, lambdaName, memoryStore } from './letters.ts';
 
@@ -87,7 +87,7 @@ describe('a version that is newer than all that is to come', () => {
       items: [],
       creator: 'ann',
     };
-    const { play } = playback(cache, SILENT);
+    const { play } = playback(cache, Object.values<View>(shopViews), SILENT);
     const { records } = await play(streamEvent([insert(order)], { label: '9999-12-31T23:59:59.999' }));
     expect(records).toMatchObject([{ applied: 0, setAside: [{ stage: 'decode', reason: expect.stringMatching(/is in the future/) }] }]);
     await play(streamEvent([insert({ ...order, status: 'baked' })]));

@@ -11,12 +11,14 @@ import {
   FUNCTION,
   grantsOf,
   isAllowed,
+  isOn,
   isWritten,
   ofType,
   only,
   type Parameter,
   PROJECT,
   type Properties,
+  readAlarm,
   readTemplate,
   type Stack,
   stackOf,
@@ -352,8 +354,12 @@ describe('an alarm', () => {
       expect(alarm.OKActions ?? alarm.AlarmActions).toEqual(alarm.AlarmActions);
       expect(alarm.TreatMissingData).toBe(OF_THE_REDRIVE.includes(name) ? 'ignore' : 'notBreaching');
       expect(String(alarm.AlarmDescription)).toMatch(/^[A-Z].{60,}\.$/);
-      const dimensions = (alarm.Dimensions as { readonly Name: string }[]).map(({ Name }) => Name);
-      expect(isWritten(String(alarm.Namespace), String(alarm.MetricName), dimensions)).toBe(true);
+      const { expression, metrics } = readAlarm(alarm);
+      for (const { id, namespace, name: metric, dimensions } of metrics) {
+        expect([metric, isWritten(namespace, metric, Object.keys(dimensions))]).toEqual([metric, true]);
+        expect(expression).toContain(id);
+      }
+      expect(new Set(metrics.map(({ period }) => period)).size).toBe(1);
       expect(Number(alarm.Threshold)).toBeGreaterThanOrEqual(0);
       expect(alarm.DatapointsToAlarm).toBeLessThanOrEqual(Number(alarm.EvaluationPeriods));
     },
@@ -404,6 +410,78 @@ describe('an alarm', () => {
     }
   });
 
+  describe('on a stream that nobody polls', () => {
+    const alarm = only(stackWith('no answers').resources, 'UnpolledStreamAlarm').Properties;
+    const nothing = { written: undefined, expired: undefined, polls: undefined, invoked: undefined };
+    it.each([
+      ['an idle table whose stream is polled', { ...nothing, polls: 900 }, false],
+      ['an idle table whose mapping is disabled', nothing, false],
+      ['a table that is written while its stream is polled', { ...nothing, written: 12, polls: 900, invoked: 12 }, false],
+      ['writes that change nothing, so that the polls are empty', { ...nothing, written: 12, polls: 900 }, false],
+      ['a batch that is retried, so that its shard is not polled', { ...nothing, written: 12, invoked: 30 }, false],
+      ['items that expire while the stream is polled', { ...nothing, expired: 3, polls: 900, invoked: 3 }, false],
+      ['one write while the mapping is disabled', { ...nothing, written: 1 }, true],
+      ['writes while the mapping is disabled', { ...nothing, written: 12, expired: 0 }, true],
+      ['items that expire while the mapping is disabled', { ...nothing, expired: 3 }, true],
+      ['writes while the mapping may not read, with zeros of other metrics', { written: 12, expired: 0, polls: 0, invoked: 0 }, true],
+    ] as const)('is right about %s', (_, data, on) => {
+      expect(isOn(alarm, [data])).toBe(on);
+    });
+
+    it('is off again once the stream is polled', () => {
+      expect(
+        isOn(alarm, [
+          { ...nothing, written: 1 },
+          { ...nothing, written: 1, polls: 5, invoked: 1 },
+        ]),
+      ).toBe(false);
+    });
+
+    it('reads the table of the stream, the mapping and the function', () => {
+      const of = (name: keyof typeof STACKS) =>
+        Object.fromEntries(
+          readAlarm(only(stackWith(name).resources, 'UnpolledStreamAlarm').Properties).metrics.map(({ id, name: metric, dimensions }) => [
+            id,
+            [metric, dimensions],
+          ]),
+        );
+      const mapping = { EventSourceMappingUUID: 'sync-function-stream' };
+      expect(of('no answers')).toEqual({
+        written: ['ConsumedWriteCapacityUnits', { TableName: 'table' }],
+        expired: ['TimeToLiveDeletedItemCount', { TableName: 'table' }],
+        polls: ['PolledEventCount', mapping],
+        invoked: ['Invocations', { FunctionName: 'sync-function' }],
+      });
+      expect(of('Momento').written).toEqual(['ConsumedWriteCapacityUnits', { TableName: 'orders' }]);
+    });
+  });
+
+  it.each([0, 59, 60, 61, 300])('does not count a batching window of %d s as lag', (seconds) => {
+    const { complaints, resources } = stackOf(template, { MaximumBatchingWindowInSeconds: String(seconds) });
+    expect(complaints).toEqual([]);
+    const alarm = only(resources, 'LagAlarm').Properties;
+    const lagging = (ms: number) => isOn(alarm, Array(5).fill({ age: ms }));
+    expect([lagging(seconds * 1_000), lagging((seconds + 60) * 1_000), lagging((seconds + 61) * 1_000)]).toEqual([false, false, true]);
+  });
+
+  /** Metrics of the worker that a batch leaves out when they are 0. */
+  const LEFT_OUT = ['Applied', 'Stale', 'Rejected', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed', 'LossLikely'];
+
+  it('takes a count that is left out for 0, so that scattered failures raise no alarm', () => {
+    const { resources } = stackWith('a serverless Valkey');
+    const reading = ofType(resources, ALARM).filter(([, alarm]) => readAlarm(alarm).metrics.some(({ name }) => LEFT_OUT.includes(name)));
+    expect(reading.map(([name]) => name).sort()).toEqual(['FailedRecordsAlarm', 'LossAlarm', 'PoisonRunAlarm', 'SetAsideAlarm']);
+    for (const [, alarm] of reading) {
+      const none = { count: undefined };
+      expect(isOn(alarm, [{ count: 1 }, none, none, none, none, none])).toBe(false);
+      expect(isOn(alarm, [none, none, { count: 1 }, { count: 1 }, { count: 1 }])).toBe(true);
+    }
+    const failures = only(resources, 'FailedRecordsAlarm').Properties;
+    const [bad, good] = [{ count: 1 }, { count: undefined }];
+    expect(isOn(failures, [bad, good, good, bad, good, good, bad])).toBe(false);
+    expect(isOn(failures, [good, bad, good, bad, bad])).toBe(true);
+  });
+
   it('makes an alarm topic for AlarmEmail, and notifies nobody without parameters', () => {
     const topic = (name: keyof typeof STACKS) => stackWith(name).resources.AlarmTopic?.Properties.Subscription;
     expect(topic('a serverless Valkey')).toEqual([{ Protocol: 'email', Endpoint: alarmed.AlarmEmail }]);
@@ -452,6 +530,7 @@ describe('the dashboard', () => {
       let before: readonly unknown[] = [];
       for (const row of properties.metrics ?? []) {
         const fields = row.filter((field) => typeof field === 'string');
+        if (fields.length === 0) continue;
         // "..." repeats all fields of the previous row, "." one field.
         before = fields[0] === '...' ? before : fields.map((field, i) => (field === '.' ? before[i] : field));
         const [namespace, metric, ...dimensions] = before as string[];
@@ -461,6 +540,19 @@ describe('the dashboard', () => {
       }
     }
     expect(seen).toBeGreaterThan(15);
+  });
+
+  it('shows a count that is left out as 0', () => {
+    const rows = widgets.flatMap(({ properties }) => properties.metrics ?? []) as readonly (readonly (
+      | string
+      | Record<string, unknown>
+    )[])[];
+    const options = (row: (typeof rows)[number]) => row.find((field) => typeof field === 'object') ?? {};
+    const expressions = rows.flatMap((row) => (options(row) as { expression?: string }).expression ?? []);
+    for (const name of ['Applied', 'Stale', 'Rejected', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed']) {
+      const { id, visible } = (rows.filter((row) => row[1] === name).map(options)[0] ?? {}) as { id?: string; visible?: boolean };
+      expect([name, visible, expressions.includes(`FILL(${id}, 0)`)]).toEqual([name, false, true]);
+    }
   });
 
   it('outputs the URL of the dashboard', () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, YAMLMap } from 'yaml';
+import { evaluateMath } from './metric-math.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
 export const FUNCTION = 'AWS::Serverless::Function';
@@ -344,10 +345,59 @@ export function unnamedGrantsOf(resources: Resources): readonly string[] {
     .map((grant) => grant.join(' '));
 }
 
+/** A metric that an alarm reads, by the id that its expression uses. */
+export interface AlarmMetric {
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly dimensions: Readonly<Record<string, string>>;
+  readonly stat: string;
+  readonly period: number;
+}
+
+interface MetricQuery {
+  readonly Id: string;
+  readonly Expression?: string;
+  readonly MetricStat?: { readonly Metric: Properties; readonly Stat: string; readonly Period: number };
+}
+
+/** The expression of an alarm and the metrics in it. An alarm on one metric has the expression `value`. */
+export function readAlarm(alarm: Properties): { readonly expression: string; readonly metrics: readonly AlarmMetric[] } {
+  const metric = (id: string, { Namespace, MetricName, Dimensions }: Properties, stat: unknown, period: unknown): AlarmMetric => ({
+    id,
+    namespace: String(Namespace),
+    name: String(MetricName),
+    dimensions: Object.fromEntries((Dimensions as { Name: string; Value: string }[]).map(({ Name, Value }) => [Name, Value])),
+    stat: String(stat),
+    period: Number(period),
+  });
+  const queries = alarm.Metrics as readonly MetricQuery[] | undefined;
+  if (!queries) return { expression: 'value', metrics: [metric('value', alarm, alarm.Statistic, alarm.Period)] };
+  const expressions = queries.flatMap(({ Expression }) => Expression ?? []);
+  if (expressions.length !== 1) throw new Error(`the alarm has ${expressions.length} expressions`);
+  return {
+    expression: String(expressions[0]),
+    metrics: queries.flatMap(({ Id, MetricStat }) => (MetricStat ? metric(Id, MetricStat.Metric, MetricStat.Stat, MetricStat.Period) : [])),
+  };
+}
+
+/** Whether the alarm is on after these periods, the last of which is the newest. Missing data does not breach. */
+export function isOn(alarm: Properties, periods: readonly Readonly<Record<string, number | undefined>>[]): boolean {
+  const { expression } = readAlarm(alarm);
+  const { EvaluationPeriods, DatapointsToAlarm, Threshold, ComparisonOperator, TreatMissingData } = alarm;
+  if (ComparisonOperator !== 'GreaterThanThreshold' || TreatMissingData !== 'notBreaching') throw new Error('not implemented');
+  // CloudWatch evaluates the newest points that exist, and pads with missing ones.
+  const values = periods.map((data) => evaluateMath(expression, data)).filter((value) => value !== undefined);
+  const breaching = values.slice(-Number(EvaluationPeriods)).filter((value) => value > Number(Threshold));
+  return breaching.length >= Number(DatapointsToAlarm);
+}
+
 const DIMENSIONS: Readonly<Record<string, readonly string[]>> = {
   Millrace: ['service', 'function_name'],
   'AWS/Lambda': ['FunctionName', 'EventSourceMappingUUID'],
   'AWS/ApiGateway': ['ApiId'],
+  'AWS/DynamoDB': ['TableName'],
+  'AWS/ElastiCache': ['clusterId'],
 };
 
 /** Whether the code or AWS writes the metric with these dimensions. Only the code's own metrics are checked by name. */

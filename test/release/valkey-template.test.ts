@@ -5,7 +5,19 @@ import { APPLIED, type Mutation } from '../../src/mutation.ts';
 import { versionOf } from '../../src/version.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '../servers/valkey.ts';
-import { type Answers, isAllowed, ofType, only, type Parameter, readTemplate, stackOf, TEMPLATES } from './template.ts';
+import {
+  ALARM,
+  type Answers,
+  isAllowed,
+  isOn,
+  ofType,
+  only,
+  type Parameter,
+  readAlarm,
+  readTemplate,
+  stackOf,
+  TEMPLATES,
+} from './template.ts';
 
 const valkey = readTemplate(TEMPLATES.valkey);
 const VPC = { VpcId: 'vpc-0123456789abcdef0', SubnetIds: 'subnet-1,subnet-2' };
@@ -36,8 +48,9 @@ describe('deploy/valkey.yaml', () => {
       expect([suffix, isAllowed(CacheNameSuffix, suffix)]).toEqual([suffix, false]);
   });
 
-  it('keeps all resources when the stack is deleted, and the old cache when a new one replaces it', () => {
-    for (const [name, { DeletionPolicy, UpdateReplacePolicy }] of Object.entries(valkey.Resources)) {
+  it('keeps all resources but the alarm when the stack is deleted, and the old cache when a new one replaces it', () => {
+    for (const [name, { Type, DeletionPolicy, UpdateReplacePolicy }] of Object.entries(valkey.Resources)) {
+      if (Type === ALARM) continue;
       expect([name, DeletionPolicy, UpdateReplacePolicy]).toEqual([name, 'RetainExceptOnCreate', 'Retain']);
     }
   });
@@ -53,6 +66,31 @@ describe('deploy/valkey.yaml', () => {
     expect(only(made(), 'ValkeyCache').Properties).toMatchObject({
       SubnetIds: ['subnet-1', 'subnet-2'],
       SecurityGroupIds: ['valkey-security-group.group-id'],
+    });
+  });
+
+  describe('the alarm of a nearly full cache', () => {
+    const alarm = (answers: Answers = {}) => only(made(answers), 'NearlyFullAlarm').Properties;
+
+    it.each([
+      ['1', 0.79e9, false],
+      ['1', 0.81e9, true],
+      ['5', 3.9e9, false],
+      ['5', 4.1e9, true],
+      ['5000', 4_100e9, true],
+      ['5', undefined, false],
+    ] as const)('is right about a limit of %s GB with %s bytes used', (ValkeyMaximumStorageInGB, used, on) => {
+      expect(isOn(alarm({ ValkeyMaximumStorageInGB }), [{ used }])).toBe(on);
+    });
+
+    it('reads the storage of this cache, and notifies the topics of the parameter', () => {
+      const { metrics } = readAlarm(alarm());
+      expect(metrics).toMatchObject([
+        { namespace: 'AWS/ElastiCache', name: 'BytesUsedForCache', dimensions: { clusterId: 'valkey-cache' } },
+      ]);
+      const topics = ['arn:aws:sns:eu-west-1:123456789012:on-call', 'arn:aws:sns:eu-west-1:123456789012:shop'];
+      expect(alarm({ AlarmTopicArns: topics.join(',') })).toMatchObject({ AlarmActions: topics, OKActions: topics });
+      expect(alarm().AlarmActions).toBeUndefined();
     });
   });
 

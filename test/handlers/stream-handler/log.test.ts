@@ -265,6 +265,7 @@ describe('the metrics of streamHandler', () => {
         lagsMs: [60_000],
         cacheMs: [expect.any(Number), expect.any(Number), expect.any(Number)],
         headroom: { oldestAgeMs: 60_000, headroomMs: 86_340_000, state: 'in time', changed: false },
+        milliseconds: 0,
         functionName: 'sync',
       },
     ]);
@@ -287,6 +288,8 @@ describe('the metrics of streamHandler', () => {
     expect(lines.at(-1)).toMatchObject({
       level: 'warn',
       message: 'the metrics of a batch are missing',
+      records: 1,
+      applied: 4,
       error: { message: 'no room for figures' },
     });
   });
