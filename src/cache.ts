@@ -106,8 +106,11 @@ export interface FoundList {
   readonly kind: 'list';
   /** The newest members that the table has, `keep` or fewer, greatest score first. */
   readonly newest: readonly FoundMember[];
-  /** True if the table has more members than these. */
-  readonly more: boolean;
+  /**
+   * The score of the member that follows these in the table; absent if none follows. To know it, ask the table for one member more than
+   * `keep`.
+   */
+  readonly next?: number | undefined;
 }
 
 export interface FoundMember {
@@ -120,11 +123,24 @@ export interface FoundMember {
 export function checkFound({ target }: Lease, found: Found): void {
   if (target.kind !== found.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found.kind}`);
   if (target.kind !== 'list' || found.kind !== 'list') return;
-  const { newest, more } = found;
-  if (newest.length > target.keep) throw new TypeError(`list ${target.list} keeps ${target.keep} members, not ${newest.length}`);
-  if (more && newest.length === 0) throw new TypeError(`list ${target.list} has more members, so its newest ones must be given`);
+  const { newest, next } = found;
+  const { list, keep } = target;
+  if ('more' in found) {
+    throw new TypeError(
+      `list ${list}: give "next", the score of the member that follows the newest ${keep}, instead of "more"; omit it if none follows`,
+    );
+  }
+  if (newest.length > keep) {
+    throw new TypeError(`list ${list} keeps ${keep} members, not ${newest.length}: of the member that follows, give the score as "next"`);
+  }
   if (newest.some(({ score }, i) => !(score <= (newest[i - 1]?.score ?? Infinity)))) {
-    throw new TypeError(`list ${target.list}: give the members by descending score`);
+    throw new TypeError(`list ${list}: give the members by descending score`);
+  }
+  const last = newest.at(-1);
+  if (next === undefined) return;
+  if (!last) throw new TypeError(`list ${list}: "next" is ${next}, so give the members before it`);
+  if (!Number.isFinite(next) || next > last.score) {
+    throw new TypeError(`list ${list}: "next" is ${next}: give a finite number, not above ${last.score}, the score of the last member`);
   }
 }
 

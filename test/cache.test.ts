@@ -3,10 +3,10 @@ import { checkFound, cursorOf, type FoundList, isComplete, parseQuery } from '..
 
 const LIST = { target: { kind: 'list', list: 'l', keep: 2 } } as const;
 const DOCUMENT = { target: { kind: 'document', key: 'd' } } as const;
-const found = (scores: readonly number[], more = false): FoundList => ({
+const found = (scores: readonly number[], next?: number): FoundList => ({
   kind: 'list',
   newest: scores.map((score, i) => ({ member: `m${i}`, score, json: '1' })),
-  more,
+  next,
 });
 
 describe('checkFound', () => {
@@ -15,7 +15,9 @@ describe('checkFound', () => {
       [DOCUMENT, { kind: 'document' }],
       [DOCUMENT, { kind: 'document', json: '1' }],
       [LIST, found([])],
-      [LIST, found([3, 3], true)],
+      [LIST, found([3, 3], 3)],
+      [LIST, found([3, 2], 1)],
+      [LIST, found([3], 2)],
       [LIST, found([3])],
     ] as const) {
       expect(() => checkFound(lease, it)).not.toThrow();
@@ -25,8 +27,22 @@ describe('checkFound', () => {
   it.each([
     ['a list for a document', DOCUMENT, found([]), /^a lease on a document cannot be settled with a list$/],
     ['a document for a list', LIST, { kind: 'document' } as const, /^a lease on a list cannot be settled with a document$/],
-    ['more members than the list keeps', LIST, found([3, 2, 1]), /^list l keeps 2 members, not 3$/],
-    ['more members but none of the newest', LIST, found([], true), /its newest ones must be given$/],
+    [
+      'more members than the list keeps',
+      LIST,
+      found([3, 2, 1]),
+      /^list l keeps 2 members, not 3: of the member that follows, give the score/,
+    ],
+    ['a next score without members', LIST, found([], 1), /^list l: "next" is 1, so give the members before it$/],
+    ['a next score above the last member', LIST, found([3, 2], 2.5), /^list l: "next" is 2.5: give a finite number, not above 2/],
+    ['a next score that is no number', LIST, found([3], Number.NaN), /"next" is NaN: give a finite number/],
+    ['a next score without an end', LIST, found([3], -Infinity), /"next" is -Infinity: give a finite number/],
+    [
+      'the former flag',
+      LIST,
+      { ...found([3]), more: true } as FoundList,
+      /^list l: give "next", the score of the member that follows the newest 2, instead of "more"; omit it if none follows$/,
+    ],
     ['members out of order', LIST, found([1, 2]), /descending score$/],
     ['a score that is no number', LIST, found([Number.NaN]), /descending score$/],
   ])('throws a TypeError for %s', (_, lease, it, message) => {

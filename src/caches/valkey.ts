@@ -69,14 +69,13 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       (await connection.call((commands) => commands.millraceSettleDocument(1, keys.document(key), token, state, json ?? '', ttl))) === 1
     );
   };
-  const settleList = async (list: string, keep: number, seen: readonly string[], { newest, more }: FoundList): Promise<boolean> => {
+  const settleList = async (list: string, keep: number, seen: readonly string[], { newest, next }: FoundList): Promise<boolean> => {
     const [birth, bottom, lost, settled, ...members] = seen as [string, string, string, string, ...string[]];
-    const lowest = more ? (newest.at(-1)?.score ?? '-inf') : '-inf';
     const found = newest.flatMap(({ member, score, json }) =>
       tooLarge(json) ? [STATES.forget, member, score, ''] : [STATES.put, member, score, json],
     );
     const lease = [birth, bottom, lost, settled];
-    const args = [entryTtlMs, tombstoneTtlMs, keep, FLOOR, ...lease, lowest, members.length / 2, ...members, ...found];
+    const args = [entryTtlMs, tombstoneTtlMs, keep, FLOOR, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
     return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed))) === 1;
   };

@@ -21,7 +21,7 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
   readonly name: string;
   /** Opens a client. Clients of other namespaces share nothing with it. */
   open(options: OpenOptions): Promise<Client> | Client;
-  /** The largest value that a client takes, bytes of its JSON text; `open` is told the same number. Small ones make the suite fast. */
+  /** The largest value that a client takes, bytes of its JSON text; `open` receives the same number. A small one makes the suite fast. */
   readonly maxValueBytes: number | Cannot;
   /** Whether two clients that are opened with one namespace share one store. */
   readonly shared: true | Cannot;

@@ -45,7 +45,7 @@ const leave = (list: string, member: string, n: number, score: number): Mutation
   version: version(n),
 });
 const settleEmpty = async (cache: CacheClient, list: string, keep = 1_000) =>
-  cache.settle(await cache.lease({ kind: 'list', list, keep }), { kind: 'list', newest: [], more: false });
+  cache.settle(await cache.lease({ kind: 'list', list, keep }), { kind: 'list', newest: [] });
 
 describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backend', () => {
   describe('on a single server', () => {
@@ -180,7 +180,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const newest = Array.from({ length: keep }, (_, i) => ({ member: `m${i}`, score: keep - i, json: '1' }));
       for (const times of [1, 2]) {
         const lease = await cache.lease({ kind: 'list', list: 'long', keep });
-        expect([times, await cache.settle(lease, { kind: 'list', newest, more: false })]).toEqual([times, 'settled']);
+        expect([times, await cache.settle(lease, { kind: 'list', newest })]).toEqual([times, 'settled']);
       }
       expect(await cache.list('long', { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'm0' }] });
     });
@@ -191,7 +191,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const lease = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
       await raw.del(`${namespace}:list:{l}:scores`);
       await cache.apply([enter('l', 'b', 2)]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [], more: false })).toBe('lost');
+      expect(await cache.settle(lease, { kind: 'list', newest: [] })).toBe('lost');
     });
 
     it('expires tombstones and forgotten documents, and entries only if they have a TTL', async () => {
@@ -245,7 +245,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       await sleep(2_100);
       const lease = await cache.lease({ kind: 'list', list, keep: 1 });
       expect(await cache.apply([enter(list, 'b', 2, 8, 1)])).toEqual([STALE]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }], more: false })).toBe('settled');
+      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }] })).toBe('settled');
       expect(await cache.list(list, { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'b' }] });
       expect(await cache.list(list, { limit: 2 })).toMatchObject({ complete: false, members: [{ member: 'b' }] });
     });
@@ -540,5 +540,5 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
 async function settleNewest(cache: CacheClient, list: string, round: number): Promise<void> {
   const lease = await cache.lease({ kind: 'list', list, keep: 2 });
   const newest = [`b${round}`, `a${round}`].map((member) => ({ member, score: round, json: String(round) }));
-  await cache.settle(lease, { kind: 'list', newest, more: true });
+  await cache.settle(lease, { kind: 'list', newest, next: round - 1 });
 }

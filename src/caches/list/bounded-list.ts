@@ -124,13 +124,18 @@ export class BoundedList {
    *
    * @param tooLarge whether the cache rejects a value
    */
-  settle(lease: ListLease, { newest, more }: FoundList, keep: number, now: number, tooLarge: (json: string) => boolean): boolean {
+  settle(
+    lease: ListLease,
+    { newest, next = -Infinity }: FoundList,
+    keep: number,
+    now: number,
+    tooLarge: (json: string) => boolean,
+  ): boolean {
     // R14 (one settles)
     if (lease.settled !== this.#settled) return false;
     // R15 (nothing lost)
-    const lowest = more ? (newest.at(-1) as ListPosition).score : -Infinity;
     const nothingLost = this.#bottom === lease.bottom && this.#lost === lease.lost;
-    this.#bottom = nothingLost ? lowest : Math.max(this.#bottom, lowest);
+    this.#bottom = nothingLost ? next : Math.max(this.#bottom, next);
     // R16 (found above)
     const above = newest.filter(({ score }) => score > this.#bottom);
     const found = new Set(above.map(({ member }) => member));

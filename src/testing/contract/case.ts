@@ -83,9 +83,9 @@ export function membersOf(list: string, keep: number) {
 }
 
 /** What the table had: members by name and score. */
-export function found(scores: Readonly<Record<string, number>>, more = false): FoundList {
+export function found(scores: Readonly<Record<string, number>>, next?: number): FoundList {
   const newest = Object.entries(scores).map(([member, score]) => ({ member, score, json: JSON.stringify(`${member} read`) }));
-  return { kind: 'list', newest, more };
+  return { kind: 'list', newest, next };
 }
 
 export function documentAt(key: string): LeaseTarget {

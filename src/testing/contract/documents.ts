@@ -177,14 +177,14 @@ export const documents: Section = {
         await shows(client, 'other', ['m 1'], false);
         const lease = await client.lease(target);
         await client.apply([remove('one', 4)]);
-        assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+        assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
         await reads(client, 'one', gone(4));
       },
     },
   ],
 };
 
-/** A put of a value that is `over` so many bytes. */
+/** A put of a value that is larger than the largest one by `over` bytes. */
 function sized(key: string, rank: number, { maxValueBytes }: Trial, over: number) {
   return { ...put(key, rank, ''), type: 'put', version: at(rank), json: JSON.stringify('x'.repeat(maxValueBytes - 2 + over)) } as const;
 }

@@ -62,14 +62,13 @@ export class ListModel {
 
   /**
    * @param newest the `keep` newest members that the table had after the lease
-   * @param more whether the table had more members than these
+   * @param next the score of the member that followed them; -Infinity if none did
    */
-  settle(lease: ModelListLease, newest: readonly ModelFound[], more: boolean, keep: number): 'settled' | 'lost' {
+  settle(lease: ModelListLease, newest: readonly ModelFound[], next: number, keep: number): 'settled' | 'lost' {
     // R13 (lease), R14 (one settles)
     if (lease.list !== this || lease.settled !== this.settled) return 'lost';
-    const lowest = more ? (newest.at(-1)?.score ?? -Infinity) : -Infinity;
     // R15 (nothing lost)
-    this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? lowest : Math.max(this.bottom, lowest);
+    this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? next : Math.max(this.bottom, next);
     // R16 (found above)
     const above = newest.filter(({ score }) => score > this.bottom);
     const found = new Set(above.map(({ member }) => member));

@@ -175,7 +175,7 @@ export const pages: Section = {
           const list = `bottom ${bottom}`;
           const { put, target } = membersOf(list, 1);
           const lease = await client.lease(target);
-          assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+          assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
           await client.apply([put('a', 1, above), put('b', 1, bottom)]);
           await shows(client, list, ['a 1'], true, { limit: 1 });
           await client.apply([membersOf(list, 1).remove('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);

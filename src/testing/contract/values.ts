@@ -56,7 +56,7 @@ export const values: Section = {
         await shows(client, target.list, expected, false);
         const lease = await client.lease({ kind: 'list', list: 'settled', keep: 100 });
         const newest = TEXTS.map((json, n) => ({ member: `m${n}`, score: -n, json }));
-        assert.equal(await client.settle(lease, { kind: 'list', newest, more: false }), 'settled');
+        assert.equal(await client.settle(lease, { kind: 'list', newest }), 'settled');
         await shows(client, 'settled', expected, true);
       },
     },

@@ -114,7 +114,7 @@ export class Table {
     const view = this.lists.get(target.list)?.view ?? '';
     if (members.some(({ row }) => stumbles(row, view))) return undefined;
     const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
+    return { kind: 'list', newest, next: members[target.keep]?.score };
   }
 
   get targets(): LeaseTarget[] {

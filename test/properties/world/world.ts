@@ -133,7 +133,7 @@ export class World {
     const view = this.table.lists.get(target.list)?.view ?? '';
     if (!this.bug.mended && members.some(({ row }) => row.cursed.has(view))) return undefined;
     const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
+    return { kind: 'list', newest, next: members[target.keep]?.score };
   }
 
   async settle(lease: Lease, found: Found): Promise<'settled' | 'lost'> {

@@ -8,7 +8,7 @@ import { PRELUDE } from './prelude.ts';
  * ARGV: one MessagePack array of strings:
  * - 1 entry TTL, 2 tombstone TTL (ms), 3 `keep`, 4 `FLOOR`;
  * - of the lease: 5 birth, 6 bottom, 7 lost count, 8 settled count;
- * - 9 the lowest score that was read, -inf if the table has no more members;
+ * - 9 the score of the member that follows the found ones in the table, -inf if none follows;
  * - 10 the number of members that the lease saw, then name and version of each;
  * - then for each found member: `p`, or `f` if the cache rejects its value; name; score; value as JSON text, empty for `f`.
  *
@@ -19,10 +19,10 @@ local argv = cmsgpack.unpack(ARGV[1])
 local list = load(KEYS[1], KEYS[2], KEYS[3])
 -- R13 (lease), R14 (one settles)
 if not list or list.birth ~= argv[5] or list.settled ~= tonumber(argv[8]) then return 0 end
-local keep, floor, lowest = tonumber(argv[3]), argv[4], argv[9]
+local keep, floor, next_score = tonumber(argv[3]), argv[4], argv[9]
 -- R15 (nothing lost)
 local nothing_lost = list.bottom == argv[6] and list.lost == tonumber(argv[7])
-if nothing_lost or number(lowest) > number(list.bottom) then list.bottom = lowest end
+if nothing_lost or number(next_score) > number(list.bottom) then list.bottom = next_score end
 local seen, found = {}, {}
 local newest = 11 + 2 * tonumber(argv[10])
 -- R16 (found above)
