@@ -75,7 +75,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       tooLarge(json) ? [STATES.forget, member, score, ''] : [STATES.put, member, score, json],
     );
     const lease = [birth, bottom, lost, settled];
-    const args = [entryTtlMs, tombstoneTtlMs, keep, FLOOR, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
+    const args = [entryTtlMs, tombstoneTtlMs, keep, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
     return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed))) === 1;
   };

@@ -5,6 +5,7 @@ import { concurrency } from './contract/concurrency.ts';
 import { documentLeases } from './contract/document-leases.ts';
 import { documents } from './contract/documents.ts';
 import { histories } from './contract/histories.ts';
+import { lateRecords } from './contract/late-records.ts';
 import { listLeases } from './contract/list-leases.ts';
 import { lists } from './contract/lists.ts';
 import { names } from './contract/names.ts';
@@ -57,7 +58,18 @@ export interface ContractOptions {
   readonly timeout?: number;
 }
 
-const sections: readonly Section[] = [documents, names, values, pages, lists, documentLeases, listLeases, concurrency, histories];
+const sections: readonly Section[] = [
+  documents,
+  names,
+  values,
+  pages,
+  lists,
+  documentLeases,
+  listLeases,
+  lateRecords,
+  concurrency,
+  histories,
+];
 
 /** Declares tests of everything that `CacheClient` promises. */
 export function cacheContract<Client extends CacheClient>(

@@ -11,7 +11,7 @@ import type { CacheClient } from '../../src/cache.ts';
 import { type ValkeyOptions, valkeyCache } from '../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { APPLIED, type Mutation, STALE } from '../../src/mutation.ts';
-import { versionOf } from '../../src/version.ts';
+import { FLOOR, versionOf } from '../../src/version.ts';
 import { freePort } from '../servers/processes.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, type ValkeyCluster, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
@@ -159,8 +159,41 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const page = { members: [{ member: 'a', score: 6, value: 6 }, { member: 'b' }] };
       expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
       expect(await cache.apply([enter('l', 'c', 6), leave('l', 'd', 9, 8), enter('l', 'e', 9, 1)])).toEqual([STALE, APPLIED, APPLIED]);
-      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: true });
-      expect(await raw.hget(members, '')).toBe('1700000000.000001 1 6 2 0 2 3');
+      // The list counts as never settled, because it does not say which versions it dropped.
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
+      const header = await raw.hget(members, '');
+      expect(header?.split(' ').slice(1)).toEqual(['1', '6', '0', '0', '2', '3', '1', version(9)]);
+      await settleEmpty(cache, 'l');
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ members: [], complete: true });
+    });
+
+    it('continues a list of an earlier version that dropped nothing as it is', async () => {
+      const { cache, namespace } = open();
+      const [members, scores] = ['members', 'scores'].map((part) => `${namespace}:list:{l}:${part}`) as [string, string];
+      await raw.hset(members, '', '1700000000.000001 1 0 2 0 1 0', 'a', `${version(6)}p6`);
+      await raw.zadd(scores, 6, 'a');
+      expect(await cache.list('l', { limit: 1 })).toMatchObject({ members: [{ member: 'a' }], complete: true });
+      expect(await cache.apply([enter('l', 'b', 7)])).toEqual([APPLIED]);
+      expect(await raw.hget(members, '')).toBe(`1700000000.000001 1 0 2 0 2 0 1 ${FLOOR}`);
+    });
+
+    it('gives a list of an earlier version that dropped versions a new birth, and stores it with a lease', async () => {
+      const { cache, namespace } = open();
+      const [members, scores] = ['members', 'scores'].map((part) => `${namespace}:list:{l}:${part}`) as [string, string];
+      const earlier = '1700000000.000001 1 4 2 0 1 0';
+      await raw.hset(members, '', earlier, 'a', `${version(6)}p6`);
+      await raw.zadd(scores, 6, 'a');
+      const lease = await cache.lease({ kind: 'list', list: 'l', keep: 5 });
+      const found = { kind: 'list', newest: [{ member: 'a', score: 6, json: '7' }] } as const;
+      expect(await cache.settle(lease, found)).toBe('settled');
+      expect(await cache.list('l', { limit: 5 })).toMatchObject({
+        members: [{ member: 'a', value: 7, version: version(6) }],
+        complete: true,
+      });
+      // A lease that an earlier version took.
+      await raw.hset(members, '', earlier);
+      const taken = { target: lease.target, seen: ['1700000000.000001', '1', '4', '2', 'a', version(6)] };
+      expect(await cache.settle(taken, found)).toBe('lost');
     });
 
     it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {

@@ -11,6 +11,8 @@ export interface ListCell {
   /** Tells a list from an earlier one of the same name that was evicted (R13). */
   readonly birth: string;
   readonly list: BoundedList;
+  /** True if the birth is new and not yet stored (R24). A lease must store it, or the settle would find another birth. */
+  readonly isReborn?: boolean;
 }
 
 /** What a lease on a list notes (R13). */
@@ -45,9 +47,11 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
       if (!header.startsWith(MARK) || header.length < HEADER) return undefined;
       try {
         const text = inflateRawSync(bytes.subarray(HEADER)).toString();
-        const list = BoundedList.of(unpackList(text));
+        const { content, isUnknown } = unpackList(text);
+        const list = BoundedList.of(content);
         const [nonce, birth] = [header.slice(MARK.length, -NONCE_LENGTH), header.slice(-NONCE_LENGTH)];
-        return { state: { birth, list }, nonce, weight: weightOf(text.length, list) };
+        const state = isUnknown ? { birth: newNonce(), list, isReborn: true } : { birth, list };
+        return { state, nonce, weight: weightOf(text.length, list) };
       } catch {
         return undefined;
       }
@@ -75,11 +79,12 @@ export function applyMembers(mutations: readonly MemberMutation[], { tombstoneTt
   };
 }
 
-/** Results in what a lease notes. Saves a new list if there is none (R13). */
+/** Results in what a lease notes. Saves a list whose birth is new (R13, R24). */
 export function leaseList(): Edit<ListCell, ListSeen> {
   return (held) => {
-    const cell = held ?? emptyList();
-    return { result: { birth: cell.birth, seen: cell.list.lease() }, ...(!held && { next: cell }) };
+    const { birth, list } = held ?? emptyList();
+    const isNew = !held || held.isReborn;
+    return { result: { birth, seen: list.lease() }, ...(isNew && { next: { birth, list } }) };
   };
 }
 

@@ -98,7 +98,13 @@ describe('BoundedList', () => {
             expect(kept ? 'settled' : 'lost').toBe(model.settle(taken[1], fitting, next ?? -Infinity, keep));
           }
           const { members, ...counts } = list.content;
-          expect(counts).toEqual({ bottom: model.bottom, lost: model.lost, settled: model.settled });
+          expect(counts).toEqual({
+            bottom: model.bottom,
+            lost: model.lost,
+            settled: model.settled,
+            highest: model.highest,
+            dropped: version(model.dropped),
+          });
           expect(new Map(members.map(({ name: member, state, version: at, peak }) => [member, { state, version: at, peak }]))).toEqual(
             new Map(
               [...model.members].map(([member, { state, version: rank, peak }]) => [member, { state, version: version(rank), peak }]),

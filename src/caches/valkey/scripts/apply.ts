@@ -34,7 +34,7 @@ for k = documents + 1, #KEYS, 3 do
   at = at + 2
   for _ = 1, count do
     local peak_count, lost = list.peak_count, list.lost
-    local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
+    local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3], 'stream')
     if applied then trim(list, keep) end
     if list.peak_count > peak_count then sweep(list, tombstone_ttl) end
     -- A stale mutation may add a row of peaks (R3) while the sweep drops another, so compare the lost count too.
