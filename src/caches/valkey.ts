@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto';
 import {
   type CacheClient,
   checkFound,
+  checkKeys,
+  checkListName,
+  checkMutations,
+  checkTarget,
   cursorOf,
   type FoundList,
+  hitOf,
   isComplete,
   LEASE_TTL_MS,
   type Lease,
-  type PageMember,
+  type ListPosition,
   parseQuery,
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
@@ -56,9 +61,8 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   const keys = keysIn(namespace);
   const batches = batcher(connection, keys, { entryTtlMs, tombstoneTtlMs, maxValueBytes, cluster });
   let closed = false;
-  const closedError = () => new CacheUnavailableError('the cache client was closed');
   const checkOpen = (): void => {
-    if (closed) throw closedError();
+    if (closed) throw new CacheUnavailableError('the cache client was closed');
   };
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
@@ -81,13 +85,19 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   };
 
   return {
-    apply: (mutations) => (closed ? Promise.reject(closedError()) : batches.apply(mutations)),
+    async apply(mutations) {
+      checkOpen();
+      checkMutations(mutations);
+      return batches.apply(mutations);
+    },
     async get(key) {
       checkOpen();
+      checkKeys([key]);
       return lookupOf(await connection.call((commands) => commands.get(keys.document(key))));
     },
     async getMany(names) {
       checkOpen();
+      checkKeys(names);
       if (names.length === 0) return [];
       const wanted = names.map(keys.document);
       const found = await connection.call((commands) =>
@@ -97,19 +107,26 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     },
     async list(list, query) {
       checkOpen();
+      checkListName(list);
       const { limit, after, descending } = parseQuery(query);
       const args = [limit, descending ? 'desc' : 'asc', after?.score ?? '', after?.member ?? ''];
       const [bottom, settled, forgotten, ...rows] = (await connection.call((commands) =>
         commands.millracePage(3, ...keys.list(list), ...args),
       )) as [string, number, number, ...string[]];
-      const members = membersOf(rows);
-      if (bottom === undefined) return { members, complete: false };
+      if (bottom === undefined) return { members: [], complete: false };
+      const positions = positionsIn(rows);
+      const members = positions.flatMap(({ member, score, field }) => {
+        const lookup = hitOf(field.slice(MEMBER_HEADER_BYTES), field.slice(0, VERSION_LENGTH) as Version);
+        return lookup.type === 'hit' ? { member, score, value: lookup.value, version: lookup.version } : [];
+      });
       const coverage = { bottom: bottom === '-inf' ? -Infinity : Number(bottom), settled: settled > 0, forgotten: forgotten > 0 };
-      const last = members.length === limit ? members.at(-1) : undefined;
-      return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(coverage, descending, after, last) };
+      const last = positions.length === limit ? positions.at(-1) : undefined;
+      const isReadable = members.length === positions.length;
+      return { members, ...(last && { cursor: cursorOf(last) }), complete: isReadable && isComplete(coverage, descending, after, last) };
     },
     async lease(target): Promise<ValkeyLease> {
       checkOpen();
+      checkTarget(target);
       if (target.kind === 'list') {
         const seen = await connection.call((commands) =>
           commands.millraceLeaseList(3, ...keys.list(target.list), entryTtlMs, tombstoneTtlMs),
@@ -140,12 +157,11 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
 }
 
 /** @param rows name, score and field of each member */
-function membersOf(rows: readonly string[]): readonly PageMember[] {
-  const members: PageMember[] = [];
+function positionsIn(rows: readonly string[]): readonly (ListPosition & { readonly field: string })[] {
+  const positions: (ListPosition & { readonly field: string })[] = [];
   for (let i = 0; i < rows.length; i += 3) {
     const [member, score, field] = rows.slice(i, i + 3) as [string, string, string];
-    const value = JSON.parse(field.slice(MEMBER_HEADER_BYTES));
-    members.push({ member, score: Number(score), value, version: field.slice(0, VERSION_LENGTH) as Version });
+    positions.push({ member, score: Number(score), field });
   }
-  return members;
+  return positions;
 }

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { CacheClient, LeaseTarget } from '../cache.ts';
+import { callArguments } from './contract/arguments.ts';
 import type { Case, Section, Trial } from './contract/case.ts';
+import { closing } from './contract/closing.ts';
 import { concurrency } from './contract/concurrency.ts';
 import { documentLeases } from './contract/document-leases.ts';
 import { documents } from './contract/documents.ts';
@@ -62,12 +64,14 @@ const sections: readonly Section[] = [
   documents,
   names,
   values,
+  callArguments,
   pages,
   lists,
   documentLeases,
   listLeases,
   lateRecords,
   concurrency,
+  closing,
   histories,
 ];
 

@@ -2,6 +2,7 @@ import {
   type Coverage,
   cursorOf,
   type FoundList,
+  hitOf,
   isComplete,
   type ListPosition,
   type Page,
@@ -112,13 +113,15 @@ export class BoundedList {
   page(query: PageQuery): Page {
     const { limit, after, descending } = parseQuery(query);
     const positions = this.#live.page(limit, after, descending);
-    const members = positions.map(({ member, score }) => {
+    const members = positions.flatMap(({ member, score }) => {
       const { version, json } = this.#members.get(member) as Member & { state: 'live' };
-      return { member, score, value: JSON.parse(json), version };
+      const lookup = hitOf(json, version);
+      return lookup.type === 'hit' ? { member, score, value: lookup.value, version } : [];
     });
     const last = positions.length === limit ? positions.at(-1) : undefined;
     const coverage: Coverage = { bottom: this.#bottom, settled: this.#settled > 0, forgotten: this.#forgotten > 0 };
-    return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(coverage, descending, after, last) };
+    const isReadable = members.length === positions.length;
+    return { members, ...(last && { cursor: cursorOf(last) }), complete: isReadable && isComplete(coverage, descending, after, last) };
   }
 
   lease(): ListLease {
@@ -180,7 +183,9 @@ export class BoundedList {
   }
 
   #apply(mutation: MemberMutation, source: 'stream' | 'table', now: number): Effect {
-    const { member, version, score } = mutation;
+    const { member, version } = mutation;
+    // -0 becomes 0.
+    const score = mutation.score + 0;
     const held = this.#members.get(member);
     // R2 (peak)
     const from = mutation.type === 'put' ? (mutation.from ?? score) : score;

@@ -8,8 +8,9 @@ import type { Store } from './store.ts';
 export interface Codec<State> {
   /**
    * @param nonce differs for each write, so that a writer recognizes its own write, and cells of equal state have different hashes
+   * @param key where the state is stored. Default: a short key.
    */
-  encode(state: State, nonce: string): Encoded;
+  encode(state: State, nonce: string, key?: string): Encoded;
   /** Returns undefined for bytes that `encode` did not make. */
   decode(bytes: Uint8Array): Decoded<State> | undefined;
   /** How long the state lives from now, ms. */
@@ -103,7 +104,7 @@ export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Snaps
       remembered = undefined;
       if (next === undefined) continue;
       const nonce = newNonce();
-      const { bytes, weight } = codec.encode(next, nonce);
+      const { bytes, weight } = codec.encode(next, nonce, key);
       sent.set(nonce, results);
       const ttlSeconds = Math.max(1, Math.ceil(codec.ttlMs(next) / 1_000));
       const outcome = await store.write(key, bytes, ttlSeconds, base.hash, deadline);

@@ -4,6 +4,7 @@ import type { MemberMutation } from '../../mutation.ts';
 import { BoundedList, type ListLease } from '../list/bounded-list.ts';
 import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
 import type { Ttls } from './document.ts';
+import { KEY_BYTES } from './limits.ts';
 import { packList, unpackList } from './list-text.ts';
 
 /** A whole list as it is stored at its key. */
@@ -30,16 +31,21 @@ const SHARE_AFTER_CUT = 0.9;
 /** zlib's fastest level takes less than half the time of its default, for 1 % more bytes. */
 const COMPRESSION_LEVEL = 1;
 
-/** Mark, nonce and birth in ASCII, then the list as text (`packList`), compressed as raw deflate. */
+/**
+ * Mark, nonce and birth in ASCII, then the list as text (`packList`), compressed as raw deflate.
+ *
+ * @param maxBytes the largest list at a key of `KEY_BYTES` or fewer
+ */
 export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls): Codec<ListCell> {
   return {
-    encode(cell, nonce) {
+    encode(cell, nonce, key = '') {
+      const mostBytes = maxBytes - Math.max(0, Buffer.byteLength(key) - KEY_BYTES);
       for (;;) {
         const text = Buffer.from(packList(cell.list.content));
         const bytes = Buffer.concat([Buffer.from(MARK + nonce + cell.birth), deflateRawSync(text, { level: COMPRESSION_LEVEL })]);
-        if (bytes.length <= maxBytes) return { bytes, weight: weightOf(text.length, cell.list) };
+        if (bytes.length <= mostBytes) return { bytes, weight: weightOf(text.length, cell.list) };
         // R11 (shed). The loop ends, because an empty list fits.
-        cell.list.shed(1 - (SHARE_AFTER_CUT * maxBytes) / bytes.length, Date.now());
+        cell.list.shed(1 - (SHARE_AFTER_CUT * mostBytes) / bytes.length, Date.now());
       }
     },
     decode(bytes) {

@@ -1,4 +1,4 @@
-import { type Lookup, MISS } from '../../cache.ts';
+import { hitOf, type Lookup, MISS } from '../../cache.ts';
 import { VERSION_LENGTH, type Version } from '../../version.ts';
 
 /*
@@ -48,7 +48,7 @@ export function lookupOf(stored: string | null): Lookup {
   const version = stored?.slice(0, VERSION_LENGTH) as Version;
   switch (stored?.[VERSION_LENGTH]) {
     case STATES.put:
-      return { type: 'hit', value: JSON.parse(stored.slice(DOCUMENT_HEADER_BYTES)), version };
+      return hitOf(stored.slice(DOCUMENT_HEADER_BYTES), version);
     case STATES.delete:
       return { type: 'gone', version };
     default:

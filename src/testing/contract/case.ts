@@ -112,6 +112,12 @@ export async function reads(client: CacheClient, key: string, expected: Lookup, 
   assert.deepEqual(await client.get(key), expected, why);
 }
 
+/** Asserts that a call is rejected with a TypeError, and does not throw at once. */
+export async function refuses(call: () => Promise<unknown>, why?: string): Promise<void> {
+  const answer = call();
+  await assert.rejects(answer, TypeError, why);
+}
+
 /** Asserts which values a page shows, and whether it calls itself complete. */
 export async function shows(
   client: CacheClient,

@@ -25,6 +25,9 @@ const TEXTS: readonly string[] = [
   '{"__proto__":{"polluted":true},"constructor":1}',
   '{"":"empty","a b":1,"é":[null,false,0]}',
   ' { "spaced" : [ 1 , 2 ] } ',
+  // Halves of a surrogate pair, escaped as JSON.stringify escapes them.
+  '"\\ud83c"',
+  '{"\\udf55\\ud83c":"\\udf55"}',
   `${'['.repeat(64)}1${']'.repeat(64)}`,
 ];
 
