@@ -23,7 +23,8 @@ import { isVersion, type Version } from './version.ts';
  * Where entries or tombstones have a time to live, these restart it: a mutation that is applied or rejected, a mutation of a member that is
  * stale but raises the member's peak, and a settle. Reads, leases and other stale mutations do not. A list expires as a whole.
  *
- * Something that another program wrote at a key of the cache counts as nothing. A read misses it, and the next write replaces it.
+ * Something that another program wrote at a key of the cache counts as nothing. A read misses it, and the next write replaces it. A backend
+ * that cannot replace a key of another type rejects the call with `CacheUnavailableError`.
  */
 export interface CacheClient {
   /**

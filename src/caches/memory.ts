@@ -115,7 +115,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     if (mutation.kind === 'document') return applyDocument(mutation);
     const held = list(mutation.list) ?? new BoundedList();
     const effect = held.apply(mutation, now(), tombstoneTtlMs);
-    if (effect === 'applied') holdList(mutation.list, held);
+    if (effect !== 'stale') holdList(mutation.list, held);
     return effect === 'applied';
   };
   const apply = (given: Mutation): Outcome => {
@@ -157,8 +157,9 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       open();
       checkTarget(target);
       if (target.kind === 'list') {
-        const held = list(target.list) ?? new BoundedList();
-        holdList(target.list, held);
+        const known = list(target.list);
+        const held = known ?? new BoundedList();
+        if (!known) holdList(target.list, held);
         return { target, list: held, seen: held.lease() };
       }
       const held = document(target.key);

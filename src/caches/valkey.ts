@@ -93,7 +93,8 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     async get(key) {
       checkOpen();
       checkKeys([key]);
-      return lookupOf(await connection.call((commands) => commands.get(keys.document(key))));
+      const [stored] = await connection.call((commands) => commands.mget([keys.document(key)]));
+      return lookupOf(stored);
     },
     async getMany(names) {
       checkOpen();
@@ -101,7 +102,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       if (names.length === 0) return [];
       const wanted = names.map(keys.document);
       const found = await connection.call((commands) =>
-        cluster ? Promise.all(wanted.map((key) => commands.get(key))) : commands.mget(wanted),
+        cluster ? Promise.all(wanted.map(async (key) => (await commands.mget([key]))[0])) : commands.mget(wanted),
       );
       return found.map(lookupOf);
     },

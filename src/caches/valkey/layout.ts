@@ -1,5 +1,5 @@
 import { hitOf, type Lookup, MISS } from '../../cache.ts';
-import { VERSION_LENGTH, type Version } from '../../version.ts';
+import { isVersion, VERSION_LENGTH } from '../../version.ts';
 
 /*
  * How the Valkey backend stores documents and lists.
@@ -43,9 +43,10 @@ export function keysIn(namespace: string): ValkeyKeys {
   };
 }
 
-/** What a stored document says; null: there is none. */
-export function lookupOf(stored: string | null): Lookup {
-  const version = stored?.slice(0, VERSION_LENGTH) as Version;
+/** What a stored document says; null or undefined: there is none. Bytes that another program wrote are a miss. */
+export function lookupOf(stored: string | null | undefined): Lookup {
+  const version = stored?.slice(0, VERSION_LENGTH);
+  if (!isVersion(version)) return MISS;
   switch (stored?.[VERSION_LENGTH]) {
     case STATES.put:
       return hitOf(stored.slice(DOCUMENT_HEADER_BYTES), version);

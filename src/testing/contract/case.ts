@@ -12,7 +12,7 @@ export interface Case {
   /** What holds, as a sentence. */
   readonly it: string;
   /** Without these the case says nothing. */
-  readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart')[];
+  readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart' | 'plantBytes' | 'plantType' | 'elapse')[];
   run(trial: Trial): Promise<void>;
 }
 
@@ -20,13 +20,22 @@ export interface Case {
 export interface Trial {
   readonly client: CacheClient;
   /** Another client of the same namespace. */
-  open(): Promise<CacheClient>;
+  open(ttls?: Ttls): Promise<CacheClient>;
   /** Infinity: there is no limit. */
   readonly maxValueBytes: number;
   readonly histories: number;
   readonly seed?: number;
   readonly evict?: (target: LeaseTarget) => Promise<void>;
   readonly evictPart?: (list: string, part: number) => Promise<boolean>;
+  readonly plantBytes?: (target: LeaseTarget, bytes: string) => Promise<void>;
+  readonly plantType?: (target: LeaseTarget, part: number) => Promise<void>;
+  readonly elapse?: (ms: number) => Promise<void>;
+}
+
+/** How long entries and tombstones live, ms. */
+export interface Ttls {
+  readonly entryTtlMs: number;
+  readonly tombstoneTtlMs: number;
 }
 
 const OLD = '2026-01-31T23:59:59.999';

@@ -1,4 +1,5 @@
 import { FLOOR, VERSION_LENGTH } from '../../../version.ts';
+import { FOREIGN } from './foreign.ts';
 
 /**
  * Functions that the scripts on lists share. `layout.ts` says how a list is stored. R1, R2, … are the rules of docs/bounded-list.md.
@@ -27,14 +28,15 @@ end
 local function version_of(field) return string.sub(field, 1, VERSION) end
 local function state_of(field) return string.sub(field, VERSION + 1, VERSION + 1) end
 
+${FOREIGN}
 local function new_birth()
   local now = call('TIME')
   return now[1] .. '.' .. now[2]
 end
 
--- Returns nil if there is no list, or if one of its three keys was evicted.
+-- Returns nil if there is no list, or if one of its three keys was evicted or written by another program.
 local function load(members, scores, peaks)
-  local header = call('HGET', members, '')
+  local header = read(false, 'HGET', members, '')
   if not header then return nil end
   local birth, bottom, lost, settled, forgotten, live, peak_rows, rest =
     string.match(header, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)(.*)$')
@@ -50,7 +52,7 @@ local function load(members, scores, peaks)
     list.birth, list.settled, list.is_reborn = new_birth(), 0, true
   end
   list.was_empty = list.live_count == 0
-  if call('ZCARD', scores) ~= list.live_count or call('ZCARD', peaks) ~= list.peak_count then return nil end
+  if read(-1, 'ZCARD', scores) ~= list.live_count or read(-1, 'ZCARD', peaks) ~= list.peak_count then return nil end
   return list
 end
 
@@ -177,7 +179,7 @@ local function sweep(list, tombstone_ttl)
   end
 end
 
--- Applies one mutation, without trimming. Returns whether it was applied.
+-- Applies one mutation, without trimming. Returns whether it was applied, and whether it changed the list.
 -- field: the new version, state and value. from: the score before the change, or ''. source: 'stream' or 'table'.
 local function apply(list, field, id, score, from, source)
   local version, state = version_of(field), state_of(field)
@@ -193,8 +195,9 @@ local function apply(list, field, id, score, from, source)
     -- R1 (law)
     if version_of(held) > version then
       -- R3: an older record, replayed after the list was evicted. It may be replayed again, so remember its score as the peak.
-      if number(peak) > number(held_peak) then list.peak_count = list.peak_count + call('ZADD', list.peaks, peak, id) end
-      return false
+      local is_raised = number(peak) > number(held_peak)
+      if is_raised then list.peak_count = list.peak_count + call('ZADD', list.peaks, peak, id) end
+      return false, is_raised
     end
     if number(held_peak) > number(peak) then peak = held_peak end
   end
@@ -212,6 +215,6 @@ local function apply(list, field, id, score, from, source)
     -- R5: the table has this member, the list does not. Counting it as lost keeps the next settle from lowering the bottom past it.
     if state == 'p' then list.lost = list.lost + 1 end
   end
-  return true
+  return true, true
 end
 `;
