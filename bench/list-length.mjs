@@ -69,7 +69,7 @@ export async function listLength({ quick, progress }) {
     /** @param {string} name @param {number} length @param {number} keep */
     const fill = async (name, length, keep) => {
       const lease = await cache.lease({ kind: 'list', list: name, keep });
-      await cache.settle(lease, { kind: 'list', newest: [], more: false });
+      await cache.settle(lease, { kind: 'list', newest: [] });
       for (const chunk of chunksOf(range(length), FILL_AT_ONCE)) await cache.apply(chunk.map((n) => put(name, n, keep, FLOOR)));
     };
     for (const length of LENGTHS) {

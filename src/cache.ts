@@ -1,5 +1,5 @@
-import type { Mutation, Outcome } from './mutation.ts';
-import type { Version } from './version.ts';
+import { type Mutation, nameFault, type Outcome } from './mutation.ts';
+import { isVersion, type Version } from './version.ts';
 import type { DocumentValue, MemberValue } from './view.ts';
 
 /**
@@ -9,28 +9,50 @@ import type { DocumentValue, MemberValue } from './view.ts';
  * was cut short. The cache may evict, expire or flush any key at any moment; the key's version is lost with its value. A read of a lost key
  * answers `miss`, or `complete: false` for a list. A wrong list is never called complete.
  *
- * Every method throws `CacheUnavailableError` when the cache gives no answer. The failed call may have taken effect; repeat it.
+ * Every method rejects with `CacheUnavailableError` when the cache gives no answer, and after `close`. A failed call may have taken effect;
+ * repeat it. Every method rejects with `TypeError` for an argument that is not as follows; the call then changes nothing:
+ *
+ * - The key of a document, the name of a list and the name of a member are strings of 1 to `MAX_NAME_BYTES` bytes of UTF-8, without half a
+ *   surrogate pair. All other characters are allowed, and different strings are different names. A document and a list may have the same
+ *   name.
+ * - A value is JSON text without half a surrogate pair; an escaped half, as `JSON.stringify` writes it, is allowed. The cache does not
+ *   parse the text. A reader of a text that is not JSON gets a miss, and in a list a page without that member, which is not complete.
+ * - A score is a finite number. -0 is 0.
+ * - `keep` is a positive integer. It may differ from call to call: each mutation and each settle trims the list to its own.
+ * - A version is one that `versionOf` made, or `FLOOR`.
+ *
+ * Where entries or tombstones have a time to live, these restart it: a mutation that is applied or rejected, a mutation of a member that is
+ * stale but raises the member's peak, and a settle. Reads, leases and other stale mutations do not. A list expires as a whole.
+ *
+ * Something that another program wrote at a key of the cache counts as nothing. A read misses it, and the next write replaces it. A backend
+ * that cannot replace a key of another type rejects the call with `CacheUnavailableError`.
  */
 export interface CacheClient {
-  /** Applies the mutations in the order given, each of them atomically. Returns one outcome per mutation, in the same order. */
+  /**
+   * Applies the mutations in the order given, each of them atomically. Returns one outcome per mutation, in the same order; none for none.
+   * One call may have several mutations of one address.
+   */
   apply(mutations: readonly Mutation[]): Promise<readonly Outcome[]>;
 
   /** @param key as `keyOf` makes it: the value then has the type of the view's values. */
   get<Key extends string>(key: Key): Promise<Lookup<DocumentValue<Key>>>;
 
-  /** Returns one answer per key, in the order of the keys. */
+  /** Returns one answer per key, in the order of the keys: the same for the same key, none for none. */
   getMany<Key extends string>(keys: readonly Key[]): Promise<readonly Lookup<DocumentValue<Key>>[]>;
 
   /**
    * Returns a page of a list's members, by score and then by the bytes of their names.
    *
-   * @throws RangeError when the limit is not a positive integer, or the cursor is not one that a page gave.
+   * @throws RangeError when the limit is not a positive integer, the order is neither `desc` nor `asc`, or no page gave the cursor.
    */
   list<Key extends string>(list: Key, query: PageQuery): Promise<Page<MemberValue<Key>>>;
 
   /**
    * Announces that the table is about to be read for this document or list. Take the lease first and read the table after it; otherwise a
    * change between the read and the lease is lost.
+   *
+   * Until a document is written to, all leases on it are the same lease. A lease on a document that the cache does not hold can be settled
+   * for `LEASE_TTL_MS` after it was first taken. Leases on a list are independent, and one of them can be settled.
    */
   lease(target: LeaseTarget): Promise<Lease>;
 
@@ -40,10 +62,11 @@ export interface CacheClient {
    *
    * - A document is `settled` if nothing was written to it since the lease.
    * - A list is `settled` if no other lease on it was settled since. Members that changed since the lease keep what the stream said.
-   * - `lost`: nothing was written, because the target was written to, evicted or settled by another reader since the lease, or because the
-   *   document's value is too large for the cache. The reader may still use what it read.
+   * - `lost`: nothing was written, because the target was written to, evicted or settled since the lease, also by this lease, or because the
+   *   document's value is too large for the cache. The reader may still use what it read. After a value that is too large, the lease can
+   *   still be settled.
    *
-   * @throws TypeError when `found` does not fit the lease.
+   * @throws TypeError when `found` does not fit the lease. The lease can still be settled.
    */
   settle(lease: Lease, found: Found): Promise<'settled' | 'lost'>;
 
@@ -53,7 +76,7 @@ export interface CacheClient {
    */
   leased?(keys: readonly string[]): Promise<readonly boolean[]>;
 
-  /** Ends connections. No call may follow. */
+  /** Waits for the calls under way, and ends connections. A second call does nothing. */
   close(): Promise<void>;
 }
 
@@ -72,13 +95,25 @@ export type Lookup<Value = Parsed> =
 
 export const MISS: Lookup = { type: 'miss' };
 
+/** The answer for a stored value: a miss if the value is not JSON text. The error of the parser would quote the value. */
+export function hitOf(json: string, version: Version): Lookup {
+  try {
+    return { type: 'hit', value: JSON.parse(json), version };
+  } catch {
+    return MISS;
+  }
+}
+
 /** How long a lease on a document that the cache does not hold can be settled, ms. */
 export const LEASE_TTL_MS = 60_000;
 
 export interface PageQuery {
-  /** The number of members on a full page, 1 or more. */
+  /** The number of members on a full page, a positive integer of any size. */
   readonly limit: number;
-  /** The `cursor` of the previous page. Default: the first page. */
+  /**
+   * The `cursor` of the previous page. Default: the first page. A cursor names a position, a score and a member's name. So a page of the other
+   * order, or of another list, starts after the same position.
+   */
   readonly after?: string;
   /** `desc`: greatest score first. Default: `desc`. */
   readonly order?: 'desc' | 'asc';
@@ -119,10 +154,13 @@ export interface FoundDocument {
 
 export interface FoundList {
   readonly kind: 'list';
-  /** The newest members that the table has, `keep` or fewer, greatest score first. */
+  /** The newest members that the table has, `keep` or fewer, greatest score first. Each member once: a query of an index may give one twice. */
   readonly newest: readonly FoundMember[];
-  /** True if the table has more members than these. */
-  readonly more: boolean;
+  /**
+   * The score of the member that follows these in the table; absent if none follows. To know it, ask the table for one member more than
+   * `keep`.
+   */
+  readonly next?: number | undefined;
 }
 
 export interface FoundMember {
@@ -133,14 +171,98 @@ export interface FoundMember {
 
 /** @throws TypeError when `found` is of another kind than the lease, or cannot be the newest members of the leased list. */
 export function checkFound({ target }: Lease, found: Found): void {
-  if (target.kind !== found.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found.kind}`);
-  if (target.kind !== 'list' || found.kind !== 'list') return;
-  const { newest, more } = found;
-  if (newest.length > target.keep) throw new TypeError(`list ${target.list} keeps ${target.keep} members, not ${newest.length}`);
-  if (more && newest.length === 0) throw new TypeError(`list ${target.list} has more members, so its newest ones must be given`);
-  if (newest.some(({ score }, i) => !(score <= (newest[i - 1]?.score ?? Infinity)))) {
-    throw new TypeError(`list ${target.list}: give the members by descending score`);
+  if (target.kind !== found?.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found?.kind}`);
+  if (found.kind === 'document') {
+    if (found.json !== undefined) checkJson('the document', found.json);
+    return;
   }
+  if (target.kind !== 'list') return;
+  const { newest, next } = found;
+  const { list, keep } = target;
+  if ('more' in found) {
+    throw new TypeError(
+      `list ${list}: give "next", the score of the member that follows the newest ${keep}, instead of "more"; omit it if none follows`,
+    );
+  }
+  if (newest.length > keep) {
+    throw new TypeError(`list ${list} keeps ${keep} members, not ${newest.length}: of the member that follows, give the score as "next"`);
+  }
+  const places = new Map<string, number>();
+  for (const [i, { member, score, json }] of newest.entries()) {
+    checkName(`the name of newest[${i}]`, member);
+    checkScore(`the score of newest[${i}]`, score);
+    checkJson(`newest[${i}]`, json);
+    if (score > (newest[i - 1]?.score ?? Infinity)) throw new TypeError(`list ${list}: give the members by descending score`);
+    const other = places.get(member);
+    if (other !== undefined) throw new TypeError(`list ${list}: newest[${other}] and newest[${i}] are one member: give each member once`);
+    places.set(member, i);
+  }
+  const last = newest.at(-1);
+  if (next === undefined) return;
+  if (!last) throw new TypeError(`list ${list}: "next" is ${next}, so give the members before it`);
+  checkScore('"next"', next);
+  if (next > last.score)
+    throw new TypeError(
+      `list ${list}: "next" is ${next}, which is above the score of the last member: give the score of the one that follows`,
+    );
+}
+
+/** @throws TypeError when a document or list cannot be leased by this target. */
+export function checkTarget(target: LeaseTarget): void {
+  if (target?.kind === 'document') checkKeys([target.key]);
+  else if (target?.kind === 'list') {
+    checkListName(target.list);
+    checkKeep(target.keep);
+  } else throw new TypeError('a lease is on a target of the kind "document" or "list"');
+}
+
+/** @throws TypeError when a mutation is not one that `CacheClient` takes. */
+export function checkMutations(mutations: readonly Mutation[]): void {
+  for (const mutation of mutations) {
+    if (mutation.kind === 'document') checkKeys([mutation.key]);
+    else if (mutation.kind === 'member') {
+      checkListName(mutation.list);
+      checkName('the name of a member', mutation.member);
+      checkScore('the score of a member', mutation.score);
+      if (mutation.type === 'put' && mutation.from !== undefined) checkScore('the former score of a member', mutation.from);
+      checkKeep(mutation.keep);
+    } else throw new TypeError('a mutation is of the kind "document" or "member"');
+    if (mutation.type === 'put') checkJson('a put', mutation.json);
+    else if (mutation.type !== 'delete' && mutation.type !== 'forget')
+      throw new TypeError('a mutation is of the type "put", "delete" or "forget"');
+    if (!isVersion(mutation.version)) throw new TypeError('a mutation has a version that versionOf did not make');
+  }
+}
+
+/** @throws TypeError when one of them cannot be the key of a document. */
+export function checkKeys(keys: readonly string[]): void {
+  for (const key of keys) checkName('the key of a document', key);
+}
+
+/** @throws TypeError when it cannot be the name of a list. */
+export function checkListName(list: string): void {
+  checkName('the name of a list', list);
+}
+
+function checkName(what: string, name: unknown): void {
+  const fault = nameFault(name);
+  if (fault !== undefined) throw new TypeError(`${what} ${fault}`);
+}
+
+function checkScore(what: string, score: unknown): void {
+  if (!Number.isFinite(score))
+    throw new TypeError(`${what} is ${typeof score === 'number' ? score : `of type ${typeof score}`}: give a finite number`);
+}
+
+function checkKeep(keep: unknown): void {
+  if (!Number.isSafeInteger(keep) || (keep as number) < 1)
+    throw new TypeError(`a list keeps ${String(keep)} members: give a positive integer`);
+}
+
+/** Does not parse the text, because that would cost more than all else about a write. */
+function checkJson(what: string, json: unknown): void {
+  if (typeof json !== 'string') throw new TypeError(`${what} has no JSON text`);
+  if (!json.isWellFormed()) throw new TypeError(`${what} has JSON text with half a character: it was cut inside a surrogate pair`);
 }
 
 /** A position in the order of a list: that of this member, even if the list no longer has it. */
@@ -154,14 +276,16 @@ export function cursorOf({ score, member }: ListPosition): string {
   return Buffer.from(JSON.stringify([score, member])).toString('base64url');
 }
 
-/** @throws RangeError when the limit is not a positive integer, or the cursor is not one that `cursorOf` made. */
+/** @throws RangeError when the limit is not a positive integer, the order is neither `desc` nor `asc`, or `cursorOf` did not make the cursor. */
 export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`limit is ${limit}: give a positive integer`);
+  if (order !== 'desc' && order !== 'asc') throw new RangeError(`order is "${order}": give "desc" or "asc"`);
   const descending = order === 'desc';
   if (after === undefined) return { limit, descending };
   try {
     const [score, member] = JSON.parse(Buffer.from(after, 'base64url').toString());
-    if (typeof score === 'number' && typeof member === 'string') return { limit, after: { score, member }, descending };
+    const isPosition = typeof score === 'number' && typeof member === 'string' && member.isWellFormed();
+    if (isPosition && cursorOf({ score, member }) === after) return { limit, after: { score, member }, descending };
   } catch {}
   throw new RangeError(`cursor "${after}" was not given by a page: pass a page's cursor unchanged`);
 }

@@ -16,6 +16,20 @@ export interface MemberAddress {
 /** Where an entry lies. An address belongs to one item, because only versions of one item are ordered. */
 export type Address = DocumentAddress | MemberAddress;
 
+/** The longest key of a document, name of a list or name of a member, bytes of UTF-8. */
+export const MAX_NAME_BYTES = 65_536;
+
+/** Why a value cannot be the key of a document, the name of a list or the name of a member; undefined if it can. Never quotes the value. */
+export function nameFault(name: unknown): string | undefined {
+  if (typeof name !== 'string') return `is of type ${typeof name}`;
+  if (name === '') return 'is empty';
+  // In UTF-8, half a surrogate pair becomes a replacement character, so two names would become one.
+  if (!name.isWellFormed()) return 'has half a character: it was cut inside a surrogate pair';
+  // A UTF-16 code unit takes at most 3 bytes in UTF-8, so short names need not be measured.
+  if (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES) return `has more than ${MAX_NAME_BYTES} bytes`;
+  return undefined;
+}
+
 interface DocumentEntry extends DocumentAddress {
   readonly json: string;
 }

@@ -21,6 +21,13 @@ export const VERSION_LENGTH = 64;
 /** Older than any version of any stream. A value that was read from the table has this version where the cache held none. */
 export const FLOOR = `0000-00-00T00:00:00.000/${'0'.repeat(SEQUENCE_DIGITS)}` as Version;
 
+const VERSION = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}\/\d{40}$/;
+
+/** Whether `versionOf` made the text, or it is `FLOOR`. */
+export function isVersion(text: unknown): text is Version {
+  return typeof text === 'string' && VERSION.test(text);
+}
+
 /** @throws MalformedRecordError when a part does not have the form that DynamoDB Streams writes. */
 export function versionOf(streamLabel: string, sequenceNumber: string): Version {
   if (!LABEL.test(streamLabel)) {

@@ -1,4 +1,17 @@
-import { type CacheClient, checkFound, LEASE_TTL_MS, type Lease, type LeaseTarget, type Lookup, MISS } from '../cache.ts';
+import {
+  type CacheClient,
+  checkFound,
+  checkKeys,
+  checkListName,
+  checkMutations,
+  checkTarget,
+  hitOf,
+  LEASE_TTL_MS,
+  type Lease,
+  type LeaseTarget,
+  type Lookup,
+  MISS,
+} from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
@@ -102,7 +115,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     if (mutation.kind === 'document') return applyDocument(mutation);
     const held = list(mutation.list) ?? new BoundedList();
     const effect = held.apply(mutation, now(), tombstoneTtlMs);
-    if (effect === 'applied') holdList(mutation.list, held);
+    if (effect !== 'stale') holdList(mutation.list, held);
     return effect === 'applied';
   };
   const apply = (given: Mutation): Outcome => {
@@ -113,7 +126,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     const held = document(key);
     if (!held || held.state === 'forgotten') return MISS;
     if (held.state === 'gone') return { type: 'gone', version: held.version };
-    return { type: 'hit', value: JSON.parse(held.json), version: held.version };
+    return hitOf(held.json, held.version);
   };
   const open = (): void => {
     if (closed) throw new CacheUnavailableError('the memory cache was closed');
@@ -122,25 +135,31 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   return {
     async apply(mutations) {
       open();
+      checkMutations(mutations);
       return mutations.map(apply);
     },
     async get(key) {
       open();
+      checkKeys([key]);
       return get(key);
     },
     async getMany(keys) {
       open();
+      checkKeys(keys);
       return keys.map(get);
     },
     async list(name, query) {
       open();
+      checkListName(name);
       return (list(name) ?? new BoundedList()).page(query);
     },
     async lease(target): Promise<MemoryLease> {
       open();
+      checkTarget(target);
       if (target.kind === 'list') {
-        const held = list(target.list) ?? new BoundedList();
-        holdList(target.list, held);
+        const known = list(target.list);
+        const held = known ?? new BoundedList();
+        if (!known) holdList(target.list, held);
         return { target, list: held, seen: held.lease() };
       }
       const held = document(target.key);

@@ -1,4 +1,4 @@
-import { type CacheClient, checkFound, type Lease, parseQuery } from '../cache.ts';
+import { type CacheClient, checkFound, checkKeys, checkListName, checkMutations, checkTarget, type Lease, parseQuery } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { checkNamespace } from './checks.ts';
 import { BoundedList } from './list/bounded-list.ts';
@@ -63,16 +63,26 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
   const deadline = () => deadlineIn(deadlineMs);
 
   return {
-    apply: (mutations) => run(() => apply(mutations)),
-    get: (key) => run(async () => lookup(await stored.get(keys.document(key), deadline()))),
+    apply: (mutations) =>
+      run(async () => {
+        checkMutations(mutations);
+        return apply(mutations);
+      }),
+    get: (key) =>
+      run(async () => {
+        checkKeys([key]);
+        return lookup(await stored.get(keys.document(key), deadline()));
+      }),
     getMany: (names) =>
       run(async () => {
+        checkKeys(names);
         if (names.length === 0) return [];
         const found = await stored.getMany(names.map(keys.document), deadline());
         return found.map(lookup);
       }),
     list: (name, query) =>
       run(async () => {
+        checkListName(name);
         parseQuery(query);
         const bytes = await stored.get(keys.list(name), deadline());
         const list = (bytes && listCells.decode(bytes)?.state.list) ?? new BoundedList();
@@ -80,6 +90,7 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
       }),
     lease: (target) =>
       run(async (): Promise<MomentoLease> => {
+        checkTarget(target);
         if (target.kind === 'list') return { target, seen: await lists.update(keys.list(target.list), deadline(), leaseList()) };
         return { target, token: await documents.update(keys.document(target.key), deadline(), leaseDocument()) };
       }),

@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto';
 import {
   type CacheClient,
   checkFound,
+  checkKeys,
+  checkListName,
+  checkMutations,
+  checkTarget,
   cursorOf,
   type FoundList,
+  hitOf,
   isComplete,
   LEASE_TTL_MS,
   type Lease,
-  type PageMember,
+  type ListPosition,
   parseQuery,
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
@@ -56,9 +61,8 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   const keys = keysIn(namespace);
   const batches = batcher(connection, keys, { entryTtlMs, tombstoneTtlMs, maxValueBytes, cluster });
   let closed = false;
-  const closedError = () => new CacheUnavailableError('the cache client was closed');
   const checkOpen = (): void => {
-    if (closed) throw closedError();
+    if (closed) throw new CacheUnavailableError('the cache client was closed');
   };
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
@@ -69,48 +73,64 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       (await connection.call((commands) => commands.millraceSettleDocument(1, keys.document(key), token, state, json ?? '', ttl))) === 1
     );
   };
-  const settleList = async (list: string, keep: number, seen: readonly string[], { newest, more }: FoundList): Promise<boolean> => {
+  const settleList = async (list: string, keep: number, seen: readonly string[], { newest, next }: FoundList): Promise<boolean> => {
     const [birth, bottom, lost, settled, ...members] = seen as [string, string, string, string, ...string[]];
-    const lowest = more ? (newest.at(-1)?.score ?? '-inf') : '-inf';
     const found = newest.flatMap(({ member, score, json }) =>
       tooLarge(json) ? [STATES.forget, member, score, ''] : [STATES.put, member, score, json],
     );
     const lease = [birth, bottom, lost, settled];
-    const args = [entryTtlMs, tombstoneTtlMs, keep, FLOOR, ...lease, lowest, members.length / 2, ...members, ...found];
+    const args = [entryTtlMs, tombstoneTtlMs, keep, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
     return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed))) === 1;
   };
+  /** MGET gives null for a key of another type, where GET fails. On a cluster the keys of one command share a slot. */
+  const readDocuments = async (names: readonly string[]): Promise<readonly (string | null | undefined)[]> => {
+    if (names.length === 0) return [];
+    const wanted = names.map(keys.document);
+    return await connection.call(async (commands) =>
+      cluster ? (await Promise.all(wanted.map((key) => commands.mget([key])))).flat() : await commands.mget(wanted),
+    );
+  };
 
   return {
-    apply: (mutations) => (closed ? Promise.reject(closedError()) : batches.apply(mutations)),
+    async apply(mutations) {
+      checkOpen();
+      checkMutations(mutations);
+      return batches.apply(mutations);
+    },
     async get(key) {
       checkOpen();
-      return lookupOf(await connection.call((commands) => commands.get(keys.document(key))));
+      checkKeys([key]);
+      const [stored] = await readDocuments([key]);
+      return lookupOf(stored);
     },
     async getMany(names) {
       checkOpen();
-      if (names.length === 0) return [];
-      const wanted = names.map(keys.document);
-      const found = await connection.call((commands) =>
-        cluster ? Promise.all(wanted.map((key) => commands.get(key))) : commands.mget(wanted),
-      );
-      return found.map(lookupOf);
+      checkKeys(names);
+      return (await readDocuments(names)).map(lookupOf);
     },
     async list(list, query) {
       checkOpen();
+      checkListName(list);
       const { limit, after, descending } = parseQuery(query);
       const args = [limit, descending ? 'desc' : 'asc', after?.score ?? '', after?.member ?? ''];
       const [bottom, settled, forgotten, ...rows] = (await connection.call((commands) =>
         commands.millracePage(3, ...keys.list(list), ...args),
       )) as [string, number, number, ...string[]];
-      const members = membersOf(rows);
-      if (bottom === undefined) return { members, complete: false };
+      if (bottom === undefined) return { members: [], complete: false };
+      const positions = positionsIn(rows);
+      const members = positions.flatMap(({ member, score, field }) => {
+        const lookup = hitOf(field.slice(MEMBER_HEADER_BYTES), field.slice(0, VERSION_LENGTH) as Version);
+        return lookup.type === 'hit' ? { member, score, value: lookup.value, version: lookup.version } : [];
+      });
       const coverage = { bottom: bottom === '-inf' ? -Infinity : Number(bottom), settled: settled > 0, forgotten: forgotten > 0 };
-      const last = members.length === limit ? members.at(-1) : undefined;
-      return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(coverage, descending, after, last) };
+      const last = positions.length === limit ? positions.at(-1) : undefined;
+      const isReadable = members.length === positions.length;
+      return { members, ...(last && { cursor: cursorOf(last) }), complete: isReadable && isComplete(coverage, descending, after, last) };
     },
     async lease(target): Promise<ValkeyLease> {
       checkOpen();
+      checkTarget(target);
       if (target.kind === 'list') {
         const seen = await connection.call((commands) =>
           commands.millraceLeaseList(3, ...keys.list(target.list), entryTtlMs, tombstoneTtlMs),
@@ -134,7 +154,8 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     },
     async leased(names) {
       checkOpen();
-      return await Promise.all(names.map(async (key) => isLeased(await connection.call((commands) => commands.get(keys.document(key))))));
+      checkKeys(names);
+      return (await readDocuments(names)).map(isLeased);
     },
     async close() {
       batches.flush();
@@ -145,12 +166,11 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
 }
 
 /** @param rows name, score and field of each member */
-function membersOf(rows: readonly string[]): readonly PageMember[] {
-  const members: PageMember[] = [];
+function positionsIn(rows: readonly string[]): readonly (ListPosition & { readonly field: string })[] {
+  const positions: (ListPosition & { readonly field: string })[] = [];
   for (let i = 0; i < rows.length; i += 3) {
     const [member, score, field] = rows.slice(i, i + 3) as [string, string, string];
-    const value = JSON.parse(field.slice(MEMBER_HEADER_BYTES));
-    members.push({ member, score: Number(score), value, version: field.slice(0, VERSION_LENGTH) as Version });
+    positions.push({ member, score: Number(score), field });
   }
-  return members;
+  return positions;
 }

@@ -1,6 +1,6 @@
 import type { Attributes } from '../change.ts';
 import { ViewError } from '../errors.ts';
-import { type Address, type Entry, nameOf } from '../mutation.ts';
+import { type Address, type Entry, nameFault, nameOf } from '../mutation.ts';
 import { type Entity, keyOf, type View } from '../view.ts';
 
 /** What an entity makes of an image: an item, nothing (the image is absent, or not of this entity), or an error. */
@@ -74,13 +74,14 @@ function fullKey(view: View, key: string): string {
   if (typeof key !== 'string' || key === '') {
     throw new EntryFault(`a key is ${key === '' ? 'empty' : `of type ${typeof key}`}: give a string of one character or more`);
   }
-  checkText(key);
-  return keyOf(view, key);
+  const full = keyOf(view, key);
+  checkText(full);
+  return full;
 }
 
-/** Half a surrogate pair becomes a replacement character in UTF-8, so two names would become one. */
 function checkText(name: string): void {
-  if (!name.isWellFormed()) throw new EntryFault('a key or a name has half a character: it was cut inside a surrogate pair');
+  const fault = nameFault(name);
+  if (fault !== undefined) throw new EntryFault(`a key or a name ${fault}`);
 }
 
 export function jsonOf(value: unknown): string {

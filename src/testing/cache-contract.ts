@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { CacheClient, LeaseTarget } from '../cache.ts';
-import type { Case, Section, Trial } from './contract/case.ts';
+import { callArguments } from './contract/arguments.ts';
+import type { Case, Section, Trial, Ttls } from './contract/case.ts';
+import { closing } from './contract/closing.ts';
 import { concurrency } from './contract/concurrency.ts';
 import { documentLeases } from './contract/document-leases.ts';
 import { documents } from './contract/documents.ts';
+import { expiry } from './contract/expiry.ts';
+import { foreignKeys } from './contract/foreign-keys.ts';
 import { histories } from './contract/histories.ts';
+import { lateRecords } from './contract/late-records.ts';
 import { listLeases } from './contract/list-leases.ts';
 import { lists } from './contract/lists.ts';
 import { names } from './contract/names.ts';
@@ -38,10 +43,25 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
    * number of keys. Returns whether the key was present.
    */
   readonly evictPart: ((list: string, part: number, client: Client, namespace: string) => Promise<boolean> | boolean) | Cannot;
+  /**
+   * Writes these bytes behind the backend's back, as another program could: at the key of a document, or at a key of a list, of the type that
+   * the backend uses there. The key is empty. Default: such cases are skipped.
+   */
+  readonly plantBytes?: ((target: LeaseTarget, bytes: string, client: Client, namespace: string) => Promise<void> | void) | Cannot;
+  /**
+   * Replaces a key of a document or list by a key of a type that the backend does not use there: the `part`th key (any natural number, by
+   * remainder). Default: such cases are skipped.
+   */
+  readonly plantType?: ((target: LeaseTarget, part: number, client: Client, namespace: string) => Promise<void> | void) | Cannot;
+  /**
+   * Lets this time pass for the backend, ms. `open` then takes `entryTtlMs` and `tombstoneTtlMs`. Default: cases about times to live are
+   * skipped.
+   */
+  readonly elapse?: ((ms: number) => Promise<void> | void) | Cannot;
 }
 
 /** The options of a client, which `cacheContract` chooses. */
-export interface OpenOptions {
+export interface OpenOptions extends Partial<Ttls> {
   readonly namespace: string;
   /** The subject's `maxValueBytes`. Infinity if the subject has no limit. */
   readonly maxValueBytes: number;
@@ -65,7 +85,22 @@ export interface ContractOptions {
   readonly timeout?: number;
 }
 
-const sections: readonly Section[] = [documents, names, values, pages, lists, documentLeases, listLeases, concurrency, histories];
+const sections: readonly Section[] = [
+  documents,
+  names,
+  values,
+  callArguments,
+  pages,
+  lists,
+  documentLeases,
+  listLeases,
+  lateRecords,
+  expiry,
+  foreignKeys,
+  concurrency,
+  closing,
+  histories,
+];
 
 /**
  * Declares one test for each promise of `CacheClient`, and tests that compare random histories with a model after every step. A case that
@@ -91,10 +126,11 @@ export function cacheContract<Client extends CacheClient>(
 }
 
 function missing<Client extends CacheClient>(subject: CacheSubject<Client>, { needs = [] }: Case): string[] {
-  return needs.flatMap((need) => reasonOf(subject[need]) ?? []);
+  return needs.flatMap((need) => reasonOf(need, subject[need]) ?? []);
 }
 
-function reasonOf(ability: unknown): string | undefined {
+function reasonOf(name: string, ability: unknown): string | undefined {
+  if (ability === undefined) return `the subject has no ${name}`;
   return typeof ability === 'object' && ability !== null && 'cannot' in ability ? String(ability.cannot) : undefined;
 }
 
@@ -102,11 +138,11 @@ function reasonOf(ability: unknown): string | undefined {
 async function run<Client extends CacheClient>(subject: CacheSubject<Client>, { run }: Case, options: ContractOptions): Promise<void> {
   const namespace = `contract-${randomUUID()}`;
   const { histories = 300, seed } = options;
-  const { evict, evictPart } = subject;
+  const { evict, evictPart, plantBytes, plantType, elapse } = subject;
   const maxValueBytes = typeof subject.maxValueBytes === 'number' ? subject.maxValueBytes : Infinity;
   const opened: Client[] = [];
-  const open = async (): Promise<Client> => {
-    const client = await subject.open({ namespace, maxValueBytes });
+  const open = async (ttls?: Ttls): Promise<Client> => {
+    const client = await subject.open({ namespace, maxValueBytes, ...ttls });
     opened.push(client);
     return client;
   };
@@ -120,6 +156,9 @@ async function run<Client extends CacheClient>(subject: CacheSubject<Client>, { 
       seed,
       evict: typeof evict === 'function' ? async (target) => evict(target, client, namespace) : undefined,
       evictPart: typeof evictPart === 'function' ? async (list, part) => evictPart(list, part, client, namespace) : undefined,
+      plantBytes: typeof plantBytes === 'function' ? async (target, bytes) => plantBytes(target, bytes, client, namespace) : undefined,
+      plantType: typeof plantType === 'function' ? async (target, part) => plantType(target, part, client, namespace) : undefined,
+      elapse: typeof elapse === 'function' ? async (ms) => elapse(ms) : undefined,
     };
     await run(trial);
   } finally {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { LEASE_TTL_MS } from '../../src/cache.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { Mutation } from '../../src/mutation.ts';
 import { versionOf } from '../../src/version.ts';
@@ -49,4 +50,20 @@ it('expires entries after the entry TTL', async () => {
   expect((await cache.get('a')).type).toBe('hit');
   now = 1_000;
   expect((await cache.get('a')).type).toBe('miss');
+});
+
+it('loses a lease on a document that it does not hold after a minute', async () => {
+  let now = 0;
+  const cache = memoryCache({ now: () => now });
+  const target = { kind: 'document', key: 'a' } as const;
+  const first = await cache.lease(target);
+  now = LEASE_TTL_MS - 1;
+  expect(await cache.settle(await cache.lease(target), { kind: 'document', json: '1' })).toBe('settled');
+  const other = { kind: 'document', key: 'b' } as const;
+  const late = await cache.lease(other);
+  now += LEASE_TTL_MS - 1;
+  await cache.lease(other);
+  now += 1;
+  expect(await cache.settle(late, { kind: 'document', json: '1' })).toBe('lost');
+  expect(await cache.settle(first, { kind: 'document', json: '1' })).toBe('lost');
 });

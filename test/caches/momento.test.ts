@@ -47,7 +47,6 @@ const read: Found = { kind: 'document', json: '"read"' };
 const listed = (...names: string[]): Found => ({
   kind: 'list',
   newest: names.map((name, n): FoundMember => ({ member: name, score: -n, json: json(name) })),
-  more: false,
 });
 
 let server: MomentoServer;

@@ -11,7 +11,7 @@ import type { CacheClient } from '../../src/cache.ts';
 import { type ValkeyOptions, valkeyCache } from '../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { APPLIED, type Mutation, STALE } from '../../src/mutation.ts';
-import { versionOf } from '../../src/version.ts';
+import { FLOOR, versionOf } from '../../src/version.ts';
 import { freePort } from '../servers/processes.ts';
 import { missing } from '../servers/requires.ts';
 import {
@@ -53,7 +53,7 @@ const leave = (list: string, member: string, n: number, score: number): Mutation
   version: version(n),
 });
 const settleEmpty = async (cache: CacheClient, list: string, keep = 1_000) =>
-  cache.settle(await cache.lease({ kind: 'list', list, keep }), { kind: 'list', newest: [], more: false });
+  cache.settle(await cache.lease({ kind: 'list', list, keep }), { kind: 'list', newest: [] });
 
 describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backend', () => {
   describe('on a single server', () => {
@@ -167,8 +167,41 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const page = { members: [{ member: 'a', score: 6, value: 6 }, { member: 'b' }] };
       expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
       expect(await cache.apply([enter('l', 'c', 6), leave('l', 'd', 9, 8), enter('l', 'e', 9, 1)])).toEqual([STALE, APPLIED, APPLIED]);
-      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: true });
-      expect(await raw.hget(members, '')).toBe('1700000000.000001 1 6 2 0 2 3');
+      // The list counts as never settled, because it does not say which versions it dropped.
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
+      const header = await raw.hget(members, '');
+      expect(header?.split(' ').slice(1)).toEqual(['1', '6', '0', '0', '2', '3', '1', version(9)]);
+      await settleEmpty(cache, 'l');
+      expect(await cache.list('l', { limit: 2 })).toMatchObject({ members: [], complete: true });
+    });
+
+    it('continues a list of an earlier version that dropped nothing as it is', async () => {
+      const { cache, namespace } = open();
+      const [members, scores] = ['members', 'scores'].map((part) => `${namespace}:list:{l}:${part}`) as [string, string];
+      await raw.hset(members, '', '1700000000.000001 1 0 2 0 1 0', 'a', `${version(6)}p6`);
+      await raw.zadd(scores, 6, 'a');
+      expect(await cache.list('l', { limit: 1 })).toMatchObject({ members: [{ member: 'a' }], complete: true });
+      expect(await cache.apply([enter('l', 'b', 7)])).toEqual([APPLIED]);
+      expect(await raw.hget(members, '')).toBe(`1700000000.000001 1 0 2 0 2 0 1 ${FLOOR}`);
+    });
+
+    it('gives a list of an earlier version that dropped versions a new birth, and stores it with a lease', async () => {
+      const { cache, namespace } = open();
+      const [members, scores] = ['members', 'scores'].map((part) => `${namespace}:list:{l}:${part}`) as [string, string];
+      const earlier = '1700000000.000001 1 4 2 0 1 0';
+      await raw.hset(members, '', earlier, 'a', `${version(6)}p6`);
+      await raw.zadd(scores, 6, 'a');
+      const lease = await cache.lease({ kind: 'list', list: 'l', keep: 5 });
+      const found = { kind: 'list', newest: [{ member: 'a', score: 6, json: '7' }] } as const;
+      expect(await cache.settle(lease, found)).toBe('settled');
+      expect(await cache.list('l', { limit: 5 })).toMatchObject({
+        members: [{ member: 'a', value: 7, version: version(6) }],
+        complete: true,
+      });
+      // A lease that an earlier version took.
+      await raw.hset(members, '', earlier);
+      const taken = { target: lease.target, seen: ['1700000000.000001', '1', '4', '2', 'a', version(6)] };
+      expect(await cache.settle(taken, found)).toBe('lost');
     });
 
     it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {
@@ -188,7 +221,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const newest = Array.from({ length: keep }, (_, i) => ({ member: `m${i}`, score: keep - i, json: '1' }));
       for (const times of [1, 2]) {
         const lease = await cache.lease({ kind: 'list', list: 'long', keep });
-        expect([times, await cache.settle(lease, { kind: 'list', newest, more: false })]).toEqual([times, 'settled']);
+        expect([times, await cache.settle(lease, { kind: 'list', newest })]).toEqual([times, 'settled']);
       }
       expect(await cache.list('long', { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'm0' }] });
     });
@@ -199,7 +232,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const lease = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
       await raw.del(`${namespace}:list:{l}:scores`);
       await cache.apply([enter('l', 'b', 2)]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [], more: false })).toBe('lost');
+      expect(await cache.settle(lease, { kind: 'list', newest: [] })).toBe('lost');
     });
 
     it('expires tombstones and forgotten documents, and entries only if they have a TTL', async () => {
@@ -253,7 +286,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       await sleep(2_100);
       const lease = await cache.lease({ kind: 'list', list, keep: 1 });
       expect(await cache.apply([enter(list, 'b', 2, 8, 1)])).toEqual([STALE]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }], more: false })).toBe('settled');
+      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }] })).toBe('settled');
       expect(await cache.list(list, { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'b' }] });
       expect(await cache.list(list, { limit: 2 })).toMatchObject({ complete: false, members: [{ member: 'b' }] });
     });
@@ -548,5 +581,5 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
 async function settleNewest(cache: CacheClient, list: string, round: number): Promise<void> {
   const lease = await cache.lease({ kind: 'list', list, keep: 2 });
   const newest = [`b${round}`, `a${round}`].map((member) => ({ member, score: round, json: String(round) }));
-  await cache.settle(lease, { kind: 'list', newest, more: true });
+  await cache.settle(lease, { kind: 'list', newest, next: round - 1 });
 }

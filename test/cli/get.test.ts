@@ -175,7 +175,7 @@ detail@1:filled
     const list = 'orders@1:filled';
     const lease = await cache.lease({ kind: 'list', list, keep: 9 });
     const newest = [2, 1].map((score) => ({ member: String(score), score, json: '{}' }));
-    await cache.settle(lease, { kind: 'list', newest, more: false });
+    await cache.settle(lease, { kind: 'list', newest });
     const { stdout } = await millrace(['list', list, '--order', 'asc', ...where]);
     expect(stdout).toMatch(/ {2}complete {2}yes\n/);
     expect(stdout).toMatch(/\n1 {2}1\n[\s\S]*\n2 {2}2\n/);

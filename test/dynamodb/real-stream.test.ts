@@ -207,7 +207,7 @@ async function fill(cache: CacheClient, shop: Shop): Promise<void> {
   for (const list of LISTS) {
     const lease = await cache.lease({ kind: 'list', list, keep: 1_000 });
     const newest = membersIn(await shop.projected(), list);
-    expect(await cache.settle(lease, { kind: 'list', newest, more: false })).toBe('settled');
+    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
   }
 }
 

@@ -279,7 +279,7 @@ export class RedriveWorld {
   async #settle({ list, lease, newest }: { readonly list: string; readonly lease: Lease; readonly newest: Members }): Promise<void> {
     const keep = this.table.lists.get(list)?.keep ?? 0;
     const found = newest.slice(0, keep).map(({ member, score, json }) => ({ member, score, json }));
-    this.tally.add(await this.cache.settle(lease, { kind: 'list', newest: found, more: newest.length > keep }));
+    this.tally.add(await this.cache.settle(lease, { kind: 'list', newest: found, next: newest[keep]?.score }));
   }
 }
 

@@ -132,7 +132,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the user of depl
         const document = await cache.lease({ kind: 'document', key: 'd' });
         expect(await cache.settle(document, { kind: 'document', json: '1' })).toBe('settled');
         const list = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
-        expect(await cache.settle(list, { kind: 'list', newest: [{ member: 'm', score: 1, json: '1' }], more: false })).toBe('settled');
+        expect(await cache.settle(list, { kind: 'list', newest: [{ member: 'm', score: 1, json: '1' }] })).toBe('settled');
         expect(await cache.list('l', { limit: 9 })).toMatchObject({ complete: true, members: [{ member: 'm' }] });
         if ('moveSlot' in servers) {
           const admin = new Redis(servers.url);

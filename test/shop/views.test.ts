@@ -55,7 +55,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of the wri
         place.kind === 'member' ? [{ member: place.member, score: place.score, json: place.json }] : [],
       );
     });
-    expect(await cache.settle(lease, { kind: 'list', newest, more: false })).toBe('settled');
+    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
   };
   const shown = async (owner: string) => {
     const { members, complete } = await cache.list(keyOf(shopViews.cart, owner), { limit: 100 });

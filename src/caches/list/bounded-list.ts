@@ -2,6 +2,7 @@ import {
   type Coverage,
   cursorOf,
   type FoundList,
+  hitOf,
   isComplete,
   type ListPosition,
   type Page,
@@ -28,6 +29,10 @@ export interface ListContent {
   readonly bottom: number;
   readonly lost: number;
   readonly settled: number;
+  /** The highest bottom so far (R22). */
+  readonly highest: number;
+  /** The newest version that was dropped; `FLOOR` if none was (R22). */
+  readonly dropped: Version;
   /** First the live members by ascending score, then the gone ones in the order in which they became gone, then the forgotten ones. */
   readonly members: readonly ListRow[];
 }
@@ -66,11 +71,13 @@ export class BoundedList {
   #bottom = -Infinity;
   #lost = 0;
   #settled = 0;
+  #highest = -Infinity;
+  #dropped: Version = FLOOR;
 
-  static of({ bottom, lost, settled, members }: ListContent): BoundedList {
+  static of({ bottom, lost, settled, highest, dropped, members }: ListContent): BoundedList {
     const list = new BoundedList();
     for (const { name, since = 0, ...member } of members) list.#set(name, member, since);
-    [list.#bottom, list.#lost, list.#settled] = [bottom, lost, settled];
+    [list.#bottom, list.#lost, list.#settled, list.#highest, list.#dropped] = [bottom, lost, settled, highest, dropped];
     return list;
   }
 
@@ -79,7 +86,8 @@ export class BoundedList {
     const live = this.#live.page(this.#live.size, undefined, false).map(({ member }) => row(member));
     const gone = [...this.#goneSince].map(([name, since]) => ({ ...row(name), since }));
     const forgotten = [...this.#members].flatMap(([name, member]) => (member.state === 'forgotten' ? { name, ...member } : []));
-    return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, members: [...live, ...gone, ...forgotten] };
+    const members = [...live, ...gone, ...forgotten];
+    return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, highest: this.#highest, dropped: this.#dropped, members };
   }
 
   /** True if the list has no live members. */
@@ -94,7 +102,7 @@ export class BoundedList {
 
   /** `now` in ms since 1970. Gone markers older than `markerTtl`, ms, are dropped (R10). */
   apply(mutation: MemberMutation, now: number, markerTtl: number): Effect {
-    const effect = this.#apply(mutation, now);
+    const effect = this.#apply(mutation, 'stream', now);
     if (effect === 'applied') {
       this.#trim(mutation.keep, now);
       this.#expire(now - markerTtl);
@@ -105,13 +113,15 @@ export class BoundedList {
   page(query: PageQuery): Page {
     const { limit, after, descending } = parseQuery(query);
     const positions = this.#live.page(limit, after, descending);
-    const members = positions.map(({ member, score }) => {
+    const members = positions.flatMap(({ member, score }) => {
       const { version, json } = this.#members.get(member) as Member & { state: 'live' };
-      return { member, score, value: JSON.parse(json), version };
+      const lookup = hitOf(json, version);
+      return lookup.type === 'hit' ? { member, score, value: lookup.value, version } : [];
     });
     const last = positions.length === limit ? positions.at(-1) : undefined;
     const coverage: Coverage = { bottom: this.#bottom, settled: this.#settled > 0, forgotten: this.#forgotten > 0 };
-    return { members, ...(last && { cursor: cursorOf(last) }), complete: isComplete(coverage, descending, after, last) };
+    const isReadable = members.length === positions.length;
+    return { members, ...(last && { cursor: cursorOf(last) }), complete: isReadable && isComplete(coverage, descending, after, last) };
   }
 
   lease(): ListLease {
@@ -124,13 +134,18 @@ export class BoundedList {
    *
    * @param tooLarge whether the cache rejects a value
    */
-  settle(lease: ListLease, { newest, more }: FoundList, keep: number, now: number, tooLarge: (json: string) => boolean): boolean {
+  settle(
+    lease: ListLease,
+    { newest, next = -Infinity }: FoundList,
+    keep: number,
+    now: number,
+    tooLarge: (json: string) => boolean,
+  ): boolean {
     // R14 (one settles)
     if (lease.settled !== this.#settled) return false;
     // R15 (nothing lost)
-    const lowest = more ? (newest.at(-1) as ListPosition).score : -Infinity;
     const nothingLost = this.#bottom === lease.bottom && this.#lost === lease.lost;
-    this.#bottom = nothingLost ? lowest : Math.max(this.#bottom, lowest);
+    this.#bottom = nothingLost ? next : Math.max(this.#bottom, next);
     // R16 (found above)
     const above = newest.filter(({ score }) => score > this.#bottom);
     const found = new Set(above.map(({ member }) => member));
@@ -143,7 +158,7 @@ export class BoundedList {
     for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? FLOOR;
       const common = { kind: 'member', list: '', member, score, keep, version } as const;
-      this.#apply(tooLarge(json) ? { ...common, type: 'forget' } : { ...common, type: 'put', json }, now);
+      this.#apply(tooLarge(json) ? { ...common, type: 'forget' } : { ...common, type: 'put', json }, 'table', now);
     }
     // R19 (trim last)
     this.#settled += 1;
@@ -167,12 +182,15 @@ export class BoundedList {
     return true;
   }
 
-  #apply(mutation: MemberMutation, now: number): Effect {
-    const { member, version, score } = mutation;
+  #apply(mutation: MemberMutation, source: 'stream' | 'table', now: number): Effect {
+    const { member, version } = mutation;
+    // -0 becomes 0.
+    const score = mutation.score + 0;
     const held = this.#members.get(member);
     // R2 (peak)
     const from = mutation.type === 'put' ? (mutation.from ?? score) : score;
-    const peak = Math.max(held?.peak ?? -Infinity, score, from);
+    const reach = Math.max(score, from);
+    const peak = Math.max(held?.peak ?? -Infinity, reach);
     // R1 (law)
     if (held && held.version > version) {
       if (peak === held.peak) return 'stale';
@@ -180,7 +198,10 @@ export class BoundedList {
       this.#set(member, { ...held, peak }, now);
       return 'peak-raised';
     }
-    if (mutation.type === 'forget') {
+    // R23 (doubt): a fill has lowered the bottom since versions were dropped here, and one of them may be newer than this record.
+    const isWithin = reach <= this.#highest && (held !== undefined || reach > this.#bottom);
+    const isDoubtful = source === 'stream' && isWithin && version <= this.#dropped;
+    if (mutation.type === 'forget' || isDoubtful) {
       // R6 (forget)
       this.#set(member, { state: 'forgotten', version, peak }, now);
     } else if (mutation.type === 'put' && score > this.#bottom) {
@@ -202,6 +223,8 @@ export class BoundedList {
       this.#bottom = Math.max(this.#bottom, score);
       this.#set(member, { state: 'gone', version, peak }, now);
     }
+    // R22 (dropped)
+    this.#highest = Math.max(this.#highest, this.#bottom);
     // R8 (tombstone)
     for (let lowest = this.#markers.lowest; lowest && lowest.score <= this.#bottom; lowest = this.#markers.lowest)
       this.#drop(lowest.member);
@@ -215,8 +238,10 @@ export class BoundedList {
     }
   }
 
-  /** R9 (count purged) */
+  /** R9 (count purged), R22 (dropped) */
   #drop(name: string): void {
+    const { version } = this.#members.get(name) as Member;
+    if (version > this.#dropped) this.#dropped = version;
     this.#set(name, undefined, 0);
     this.#lost += 1;
   }

@@ -8,8 +8,9 @@ import type { Store } from './store.ts';
 export interface Codec<State> {
   /**
    * @param nonce differs for each write, so that a writer recognizes its own write, and cells of equal state have different hashes
+   * @param key where the state is stored. Default: a short key.
    */
-  encode(state: State, nonce: string): Encoded;
+  encode(state: State, nonce: string, key?: string): Encoded;
   /** Makes a state that says nothing: readers take it for an empty cell. No two are alike. */
   blank(): State;
   /** Returns undefined for bytes that `encode` did not make. */
@@ -129,7 +130,7 @@ export function cells<State>(store: Store, codec: Codec<State>, memo: Memo<Snaps
         if (held) continue;
       } else if (next !== undefined) {
         const nonce = newNonce();
-        const { bytes, weight } = codec.encode(next, nonce);
+        const { bytes, weight } = codec.encode(next, nonce, key);
         sent.set(nonce, results);
         const outcome = await store.write(key, () => bytes, ttlSecondsOf(next), held.hash, deadline);
         if (outcome.stored) {

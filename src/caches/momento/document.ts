@@ -1,4 +1,4 @@
-import { LEASE_TTL_MS, type Lookup, MISS } from '../../cache.ts';
+import { hitOf, LEASE_TTL_MS, type Lookup, MISS } from '../../cache.ts';
 import type { DocumentMutation } from '../../mutation.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../../version.ts';
 import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
@@ -55,12 +55,7 @@ export function lookup(bytes: Uint8Array | undefined): Lookup {
   const cell = bytes && documentCodec.decode(bytes)?.state;
   switch (cell?.state) {
     case 'live':
-      try {
-        return { type: 'hit', value: JSON.parse(cell.json), version: cell.version };
-      } catch {
-        // Another program wrote bytes that look like ours. The parser's message would quote them.
-        return MISS;
-      }
+      return hitOf(cell.json, cell.version);
     case 'gone':
       return { type: 'gone', version: cell.version };
     default:

@@ -35,8 +35,8 @@ const ITEM_BYTES = 4_883 * 1_024;
  * large member would make each page of the list slow.
  */
 const MEMBER_BYTES = 128 * 1_024;
-/** Reserved for a list's key. */
-const KEY_BYTES = 4_096;
+/** Reserved for a list's key. Under a longer key, the list is smaller. */
+export const KEY_BYTES = 4_096;
 
 /** @throws TypeError that names the option which is out of its range */
 export function limitsOf(options: LimitOptions): Limits {

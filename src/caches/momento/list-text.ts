@@ -7,6 +7,10 @@ interface Columns {
   readonly bottom: number | null;
   readonly lost: number;
   readonly settled: number;
+  /** null: -Infinity. Absent in lists that an earlier version wrote (R24). */
+  readonly highest?: number | null;
+  /** null: `FLOOR`. Absent in lists that an earlier version wrote. */
+  readonly dropped?: Version | null;
   /** The longest common beginning of all versions except `FLOOR`. */
   readonly prefix: string;
   /** The rest of each version; null: `FLOOR`. */
@@ -31,7 +35,7 @@ const LETTERS = { live: 'l', gone: 'g', forgotten: 'f' } as const;
  * Writes a list as text: one line with its columns as JSON, then name and value of each member as JSON text. A value often repeats the
  * name, so they stand together.
  */
-export function packList({ bottom, lost, settled, members }: ListContent): string {
+export function packList({ bottom, lost, settled, highest, dropped, members }: ListContent): string {
   const live = members.flatMap((row) => (row.state === 'live' ? row : []));
   const names = members.map(({ name }) => JSON.stringify(name));
   const prefix = commonPrefix(members.flatMap(({ version }) => (version === FLOOR ? [] : version)));
@@ -39,6 +43,8 @@ export function packList({ bottom, lost, settled, members }: ListContent): strin
     bottom: Number.isFinite(bottom) ? bottom : null,
     lost,
     settled,
+    highest: Number.isFinite(highest) ? highest : null,
+    dropped: dropped === FLOOR ? null : dropped,
     prefix,
     versions: members.map(({ version }) => (version === FLOOR ? null : version.slice(prefix.length))),
     names: names.map(({ length }) => length),
@@ -52,10 +58,17 @@ export function packList({ bottom, lost, settled, members }: ListContent): strin
   return `${JSON.stringify(columns)}\n${texts.join('')}`;
 }
 
-/** @throws when `packList` cannot have made the text */
-export function unpackList(text: string): ListContent {
+/** `isUnknown`: an earlier version wrote the list, and did not store which versions were dropped from it (R24). */
+interface Unpacked {
+  readonly content: ListContent;
+  readonly isUnknown: boolean;
+}
+
+/** @throws when neither `packList` nor its earlier versions can have made the text */
+export function unpackList(text: string): Unpacked {
   const end = text.indexOf('\n');
-  const { bottom, lost, settled, ...columns } = JSON.parse(text.slice(0, end)) as Columns;
+  const { lost, settled, highest, dropped, ...columns } = JSON.parse(text.slice(0, end)) as Columns;
+  const bottom = columns.bottom ?? -Infinity;
   let [at, live, gone] = [end + 1, 0, 0];
   const next = (length: number): string => {
     at += length;
@@ -79,7 +92,12 @@ export function unpackList(text: string): ListContent {
         return { name, state: 'forgotten', version, peak: columns.peaks[i] as number };
     }
   });
-  return { bottom: bottom ?? -Infinity, lost, settled, members };
+  // R24 (earlier form)
+  if (highest === undefined) {
+    const isUnknown = lost > 0;
+    return { content: { bottom, lost, settled: isUnknown ? 0 : settled, highest: bottom, dropped: FLOOR, members }, isUnknown };
+  }
+  return { content: { bottom, lost, settled, highest: highest ?? -Infinity, dropped: dropped ?? FLOOR, members }, isUnknown: false };
 }
 
 function commonPrefix(texts: readonly string[]): string {

@@ -4,6 +4,7 @@ import type { MemberMutation } from '../../mutation.ts';
 import { BoundedList, type ListLease } from '../list/bounded-list.ts';
 import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
 import type { Ttls } from './document.ts';
+import { KEY_BYTES } from './limits.ts';
 import { packList, unpackList } from './list-text.ts';
 
 /** A whole list as it is stored at its key. */
@@ -11,6 +12,8 @@ export interface ListCell {
   /** Tells a list from an earlier one of the same name that was evicted (R13). */
   readonly birth: string;
   readonly list: BoundedList;
+  /** True if the birth is new and not yet stored (R24). A lease must store it, or the settle would find another birth. */
+  readonly isReborn?: boolean;
 }
 
 /** What a lease on a list notes (R13). */
@@ -28,16 +31,21 @@ const SHARE_AFTER_CUT = 0.9;
 /** zlib's fastest level takes less than half the time of its default, for 1 % more bytes. */
 const COMPRESSION_LEVEL = 1;
 
-/** Mark, nonce and birth in ASCII, then the list as text (`packList`), compressed as raw deflate. */
+/**
+ * Mark, nonce and birth in ASCII, then the list as text (`packList`), compressed as raw deflate.
+ *
+ * @param maxBytes the largest list at a key of `KEY_BYTES` or fewer
+ */
 export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls): Codec<ListCell> {
   return {
-    encode(cell, nonce) {
+    encode(cell, nonce, key = '') {
+      const mostBytes = maxBytes - Math.max(0, Buffer.byteLength(key) - KEY_BYTES);
       for (;;) {
         const text = Buffer.from(packList(cell.list.content));
         const bytes = Buffer.concat([Buffer.from(MARK + nonce + cell.birth), deflateRawSync(text, { level: COMPRESSION_LEVEL })]);
-        if (bytes.length <= maxBytes) return { bytes, weight: weightOf(text.length, cell.list) };
+        if (bytes.length <= mostBytes) return { bytes, weight: weightOf(text.length, cell.list) };
         // R11 (shed). The loop ends, because an empty list fits.
-        cell.list.shed(1 - (SHARE_AFTER_CUT * maxBytes) / bytes.length, Date.now());
+        cell.list.shed(1 - (SHARE_AFTER_CUT * mostBytes) / bytes.length, Date.now());
       }
     },
     decode(bytes) {
@@ -45,9 +53,11 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
       if (!header.startsWith(MARK) || header.length < HEADER) return undefined;
       try {
         const text = inflateRawSync(bytes.subarray(HEADER)).toString();
-        const list = BoundedList.of(unpackList(text));
+        const { content, isUnknown } = unpackList(text);
+        const list = BoundedList.of(content);
         const [nonce, birth] = [header.slice(MARK.length, -NONCE_LENGTH), header.slice(-NONCE_LENGTH)];
-        return { state: { birth, list }, nonce, weight: weightOf(text.length, list) };
+        const state = isUnknown ? { birth: newNonce(), list, isReborn: true } : { birth, list };
+        return { state, nonce, weight: weightOf(text.length, list) };
       } catch {
         return undefined;
       }
@@ -76,11 +86,12 @@ export function applyMembers(mutations: readonly MemberMutation[], { tombstoneTt
   };
 }
 
-/** Results in what a lease notes. Saves a new list if there is none (R13). */
+/** Results in what a lease notes. Saves a list whose birth is new (R13, R24). */
 export function leaseList(): Edit<ListCell, ListSeen> {
   return (held) => {
-    const cell = held ?? emptyList();
-    return { result: { birth: cell.birth, seen: cell.list.lease() }, ...(!held && { next: cell }) };
+    const { birth, list } = held ?? emptyList();
+    const isNew = !held || held.isReborn;
+    return { result: { birth, seen: list.lease() }, ...(isNew && { next: { birth, list } }) };
   };
 }
 

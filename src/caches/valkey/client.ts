@@ -34,7 +34,7 @@ type Script = (keyCount: number, ...keysAndArguments: (string | number | Buffer)
 
 /** The commands that this backend sends. A script is sent as its digest, and as its text to a server that does not know the digest. */
 interface Commands {
-  get(key: string): Promise<string | null>;
+  /** Unlike GET, answers null for a key of another type. */
   mget(keys: string[]): Promise<(string | null)[]>;
   readonly millraceApply: Script;
   readonly millracePage: Script;
@@ -44,7 +44,7 @@ interface Commands {
   readonly millraceSettleList: Script;
 }
 
-const SCRIPTS: Record<Exclude<keyof Commands, 'get' | 'mget'>, string> = {
+const SCRIPTS: Record<Exclude<keyof Commands, 'mget'>, string> = {
   millraceApply: APPLY,
   millracePage: PAGE,
   millraceLeaseDocument: LEASE_DOCUMENT,

@@ -1,5 +1,5 @@
-import { type Lookup, MISS } from '../../cache.ts';
-import { VERSION_LENGTH, type Version } from '../../version.ts';
+import { hitOf, type Lookup, MISS } from '../../cache.ts';
+import { isVersion, VERSION_LENGTH } from '../../version.ts';
 
 /*
  * How the Valkey backend stores documents and lists.
@@ -43,17 +43,19 @@ export function keysIn(namespace: string): ValkeyKeys {
   };
 }
 
-/** Whether a stored document has a lease; null: there is no document. */
-export function isLeased(stored: string | null): boolean {
-  return stored !== null && stored.slice(VERSION_LENGTH + 1, DOCUMENT_HEADER_BYTES).trim() !== '';
+/** Whether a stored document has a lease; null or undefined: there is no document. */
+export function isLeased(stored: string | null | undefined): boolean {
+  const text = stored ?? '';
+  return isVersion(text.slice(0, VERSION_LENGTH)) && text.slice(VERSION_LENGTH + 1, DOCUMENT_HEADER_BYTES).trim() !== '';
 }
 
-/** What a stored document says; null: there is none. */
-export function lookupOf(stored: string | null): Lookup {
-  const version = stored?.slice(0, VERSION_LENGTH) as Version;
+/** What a stored document says; null or undefined: there is none. Bytes that another program wrote are a miss. */
+export function lookupOf(stored: string | null | undefined): Lookup {
+  const version = stored?.slice(0, VERSION_LENGTH);
+  if (!isVersion(version)) return MISS;
   switch (stored?.[VERSION_LENGTH]) {
     case STATES.put:
-      return { type: 'hit', value: JSON.parse(stored.slice(DOCUMENT_HEADER_BYTES)), version };
+      return hitOf(stored.slice(DOCUMENT_HEADER_BYTES), version);
     case STATES.delete:
       return { type: 'gone', version };
     default:

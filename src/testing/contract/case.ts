@@ -12,7 +12,7 @@ export interface Case {
   /** What the backend does, as a sentence that begins with a verb. */
   readonly it: string;
   /** The abilities of the backend without which the case is skipped. */
-  readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart')[];
+  readonly needs?: readonly ('maxValueBytes' | 'shared' | 'evict' | 'evictPart' | 'plantBytes' | 'plantType' | 'elapse')[];
   run(trial: Trial): Promise<void>;
 }
 
@@ -20,13 +20,22 @@ export interface Case {
 export interface Trial {
   readonly client: CacheClient;
   /** Opens another client of the same namespace. */
-  open(): Promise<CacheClient>;
+  open(ttls?: Ttls): Promise<CacheClient>;
   /** The largest value in bytes. Infinity: the backend has no limit. */
   readonly maxValueBytes: number;
   readonly histories: number;
   readonly seed?: number;
   readonly evict?: (target: LeaseTarget) => Promise<void>;
   readonly evictPart?: (list: string, part: number) => Promise<boolean>;
+  readonly plantBytes?: (target: LeaseTarget, bytes: string) => Promise<void>;
+  readonly plantType?: (target: LeaseTarget, part: number) => Promise<void>;
+  readonly elapse?: (ms: number) => Promise<void>;
+}
+
+/** How long entries and tombstones live, ms. */
+export interface Ttls {
+  readonly entryTtlMs: number;
+  readonly tombstoneTtlMs: number;
 }
 
 const OLD = '2026-01-31T23:59:59.999';
@@ -83,9 +92,9 @@ export function membersOf(list: string, keep: number) {
 }
 
 /** What a reader found in the table: members by name and score. */
-export function found(scores: Readonly<Record<string, number>>, more = false): FoundList {
+export function found(scores: Readonly<Record<string, number>>, next?: number): FoundList {
   const newest = Object.entries(scores).map(([member, score]) => ({ member, score, json: JSON.stringify(`${member} read`) }));
-  return { kind: 'list', newest, more };
+  return { kind: 'list', newest, next };
 }
 
 export function documentAt(key: string): LeaseTarget {
@@ -110,6 +119,12 @@ export const MISSED: Lookup = { type: 'miss' };
 /** Asserts the answer to a read of a document. */
 export async function reads(client: CacheClient, key: string, expected: Lookup, why?: string): Promise<void> {
   assert.deepEqual(await client.get(key), expected, why);
+}
+
+/** Asserts that a call is rejected with a TypeError, and does not throw at once. */
+export async function refuses(call: () => Promise<unknown>, why?: string): Promise<void> {
+  const answer = call();
+  await assert.rejects(answer, TypeError, why);
 }
 
 /** Asserts the values of a page, and whether it is complete. */

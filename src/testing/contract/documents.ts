@@ -162,7 +162,7 @@ export const documents: Section = {
         await shows(client, 'other', ['m 1'], false);
         const lease = await client.lease(target);
         await client.apply([del('one', 4)]);
-        assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+        assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
         await reads(client, 'one', gone(4));
       },
     },

@@ -9,14 +9,52 @@ export const listLeases: Section = {
   about: 'leases on lists',
   cases: [
     {
-      it: 'settles the members of the table at a version older than any change, with the bottom at the lowest of them',
+      it: 'settles what the table has, older than any change, and draws the bottom at the member that follows',
       async run({ client }) {
-        await settles(client, found({ a: 9, b: 5 }, true));
-        await shows(client, 'list', ['a read'], false, { limit: 2 });
+        await settles(client, found({ a: 9, b: 6 }, 5));
+        await shows(client, 'list', ['a read', 'b read'], false, { limit: 3 });
         const { members, complete } = await client.list('list', { limit: 1 });
         assert.deepEqual([members, complete], [[{ member: 'a', score: 9, value: 'a read', version: at(0) }], true]);
-        assert.deepEqual(await outcomes(client, put('a', 1, 8), put('c', 1, 5), put('d', 1, 6)), ['applied', 'applied', 'applied']);
+        await client.apply([del('b', 1, 6)]);
+        assert.deepEqual(await outcomes(client, put('a', 1, 8), put('c', 1, 5), put('d', 1, 5.5)), ['applied', 'applied', 'applied']);
         await shows(client, 'list', ['a 1', 'd 1'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'is complete for a page of all members that it keeps after a fill, though the table has more',
+      async run({ client }) {
+        for (const keep of [1, 2, 3]) {
+          const list = membersOf(`keep ${keep}`, keep);
+          const scores = Object.fromEntries(['a', 'b', 'c'].slice(0, keep).map((name, n) => [name, 9 - n]));
+          assert.equal(await client.settle(await client.lease(list.target), found(scores, 9 - keep)), 'settled');
+          const values = Object.keys(scores).map((name) => `${name} read`);
+          await shows(client, list.target.list, values, true, { limit: keep });
+          await shows(client, list.target.list, values, false, { limit: keep + 1 });
+          await client.apply([list.put('new', 1, 10)]);
+          await shows(client, list.target.list, ['new 1', ...values.slice(0, -1)], true, { limit: keep });
+        }
+      },
+    },
+    {
+      it: 'holds none of the members that tie with the one that follows them',
+      async run({ client }) {
+        await settles(client, found({ a: 9, b: 5 }, 5));
+        await shows(client, 'list', ['a read'], false, { limit: 2 });
+        await shows(client, 'list', ['a read'], true, { limit: 1 });
+        await client.apply([del('a', 1, 9), put('b', 1, 5)]);
+        await shows(client, 'list', [], false);
+        await settles(client, found({ b: 5, c: 5 }, 5));
+        await shows(client, 'list', [], false);
+      },
+    },
+    {
+      it: 'takes fewer members than it keeps, and the score of the next one',
+      async run({ client }) {
+        await settles(client, found({ a: 9 }, 5));
+        await shows(client, 'list', ['a read'], true, { limit: 1 });
+        await shows(client, 'list', ['a read'], false, { limit: 2 });
+        await client.apply([put('c', 1, 5), put('d', 1, 6)]);
+        await shows(client, 'list', ['a read', 'd 1'], true, { limit: 2 });
       },
     },
     {
@@ -55,16 +93,16 @@ export const listLeases: Section = {
       it: 'settles one of two leases, because the other could lower the bottom',
       async run({ client }) {
         const [first, second] = [await client.lease(target), await client.lease(target)];
-        assert.equal(await client.settle(first, found({ a: 9, b: 5 }, true)), 'settled');
+        assert.equal(await client.settle(first, found({ a: 9, b: 5 }, 4)), 'settled');
         assert.equal(await client.settle(second, found({ a: 9 })), 'lost');
         assert.equal(await client.settle(first, found({ a: 9 })), 'lost');
-        await shows(client, 'list', ['a read'], false);
+        await shows(client, 'list', ['a read', 'b read'], false);
       },
     },
     {
       it: 'lowers the bottom if a later lease reads further',
       async run({ client }) {
-        await settles(client, found({ a: 9, b: 5 }, true));
+        await settles(client, found({ a: 9, b: 5 }, 4));
         await client.apply([del('a', 2, 9)]);
         await settles(client, found({ b: 5, c: 4 }));
         await shows(client, 'list', ['b read', 'c read'], true);
@@ -120,7 +158,7 @@ export const listLeases: Section = {
         await client.apply([forget('seen', 3, 8)]);
         const lease = await client.lease(target);
         await client.apply([forget('low', 3, 2)]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 8 }, true)), 'settled');
+        assert.equal(await client.settle(lease, found({ a: 9 }, 8)), 'settled');
         await shows(client, 'list', ['a read'], true, { limit: 1 });
         await client.apply([forget('high', 3, 8.5)]);
         await shows(client, 'list', ['a read'], false, { limit: 1 });
@@ -154,7 +192,7 @@ export const listLeases: Section = {
       it: 'raises the bottom if the table has more members, even if nothing was written since the lease',
       async run({ client }) {
         await client.apply([put('low', 2, 1)]);
-        await settles(client, found({ a: 9, b: 8 }, true));
+        await settles(client, found({ a: 9 }, 8));
         await shows(client, 'list', ['a read'], true, { limit: 1 });
         await client.apply([del('a', 1, 9)]);
         await shows(client, 'list', [], false);
@@ -202,7 +240,7 @@ export const listLeases: Section = {
         const [a] = found({ a: 9 }).newest;
         assert.ok(a);
         await client.apply([put('b', 3, 8)]);
-        await settles(client, { kind: 'list', newest: [a, large], more: false });
+        await settles(client, { kind: 'list', newest: [a, large] });
         await shows(client, 'list', ['a read'], false);
         await shows(client, 'list', ['a read'], false, { limit: 1 });
         assert.deepEqual(await outcomes(client, put('b', 2, 8)), ['stale']);
@@ -217,9 +255,13 @@ export const listLeases: Section = {
         const refused: Found[] = [
           { kind: 'document', json: '1' },
           found({ a: 3, b: 2, c: 1 }),
-          found({}, true),
+          found({}, 1),
+          found({ a: 2 }, 3),
+          found({ a: 2 }, Number.NaN),
+          found({ a: 2 }, -Infinity),
           found({ a: 1, b: 2 }),
           found({ a: Number.NaN }),
+          { ...found({ a: 1 }), more: false } as Found,
         ];
         for (const wrong of refused) await assert.rejects(async () => client.settle(lease, wrong), TypeError, JSON.stringify(wrong));
         await shows(client, 'list', [], false);

@@ -10,14 +10,18 @@ export class ListModel {
   lost = 0;
   /** How often the list was filled from the table. While it is 0, any member may be missing. */
   settled = 0;
+  /** The highest bottom so far. Nothing was ever dropped above it. */
+  highest = -Infinity;
+  /** The newest version that was dropped. */
+  dropped = 0;
 
   apply(mutation: ModelMutation): 'applied' | 'stale' {
-    const outcome = this.#apply(mutation);
+    const outcome = this.#apply(mutation, 'stream');
     if (outcome === 'applied') this.#trim(mutation.keep);
     return outcome;
   }
 
-  #apply({ type, member, version, score, json, from = score }: ModelMutation): 'applied' | 'stale' {
+  #apply({ type, member, version, score, json, from = score }: ModelMutation, source: 'stream' | 'table'): 'applied' | 'stale' {
     const held = this.members.get(member);
     // R2 (peak)
     const peak = Math.max(held?.peak ?? -Infinity, score, from);
@@ -27,7 +31,11 @@ export class ListModel {
       this.members.set(member, { ...held, peak });
       return 'stale';
     }
-    if (type === 'forget') {
+    // R23 (doubt)
+    const reach = Math.max(score, from);
+    const within = reach <= this.highest && (held !== undefined || reach > this.bottom);
+    const isDoubtful = source === 'stream' && within && version <= this.dropped;
+    if (type === 'forget' || isDoubtful) {
       // R6 (forget)
       this.members.set(member, { state: 'forgotten', version, score, peak, json: '' });
     } else if (type === 'put' && score > this.bottom) {
@@ -62,14 +70,13 @@ export class ListModel {
 
   /**
    * @param newest the `keep` newest members that the table had after the lease
-   * @param more whether the table had more members than these
+   * @param next the score of the member that followed them; -Infinity if none did
    */
-  settle(lease: ModelListLease, newest: readonly ModelFound[], more: boolean, keep: number): 'settled' | 'lost' {
+  settle(lease: ModelListLease, newest: readonly ModelFound[], next: number, keep: number): 'settled' | 'lost' {
     // R13 (lease), R14 (one settles)
     if (lease.list !== this || lease.settled !== this.settled) return 'lost';
-    const lowest = more ? (newest.at(-1)?.score ?? -Infinity) : -Infinity;
     // R15 (nothing lost)
-    this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? lowest : Math.max(this.bottom, lowest);
+    this.bottom = this.bottom === lease.bottom && this.lost === lease.lost ? next : Math.max(this.bottom, next);
     // R16 (found above)
     const above = newest.filter(({ score }) => score > this.bottom);
     const found = new Set(above.map(({ member }) => member));
@@ -81,7 +88,7 @@ export class ListModel {
     // R18 (seen)
     for (const { member, score, json } of above) {
       const version = lease.seen.get(member) ?? 0;
-      this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep });
+      this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep }, 'table');
     }
     // R19 (trim last)
     this.settled += 1;
@@ -99,12 +106,15 @@ export class ListModel {
       this.bottom = Math.max(this.bottom, held.score);
       this.members.set(member, { ...held, state: 'gone' });
     }
+    // R22 (dropped)
+    this.highest = Math.max(this.highest, this.bottom);
     // R8 (tombstone)
-    for (const [member, { state, peak }] of [...this.members]) {
+    for (const [member, { state, peak, version }] of [...this.members]) {
       if (state === 'live' || peak > this.bottom) continue;
       this.members.delete(member);
       // R9 (count purged)
       this.lost += 1;
+      this.dropped = Math.max(this.dropped, version);
     }
   }
 }

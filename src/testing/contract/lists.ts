@@ -246,7 +246,7 @@ export const lists: Section = {
         await client.apply([keep2.put('b', 1, 5), keep2.put('c', 1, 4.5), keep2.put('d', 1, 4)]);
         const lease = await client.lease(keep2.target);
         await client.apply([keep2.put('a', 3, 1, { from: 9, json: tooLarge(trial) }), keep2.del('a', 4, 1)]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 5 }, true)), 'settled');
+        assert.equal(await client.settle(lease, found({ a: 9, b: 5 }, 5)), 'settled');
         const { members } = await client.list('list', { limit: 9 });
         assert.ok(!members.some(({ member }) => member === 'a'), 'the deleted member is shown');
       },
@@ -256,7 +256,7 @@ export const lists: Section = {
       async run({ client }) {
         const { put, del, target } = membersOf('list', 1);
         const lease = await client.lease(target);
-        assert.equal(await client.settle(lease, found({}, false)), 'settled');
+        assert.equal(await client.settle(lease, found({})), 'settled');
         await client.apply([put('a', 1, 1)]);
         await shows(client, 'list', ['a 1'], true);
         await client.apply([put('b', 1, 2)]);

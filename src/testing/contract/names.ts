@@ -68,7 +68,7 @@ export const names: Section = {
         for (const [n, name] of HOSTILE_NAMES.entries()) {
           const lease = await client.lease({ kind: 'list', list: name, keep: 3 });
           const newest = [{ member: 'm', score: n, json: String(n) }];
-          assert.equal(await client.settle(lease, { kind: 'list', newest, more: false }), 'settled', JSON.stringify(name));
+          assert.equal(await client.settle(lease, { kind: 'list', newest }), 'settled', JSON.stringify(name));
         }
         for (const [n, name] of HOSTILE_NAMES.entries()) {
           const { members, complete } = await client.list(name, { limit: 10 });

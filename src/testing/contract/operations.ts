@@ -36,7 +36,8 @@ export type Operation =
   | { readonly do: 'apply'; readonly mutations: readonly Draft[] }
   | { readonly do: 'page'; readonly list: number; readonly limit: number; readonly order: 'desc' | 'asc'; readonly cursor?: number }
   | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number }
-  | { readonly do: 'settle'; readonly lease: number; readonly newest: readonly DraftFound[]; readonly more: boolean }
+  /** `found`: what the table has. `partly`: the reader gives not all of it that the list keeps. */
+  | { readonly do: 'settle'; readonly lease: number; readonly found: readonly DraftFound[]; readonly partly: boolean }
   | { readonly do: 'evict'; readonly of: 'document' | 'list'; readonly n: number }
   | { readonly do: 'evictPart'; readonly n: number; readonly part: number };
 
@@ -67,7 +68,7 @@ export function operations(fc: FastCheck, setting: Setting & Abilities) {
     ...(lists > 0 ? [fc.record({ of: fc.constant('list' as const), n: fc.nat(lists - 1) })] : []),
   );
   const back = fc.nat(2);
-  const newest = fc.uniqueArray(fc.record({ name, score, tooLarge: large }), { selector: (it) => it.name, maxLength: 4 });
+  const found = fc.uniqueArray(fc.record({ name, score, tooLarge: large }), { selector: (it) => it.name, maxLength: MEMBERS });
   const apply = fc.record({ do: fc.constant('apply' as const), mutations: fc.array(fc.oneof(...drafts), { minLength: 1, maxLength: 3 }) });
   const page = fc.record(
     {
@@ -80,7 +81,12 @@ export function operations(fc: FastCheck, setting: Setting & Abilities) {
     { requiredKeys: ['do', 'list', 'limit', 'order'] },
   );
   const lease = target.map((it) => ({ do: 'lease' as const, ...it }));
-  const settle = fc.record({ do: fc.constant('settle' as const), lease: back, newest, more: fc.boolean() });
+  const settle = fc.record({
+    do: fc.constant('settle' as const),
+    lease: back,
+    found,
+    partly: fc.integer({ min: 0, max: 5 }).map((n) => n === 5),
+  });
   const evict = target.map((it) => ({ do: 'evict' as const, ...it }));
   const evictPart = fc.record({ do: fc.constant('evictPart' as const), n: fc.nat(Math.max(0, lists - 1)), part: fc.nat(11) });
   const step: Arbitrary<Operation> = fc.oneof(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient, Page, PageQuery } from '../../cache.ts';
-import { at, membersOf, outcomes, type Section, shows } from './case.ts';
+import { at, found, membersOf, outcomes, type Section, shows } from './case.ts';
 
 const { put, del, forget } = membersOf('list', 100);
 
@@ -27,6 +27,8 @@ const SCORES: readonly number[] = [
   -(2 ** 53),
   -1e308,
 ];
+
+const UNKNOWN_ORDERS = ['up', 'DESC', '', 'ascending'] as unknown as readonly ('asc' | 'desc')[];
 
 export const pages: Section = {
   about: 'pages of a list',
@@ -139,17 +141,59 @@ export const pages: Section = {
           for (const limit of [0, -1, 1.5, Number.NaN, Infinity]) {
             await assert.rejects(async () => client.list(list, { limit }), RangeError, `limit ${limit}`);
           }
-          for (const after of ['', 'nonsense', '!', 'bnVsbA', 'WzEsMl0']) {
+          for (const order of UNKNOWN_ORDERS) {
+            await assert.rejects(async () => client.list(list, { limit: 1, order }), RangeError, `order ${order}`);
+          }
+          const { cursor = '' } = await client.list('list', { limit: 1 });
+          const forged = ['["1","a"]', '[1]', '[1,2]', '[1e999,"a"]', '[-0,"a"]', '[ 1,"a"]', '[1,"a",2]', '[1,"\\ud83c"]', '[null,"a"]'];
+          for (const after of [
+            ...['', 'nonsense', '!', 'bnVsbA', 'WzEsMl0', `${cursor}=`, ` ${cursor}`],
+            ...forged.map((text) => Buffer.from(text).toString('base64url')),
+          ]) {
             await assert.rejects(async () => client.list(list, { limit: 1, after }), RangeError, `cursor "${after}"`);
           }
         }
       },
     },
     {
+      it: 'takes a limit of any size',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1), put('b', 1, 2)]);
+        for (const limit of [3, 100_000, 2 ** 31, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER]) {
+          for (const order of ['desc', 'asc'] as const) {
+            const page = await client.list('list', { limit, order });
+            assert.deepEqual([page.members.length, page.cursor], [2, undefined], String(limit));
+          }
+          const { cursor } = await client.list('list', { limit: 1 });
+          await shows(client, 'list', ['a 1'], false, { limit, after: cursor });
+        }
+      },
+    },
+    {
+      it: 'takes a cursor for a position, in another list and in the other order too',
+      async run({ client }) {
+        const other = membersOf('other', 100);
+        await client.apply([
+          put('a', 1, 1),
+          put('b', 1, 2),
+          put('c', 1, 3),
+          other.put('b', 2, 2),
+          other.put('d', 2, 1.5),
+          other.put('e', 2, 2.5),
+        ]);
+        const { cursor } = await client.list('list', { limit: 2 });
+        await shows(client, 'list', ['a 1'], false, { limit: 9, after: cursor });
+        await shows(client, 'list', ['c 1'], false, { limit: 9, after: cursor, order: 'asc' });
+        await shows(client, 'other', ['d 2'], false, { limit: 9, after: cursor });
+        await shows(client, 'other', ['e 2'], false, { limit: 9, after: cursor, order: 'asc' });
+        assert.deepEqual(await client.list('unknown', { limit: 9, after: cursor }), { members: [], complete: false });
+      },
+    },
+    {
       it: 'sorts, returns and pages scores of any magnitude exactly',
       async run({ client }) {
         await client.apply(SCORES.map((score, n) => put(`m${n}`, 1, score)));
-        const scores = (page: Page) => page.members.map(({ score }) => score + 0);
+        const scores = (page: Page) => page.members.map(({ score }) => score);
         assert.deepEqual(scores(await client.list('list', { limit: 100 })), SCORES);
         assert.deepEqual(scores(await client.list('list', { limit: 100, order: 'asc' })), SCORES.toReversed());
         const names = SCORES.map((_, n) => `m${n}`);
@@ -164,6 +208,14 @@ export const pages: Section = {
         await client.apply([put('a', 1, -0), put('b', 1, 0), put('c', 1, -0)]);
         await shows(client, 'list', ['c 1', 'b 1', 'a 1'], false);
         assert.deepEqual(await walk(client, { limit: 1 }), ['c', 'b', 'a']);
+        const lease = await client.lease({ kind: 'list', list: 'read', keep: 2 });
+        assert.equal(await client.settle(lease, found({ a: 1, b: -0 }, -0)), 'settled');
+        await client.apply([membersOf('read', 2).put('c', 1, -0), membersOf('read', 2).put('d', 1, Number.MIN_VALUE)]);
+        for (const list of ['list', 'read']) {
+          const { members } = await client.list(list, { limit: 9 });
+          assert.ok(members.length > 1 && members.every(({ score }) => !Object.is(score, -0)), list);
+        }
+        await shows(client, 'read', ['a read', 'd 1'], true, { limit: 2 });
       },
     },
     {
@@ -175,7 +227,7 @@ export const pages: Section = {
           const list = `bottom ${bottom}`;
           const { put, target } = membersOf(list, 1);
           const lease = await client.lease(target);
-          assert.equal(await client.settle(lease, { kind: 'list', newest: [], more: false }), 'settled');
+          assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
           await client.apply([put('a', 1, above), put('b', 1, bottom)]);
           await shows(client, list, ['a 1'], true, { limit: 1 });
           await client.apply([membersOf(list, 1).del('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);

@@ -25,6 +25,9 @@ const TEXTS: readonly string[] = [
   '{"__proto__":{"polluted":true},"constructor":1}',
   '{"":"empty","a b":1,"é":[null,false,0]}',
   ' { "spaced" : [ 1 , 2 ] } ',
+  // Halves of a surrogate pair, escaped as JSON.stringify escapes them.
+  '"\\ud83c"',
+  '{"\\udf55\\ud83c":"\\udf55"}',
   `${'['.repeat(64)}1${']'.repeat(64)}`,
 ];
 
@@ -56,7 +59,7 @@ export const values: Section = {
         await shows(client, target.list, expected, false);
         const lease = await client.lease({ kind: 'list', list: 'settled', keep: 100 });
         const newest = TEXTS.map((json, n) => ({ member: `m${n}`, score: -n, json }));
-        assert.equal(await client.settle(lease, { kind: 'list', newest, more: false }), 'settled');
+        assert.equal(await client.settle(lease, { kind: 'list', newest }), 'settled');
         await shows(client, 'settled', expected, true);
       },
     },

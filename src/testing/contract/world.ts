@@ -46,7 +46,7 @@ export class World {
       case 'lease':
         return this.#lease(step.of, step.n);
       case 'settle':
-        return this.#settle(step.lease, step.newest, step.more);
+        return this.#settle(step.lease, step.found, step.partly);
       case 'evict':
         return this.#evict(step.of, step.n);
       case 'evictPart':
@@ -117,7 +117,7 @@ export class World {
     const further = this.#listModel(list).page({ limit: limit + 1, descending: order === 'desc', after: after?.place });
     const page = await this.#trial.client.list(this.#lists[list] as string, { limit, order, after: after?.cursor });
     assert.deepEqual(
-      { members: page.members.map((member) => ({ ...member, score: member.score + 0 })), complete: page.complete },
+      { members: page.members, complete: page.complete },
       {
         members: expected.members.map(({ member, score, version, json }) => ({
           member,
@@ -146,7 +146,7 @@ export class World {
     await this.#check(of === 'document' ? [n] : [], of === 'list' ? [n] : []);
   }
 
-  async #settle(back: number, drafts: readonly DraftFound[], mayBeMore: boolean): Promise<void> {
+  async #settle(back: number, drafts: readonly DraftFound[], partly: boolean): Promise<void> {
     const taken = this.#leases.at(-1 - back);
     if (!taken) return;
     const { client } = this.#trial;
@@ -157,14 +157,19 @@ export class World {
       assert.equal(await client.settle(taken.lease, { kind: 'document', json }), expected, 'settle');
       return this.#check([taken.document], []);
     }
-    const newest = drafts
-      .slice(0, this.#keep)
-      .map(({ name, score, tooLarge }) => ({ member: MEMBERS[name] as string, score, tooLarge, json: this.#json(tooLarge) }));
-    newest.sort(newestFirst);
-    const more = mayBeMore && newest.length > 0;
-    const found: FoundList = { kind: 'list', newest: newest.map(({ member, score, json }) => ({ member, score, json })), more };
+    const all = drafts.map(({ name, score, tooLarge }) => ({
+      member: MEMBERS[name] as string,
+      score,
+      tooLarge,
+      json: this.#json(tooLarge),
+    }));
+    all.sort(newestFirst);
+    const given = partly ? Math.max(1, this.#keep - 1) : this.#keep;
+    const newest = all.slice(0, given);
+    const next = all[given]?.score;
+    const found: FoundList = { kind: 'list', newest: newest.map(({ member, score, json }) => ({ member, score, json })), next };
     const held: ModelFound[] = newest.map(({ member, score, json, tooLarge }) => (tooLarge ? { member, score } : { member, score, json }));
-    const expected = this.#listModel(taken.list).settle(taken.token, held, more, this.#keep);
+    const expected = this.#listModel(taken.list).settle(taken.token, held, next ?? -Infinity, this.#keep);
     assert.equal(await client.settle(taken.lease, found), expected, 'settle');
     return this.#check([], [taken.list]);
   }

@@ -35,7 +35,7 @@ const end = (type: 'delete' | 'forget', member: string, n: number, score: number
 /** A list that was filled from a table without members. */
 function settled(): BoundedList {
   const list = new BoundedList();
-  list.settle(list.lease(), { kind: 'list', newest: [], more: false }, 100, 0, () => false);
+  list.settle(list.lease(), { kind: 'list', newest: [] }, 100, 0, () => false);
   return list;
 }
 
@@ -62,7 +62,7 @@ describe('BoundedList', () => {
   const newest = fc.uniqueArray(fc.record({ member: name, score, fits: fc.integer({ min: 0, max: 9 }).map((n) => n > 0) }), {
     selector: ({ member }) => member,
   });
-  const settle = fc.record({ do: fc.constant('settle' as const), back: fc.nat(2), newest, more: fc.boolean() });
+  const settle = fc.record({ do: fc.constant('settle' as const), back: fc.nat(2), newest });
   const steps = fc.array(fc.oneof({ weight: 6, arbitrary: mutation }, { weight: 2, arbitrary: lease }, { weight: 3, arbitrary: settle }), {
     maxLength: 40,
     size: 'max',
@@ -90,17 +90,21 @@ describe('BoundedList', () => {
           else {
             const taken = leases.at(-1 - step.back);
             if (!taken) continue;
-            const found = step.newest
-              .map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' }))
-              .sort(newestFirst)
-              .slice(0, keep);
-            const more = step.more && found.length > 0;
-            const kept = list.settle(taken[0], { kind: 'list', newest: found, more }, keep, 0, (text) => text === 'large');
+            const all = step.newest.map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' })).sort(newestFirst);
+            const found = all.slice(0, keep);
+            const next = all[keep]?.score;
+            const kept = list.settle(taken[0], { kind: 'list', newest: found, next }, keep, 0, (text) => text === 'large');
             const fitting = found.map(({ fits, json: text, ...rest }) => (fits ? { ...rest, json: text } : rest));
-            expect(kept ? 'settled' : 'lost').toBe(model.settle(taken[1], fitting, more, keep));
+            expect(kept ? 'settled' : 'lost').toBe(model.settle(taken[1], fitting, next ?? -Infinity, keep));
           }
           const { members, ...counts } = list.content;
-          expect(counts).toEqual({ bottom: model.bottom, lost: model.lost, settled: model.settled });
+          expect(counts).toEqual({
+            bottom: model.bottom,
+            lost: model.lost,
+            settled: model.settled,
+            highest: model.highest,
+            dropped: version(model.dropped),
+          });
           expect(new Map(members.map(({ name: member, state, version: at, peak }) => [member, { state, version: at, peak }]))).toEqual(
             new Map(
               [...model.members].map(([member, { state, version: rank, peak }]) => [member, { state, version: version(rank), peak }]),

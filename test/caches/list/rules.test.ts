@@ -14,10 +14,10 @@ const PROGRAMS = {
   'the list in Lua': readdirSync(join(PROJECT, scripts)).map((file) => `${scripts}/${file}`),
   'the model': ['src/testing/contract/list-model.ts'],
 };
-/** R11 is for lists of limited size; the model has no clock, and cannot lose a part of a list. */
+/** R11 is for lists of limited size; the model has no clock, no stored form, and cannot lose a part of a list. */
 const EXCEPTIONS: Readonly<Record<string, readonly string[]>> = {
   'the list in Lua': ['R11'],
-  'the model': ['R10', 'R11', 'R20', 'R21'],
+  'the model': ['R10', 'R11', 'R20', 'R21', 'R24'],
 };
 
 describe('the rules of docs/bounded-list.md', () => {

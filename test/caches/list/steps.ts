@@ -40,6 +40,6 @@ export function run(list: BoundedList, step: Step, now: number): void {
   if (typeof step === 'number') list.shed(step, now);
   else if (step === 'settle') {
     const newest = [{ member: 'a', score: 3, json: '"read"' }];
-    list.settle(list.lease(), { kind: 'list', newest, more: true }, 3, now, () => false);
+    list.settle(list.lease(), { kind: 'list', newest, next: 1 }, 3, now, () => false);
   } else list.apply(step, now, MARKER_TTL_MS);
 }

@@ -72,7 +72,7 @@ const nothing = ({ target }: Kind) => (target.kind === 'document' ? { type: 'mis
 const found = ({ target }: Kind, n: number): Found =>
   target.kind === 'document'
     ? { kind: 'document', json: String(n) }
-    : { kind: 'list', newest: [{ member: 'm', score: 1, json: String(n) }], more: false };
+    : { kind: 'list', newest: [{ member: 'm', score: 1, json: String(n) }] };
 
 const kinds = [
   ['a document', DOCUMENT],

@@ -14,7 +14,7 @@ function sorted({ content }: BoundedList) {
 
 describe('a list as text', () => {
   it('reads back an equal list, which then behaves alike', () => {
-    const copyOf = (list: BoundedList) => BoundedList.of(unpackList(packList(list.content)));
+    const copyOf = (list: BoundedList) => BoundedList.of(unpackList(packList(list.content)).content);
     fc.assert(
       fc.property(STEPS, (steps) => {
         const list = new BoundedList();
@@ -36,6 +36,8 @@ describe('a list as text', () => {
       bottom: -1e308,
       lost: 3,
       settled: 2,
+      highest: 4,
+      dropped: version(1),
       members: [
         { name: 'é🍕', state: 'live', version: FLOOR, peak: 5, score: 5, json: ' {"n":\n5} ' },
         { name: 'a"\n', state: 'live', version: version(2), peak: 9, score: 6, json: '6' },
@@ -43,7 +45,7 @@ describe('a list as text', () => {
         { name: 'c', state: 'forgotten', version: version(4), peak: 8 },
       ],
     };
-    expect(unpackList(packList(content))).toEqual(content);
+    expect(unpackList(packList(content))).toEqual({ content, isUnknown: false });
   });
 
   it('writes one line of columns, then names and values', () => {
@@ -51,13 +53,17 @@ describe('a list as text', () => {
       { name: 'a', state: 'live', version: version(12), peak: 6, score: 6, json: '{"n":1}' },
       { name: 'b', state: 'gone', version: version(13), peak: 7, since: 1 },
     ] as const;
-    const [columns, texts] = packList({ bottom: -Infinity, lost: 0, settled: 0, members }).split('\n') as [string, string];
+    const [columns, texts] = packList({ bottom: -Infinity, lost: 0, settled: 0, highest: -Infinity, dropped: FLOOR, members }).split(
+      '\n',
+    ) as [string, string];
     const { prefix, ...others } = JSON.parse(columns);
     expect(prefix).toBe(version(12).slice(0, -1));
     expect(others).toEqual({
       bottom: null,
       lost: 0,
       settled: 0,
+      highest: null,
+      dropped: null,
       versions: ['2', '3'],
       names: [3, 3],
       states: 'lg',
@@ -67,6 +73,17 @@ describe('a list as text', () => {
       since: [1],
     });
     expect(texts).toBe('"a"{"n":1}"b"');
+  });
+
+  it.each([
+    ['keeps a list that dropped nothing', 0, { settled: 2, highest: 1 }, false],
+    ['counts a list that dropped versions as never settled', 4, { settled: 0, highest: 1 }, true],
+  ])('%s, if an earlier version wrote it', (_, lost, expected, isUnknown) => {
+    const members = [{ name: 'a', state: 'live', version: version(12), peak: 6, score: 6, json: '6' }] as const;
+    const text = packList({ bottom: 1, lost, settled: 2, highest: 5, dropped: version(3), members });
+    const earlier = text.replace(/"highest":5,"dropped":"[^"]*",/, '');
+    expect(earlier.length).toBeLessThan(text.length);
+    expect(unpackList(earlier)).toEqual({ content: { bottom: 1, lost, dropped: FLOOR, members, ...expected }, isUnknown });
   });
 
   it('takes little more text than the values, because versions share their beginning', () => {

@@ -1,6 +1,8 @@
+import { deflateRawSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { BoundedList, type ListContent } from '../../../src/caches/list/bounded-list.ts';
-import { listCodec } from '../../../src/caches/momento/list.ts';
+import { type ListCell, leaseList, listCodec, settleList } from '../../../src/caches/momento/list.ts';
+import { packList } from '../../../src/caches/momento/list-text.ts';
 import { FLOOR, versionOf } from '../../../src/version.ts';
 
 const version = (n: number) => versionOf('2026-11-22T03:01:52.091', String(n));
@@ -18,6 +20,8 @@ const CONTENT: ListContent = {
   bottom: 1,
   lost: 0,
   settled: 1,
+  highest: 1,
+  dropped: FLOOR,
   members: [
     { name: 'é🍕', state: 'live', version: FLOOR, peak: 5, score: 5, json: '{"n":5}' },
     { name: 'a', state: 'live', version: version(2), peak: 9, score: 6, json: '{"n":6}' },
@@ -42,6 +46,26 @@ describe('the stored form of a list', () => {
     expect(Buffer.from(bytes).subarray(0, 35).toString()).toBe(`M1l${NONCE}${BIRTH}`);
     expect(codec.decode(bytes)).toMatchObject({ nonce: NONCE, state: { birth: BIRTH } });
     expect(codec.decode(bytes)?.state.list.content).toEqual(CONTENT);
+  });
+
+  it('gives a list that dropped versions, and that an earlier version wrote, a new birth', () => {
+    const text = packList({ ...CONTENT, lost: 4 }).replace(/"highest":[^,]*,"dropped":[^,]*,/, '');
+    const bytes = Buffer.concat([Buffer.from(`M1l${NONCE}${BIRTH}`), deflateRawSync(text)]);
+    const state = codec.decode(bytes)?.state;
+    expect(state?.birth).not.toBe(BIRTH);
+    expect(state?.list.content).toEqual({ ...CONTENT, lost: 4, settled: 0 });
+  });
+
+  it('stores the new birth of a list with a lease, so that the lease can be settled', () => {
+    const text = packList({ ...CONTENT, lost: 4 }).replace(/"highest":[^,]*,"dropped":[^,]*,/, '');
+    const read = () => codec.decode(Buffer.concat([Buffer.from(`M1l${NONCE}${BIRTH}`), deflateRawSync(text)]))?.state;
+    const { result: seen, next } = leaseList()(read());
+    const stored = codec.decode(codec.encode(next as ListCell, NONCE).bytes)?.state;
+    expect(stored?.birth).toBe(seen.birth);
+    const settle = settleList(seen, { kind: 'list', newest: [] }, 3, () => false);
+    expect(settle(read()).result).toBe(false);
+    expect(settle(stored).result).toBe(true);
+    expect(leaseList()(stored).next).toBeUndefined();
   });
 
   it('refuses bytes that are no list', () => {

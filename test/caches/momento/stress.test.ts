@@ -224,7 +224,7 @@ class World {
     }
     const all = this.#membersOf(target.list);
     const newest = all.slice(0, KEEP).map(({ member, score, value }) => ({ member, score, json: JSON.stringify(value) }));
-    return { kind: 'list', newest, more: all.length > KEEP };
+    return { kind: 'list', newest, next: all[KEEP]?.score };
   }
 
   #membersOf(list: string) {

@@ -5,9 +5,10 @@ import type { ViewSet } from './views.ts';
 /**
  * - `calm`: duplicates, replays and stragglers, but no evictions and no fills, so answers never step back.
  * - `forked`: like calm, but a renewed stream is read before the old one is drained, so the changes of an item come out of order.
+ * - `filled`: like calm, and readers fill lists. A late record then finds lists that have dropped a newer version of its member.
  * - `rough`: evictions, flushes and fills by readers. The stream comes in order, and is replayed.
  */
-type Mode = 'calm' | 'forked' | 'rough';
+type Mode = 'calm' | 'forked' | 'filled' | 'rough';
 
 /** What happens to one call of `apply`. */
 export interface Fate {
@@ -134,9 +135,12 @@ const moves = [{ weight: 46, arbitrary: move }, ...changes.slice(3)];
 
 const stragglers = { weight: 6, arbitrary: fc.record({ type: fc.constant('straggle' as const), shard: upTo(3), index }) };
 
-const lossesAndFills = (list: fc.Arbitrary<boolean>) => [
+const losses = (list: fc.Arbitrary<boolean>) => [
   { weight: 4, arbitrary: fc.record({ type: fc.constant('evict' as const), list, target: index, key: upTo(4) }) },
   { weight: 1, arbitrary: fc.constant({ type: 'flush' as const }) },
+];
+
+const fills = (list: fc.Arbitrary<boolean>) => [
   { weight: 14, arbitrary: fc.record({ type: fc.constant('lease' as const), list, target: index, read: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('read' as const), lease: index }) },
   { weight: 12, arbitrary: fc.record({ type: fc.constant('settle' as const), lease: index }) },
@@ -164,6 +168,7 @@ const historyOf = (mode: Mode, views: ViewSet, step: fc.Arbitrary<Step>): fc.Arb
 export const history: fc.Arbitrary<History> = fc.oneof(
   { weight: 4, arbitrary: historyOf('calm', 'all', fc.oneof(...changes, stragglers)) },
   { weight: 2, arbitrary: historyOf('forked', 'all', fc.oneof(...changes, stragglers)) },
-  { weight: 6, arbitrary: historyOf('rough', 'all', fc.oneof(...changes, ...lossesAndFills(fc.boolean()))) },
-  { weight: 5, arbitrary: historyOf('rough', 'latest', fc.oneof(...moves, ...lossesAndFills(fc.constant(true)))) },
+  { weight: 6, arbitrary: historyOf('rough', 'all', fc.oneof(...changes, ...losses(fc.boolean()), ...fills(fc.boolean()))) },
+  { weight: 5, arbitrary: historyOf('rough', 'latest', fc.oneof(...moves, ...losses(fc.constant(true)), ...fills(fc.constant(true)))) },
+  { weight: 4, arbitrary: historyOf('filled', 'latest', fc.oneof(...moves, stragglers, ...fills(fc.constant(true)))) },
 );

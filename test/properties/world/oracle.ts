@@ -85,11 +85,14 @@ export async function fillQuietly(world: World): Promise<string[]> {
       continue;
     }
     if (outcome !== 'settled') found.push(`a quiet fill of ${JSON.stringify(target)} is ${outcome}`);
-    const { newest, more } = read;
-    const tied = more && newest[0]?.score === newest.at(-1)?.score;
-    if (tied || newest.some(({ json }) => isTooLarge(json)) || target.kind !== 'list') continue;
-    const { complete } = await world.cache.list(target.list, { limit: 1 });
-    if (!complete) found.push(`${target.list} is not complete after a quiet fill`);
+    const { newest, next } = read;
+    if (newest.some(({ json }) => isTooLarge(json)) || target.kind !== 'list') continue;
+    // A list holds none of the members that tie with the next one.
+    const held = next === undefined ? target.keep : newest.filter(({ score }) => score > next).length;
+    for (let limit = 1; limit <= held; limit += 1) {
+      const { complete } = await world.cache.list(target.list, { limit });
+      if (!complete) found.push(`a page of ${limit} of ${target.list} is not complete after a quiet fill`);
+    }
   }
   return found;
 }

@@ -104,7 +104,7 @@ export class Rows<R extends Row = Row> {
     const view = this.lists.get(target.list)?.view ?? '';
     if (members.some(({ row }) => throws(row, view))) return undefined;
     const newest = members.slice(0, target.keep).map(({ member, score, json }) => ({ member, score, json }));
-    return { kind: 'list', newest, more: members.length > newest.length };
+    return { kind: 'list', newest, next: members[target.keep]?.score };
   }
 }
 

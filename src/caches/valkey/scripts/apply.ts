@@ -18,7 +18,7 @@ local entry_ttl, tombstone_ttl, documents = argv[1], argv[2], tonumber(argv[3])
 local outcomes = {}
 for i = 1, documents do
   local key, document = KEYS[i], argv[3 + i]
-  if call('GETRANGE', key, 0, VERSION - 1) > version_of(document) then
+  if version_of(document_header(key)) > version_of(document) then
     outcomes[i] = '0'
   else
     local ttl = state_of(document) == 'p' and entry_ttl or tombstone_ttl
@@ -33,12 +33,11 @@ for k = documents + 1, #KEYS, 3 do
   local keep, count = tonumber(argv[at]), tonumber(argv[at + 1])
   at = at + 2
   for _ = 1, count do
-    local peak_count, lost = list.peak_count, list.lost
-    local applied = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3])
+    local peak_count = list.peak_count
+    local applied, has_changed = apply(list, argv[at], argv[at + 1], argv[at + 2], argv[at + 3], 'stream')
     if applied then trim(list, keep) end
     if list.peak_count > peak_count then sweep(list, tombstone_ttl) end
-    -- A stale mutation may add a row of peaks (R3) while the sweep drops another, so compare the lost count too.
-    changed = changed or applied or list.peak_count ~= peak_count or list.lost ~= lost
+    changed = changed or has_changed
     outcomes[#outcomes + 1] = applied and '1' or '0'
     at = at + 4
   end

@@ -1,4 +1,5 @@
 import { DOCUMENT_HEADER_BYTES, TOKEN_LENGTH } from '../layout.ts';
+import { FOREIGN } from './foreign.ts';
 
 /**
  * Takes a lease on a document.
@@ -9,8 +10,8 @@ import { DOCUMENT_HEADER_BYTES, TOKEN_LENGTH } from '../layout.ts';
  *
  * Returns the lease's token: that of the lease taken since the last write, if there is one, or the new one.
  */
-export const LEASE_DOCUMENT = `
-local header = redis.call('GETRANGE', KEYS[1], 0, ${DOCUMENT_HEADER_BYTES - 1})
+export const LEASE_DOCUMENT = `${FOREIGN}
+local header = document_header(KEYS[1])
 if header == '' then
   redis.call('SET', KEYS[1], ARGV[2] .. ARGV[1], 'PX', ARGV[3])
   return ARGV[1]

@@ -11,7 +11,7 @@ import { PRELUDE } from './prelude.ts';
  */
 export const LEASE_LIST = `${PRELUDE}
 local list = load_or_new(KEYS[1], KEYS[2], KEYS[3])
-if not list.header then save(list, ARGV[1], ARGV[2]) end
+if not list.header or list.is_reborn then save(list, ARGV[1], ARGV[2]) end
 local lease = { list.birth, list.bottom, list.lost, list.settled }
 local fields = call('HGETALL', list.members)
 for i = 1, #fields, 2 do

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import type { CacheClient } from '../../cache.ts';
+import { CacheUnavailableError } from '../../errors.ts';
+import { documentAt, found, hit, MISSED, membersOf, put, type Section } from './case.ts';
+
+const { put: add, target } = membersOf('list', 3);
+
+export const closing: Section = {
+  about: 'a client that is closed',
+  cases: [
+    {
+      it: 'rejects every call with CacheUnavailableError',
+      async run({ client }) {
+        const [document, list] = [await client.lease(documentAt('a')), await client.lease(target)];
+        await client.close();
+        const calls: readonly ((client: CacheClient) => Promise<unknown>)[] = [
+          (it) => it.apply([put('a', 1, 'a')]),
+          (it) => it.apply([]),
+          (it) => it.get('a'),
+          (it) => it.getMany(['a']),
+          (it) => it.getMany([]),
+          (it) => it.list('list', { limit: 1 }),
+          (it) => it.lease(documentAt('a')),
+          (it) => it.lease(target),
+          (it) => it.settle(document, { kind: 'document', json: '1' }),
+          (it) => it.settle(list, found({ a: 1 })),
+        ];
+        for (const call of calls) await assert.rejects(call(client), CacheUnavailableError, String(call));
+      },
+    },
+    {
+      it: 'may be closed again',
+      async run({ client }) {
+        await client.get('a');
+        await client.close();
+        await client.close();
+      },
+    },
+    {
+      it: 'answers the calls that were under way',
+      async run({ client }) {
+        await client.apply([put('a', 1, 'a')]);
+        const [document, list] = [await client.lease(documentAt('b')), await client.lease(target)];
+        const answers = Promise.all([
+          client.apply([put('c', 1, 'c'), add('m', 1, 1)]),
+          client.get('a'),
+          client.getMany(['a', 'x']),
+          client.list('other', { limit: 1 }),
+          client.settle(document, { kind: 'document', json: '"b"' }),
+          client.settle(list, found({ a: 1 })),
+        ]);
+        await client.close();
+        assert.deepEqual(await answers, [
+          [{ type: 'applied' }, { type: 'applied' }],
+          hit('a', 1),
+          [hit('a', 1), MISSED],
+          { members: [], complete: false },
+          'settled',
+          'settled',
+        ]);
+      },
+    },
+  ],
+};
