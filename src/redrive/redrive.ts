@@ -33,7 +33,7 @@ export interface RedriveInput extends Omit<SettleInput, 'breaker'> {
   readonly onStep?: (step: RedriveStep) => Promise<void>;
 }
 
-export interface RedriveStep {
+interface RedriveStep {
   /** The letters that are tried next, as far as time and memory allow. */
   readonly trying: readonly string[];
   /** The letter after them. Absent: they are the last. */
