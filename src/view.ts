@@ -14,6 +14,11 @@ export interface Entity<Item> {
    * - a number (N, and in NS) is a number, but text if a double cannot hold it exactly: `"12345678901234567890"`.
    */
   readonly schema: { parse(item: unknown): Item };
+  /**
+   * Names of key attributes whose values no log, report or message may show, for example an id that grants access. A short hash is shown instead:
+   * `#` and the first 8 hex digits of the SHA-256. Default: none.
+   */
+  readonly secretKeys?: readonly string[];
 }
 
 interface ViewOf<Item> {
@@ -53,8 +58,13 @@ export interface ListView<Item, Value> extends ViewOf<Item> {
 
 export type View<Item = unknown, Value = unknown> = DocumentView<Item, Value> | ListView<Item, Value>;
 
-/** Defines an entity. Its views get items typed by the schema. */
+/** Defines an entity. Its views get items typed by the schema. @throws ViewError when `secretKeys` is not a list of names. */
 export function entity<Item>(definition: Entity<Item>): Entity<Item> {
+  const { name, secretKeys = [] } = definition;
+  // A text in place of the list would hide no key.
+  if (!Array.isArray(secretKeys) || !secretKeys.every((key) => typeof key === 'string' && key !== '')) {
+    throw new ViewError(`entity ${name}: secretKeys is not a list of attribute names: give, for example, ['pk']`);
+  }
   return definition;
 }
 

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Attributes } from '../change.ts';
 import { MalformedRecordError, quoted } from '../errors.ts';
 
@@ -205,4 +206,10 @@ function decimal(text: string): string | undefined {
   if (significant === '') return '0';
   const scale = Number(exponent) - fraction.length + (digits.length - significant.length);
   return `${sign === '-' ? '-' : ''}${significant}e${scale}`;
+}
+
+/** What a log shows in place of a secret value: `#` and the first 8 hex digits of the SHA-256 of its text. */
+export function hashed(value: unknown): string {
+  const text = typeof value === 'string' ? value : String(JSON.stringify(value));
+  return `#${hash('sha256', text, 'hex').slice(0, 8)}`;
 }

@@ -75,7 +75,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
       items = await itemsOf(tableArn, keys, signal);
     } catch (error) {
       if (!(error instanceof Error) || !FINAL.has(error.name)) throw error;
-      if (error.name !== 'ValidationException' || keys.length === 1) return keys.map(() => ({ error: explained(error, tableArn) }));
+      if (error.name !== 'ValidationException' || keys.length === 1) return keys.map((key) => ({ error: explained(error, tableArn, key) }));
       // One invalid key must not hide the items of the others.
       const half = Math.ceil(keys.length / 2);
       return [...(await readSome(tableArn, keys.slice(0, half), signal)), ...(await readSome(tableArn, keys.slice(half), signal))];
@@ -125,7 +125,7 @@ function keyOf(key: Marshalled): Record<string, AttributeValue> {
 
 const FINAL = new Set(['AccessDeniedException', 'ResourceNotFoundException', 'ValidationException']);
 
-function explained({ name, message }: Error, tableArn: string): Error {
+function explained({ name, message }: Error, tableArn: string, key: Marshalled): Error {
   const table = `table ${nameOf(tableArn)} (${tableArn})`;
   switch (name) {
     case 'AccessDeniedException':
@@ -135,8 +135,17 @@ function explained({ name, message }: Error, tableArn: string): Error {
         `${table} is not there: see that account and Region are those of its stream; if it was deleted, so may the letter be`,
       );
     default:
-      return new Error(`${table} refuses the key: ${message}; the table may have been recreated with other key attributes`);
+      return new Error(
+        `${table} refuses the key: ${withoutValues(message, key)}; the table may have been recreated with other key attributes`,
+      );
   }
+}
+
+/** DynamoDB may quote a value of the key, which may be secret. */
+function withoutValues(message: string, key: Marshalled): string {
+  const values = Object.values(attributesOf(key)).map(String);
+  // A very short value would be found in any sentence, and is no secret.
+  return values.filter(({ length }) => length > 2).reduce((text, value) => text.replaceAll(value, '…'), message);
 }
 
 function nameOf(tableArn: string): string {

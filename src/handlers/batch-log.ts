@@ -13,7 +13,10 @@ export interface StructuredLogger {
 
 type LogFields = { readonly [name: string]: unknown };
 
-/** The line on a record that was set aside. The keys tell which item it is. Values stay out, and so does what a view threw, because that may quote values. */
+/**
+ * The line on a record that was set aside. The keys tell which item it is; their secret values are hashed. Values stay out, and so does what a
+ * view threw, because that may quote values.
+ */
 export function setAsideLine({ record, index, change, causes }: SetAside<StreamRecord>, letter: string | undefined): LogFields {
   return {
     causes: causes.map((cause) => ({ ...plainCause(cause), location: locationOf(cause.error) })),
@@ -28,7 +31,8 @@ export function setAsideLine({ record, index, change, causes }: SetAside<StreamR
 /** The first frame of the stack. The message before the frames may quote values. */
 function locationOf(error: Error): string | undefined {
   const { stack, message } = error.cause instanceof Error ? error.cause : error;
-  if (typeof stack !== 'string' || typeof message !== 'string') return undefined;
+  // Without the message in the stack, lines of another message might pass for frames.
+  if (typeof stack !== 'string' || typeof message !== 'string' || !stack.includes(message)) return undefined;
   const frames = stack.slice(stack.indexOf(message) + message.length);
   return frames
     .split('\n')

@@ -4,6 +4,7 @@ import type { ViewError } from '../errors.ts';
 import { type Address, type Entry, type Mutation, nameOf, putOf, without } from '../mutation.ts';
 import { type Entity, type View, viewName } from '../view.ts';
 import { asViewError, entriesOf, FEW, isSameAddress, jsonOf, NOTHING, noText, type Parsed, parse } from './projection.ts';
+import { shownItem } from './shown-keys.ts';
 
 export interface Plan {
   readonly mutations: readonly Mutation[];
@@ -24,14 +25,15 @@ export function planOf(views: readonly View[], change: Change): Plan {
       images.set(view.entity, parsed);
     }
     if (parsed.before === NOTHING && parsed.after === NOTHING) continue;
-    const error = planView(view, change, parsed.before, parsed.after, mutations);
+    const shown = () => shownItem(views, change.keys, [change.before, change.after]);
+    const error = planView(view, change, parsed.before, parsed.after, mutations, shown);
     if (error) poison.push({ stage: 'view', view: viewName(view), error });
   }
   return { mutations, poison };
 }
 
 /** Deletes the entries of the old image that the new image lacks, and puts the entries of the new image. Returns why the view failed. */
-function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mutation[]): ViewError | undefined {
+function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mutation[], shown: () => string): ViewError | undefined {
   const { version } = change;
   let before: readonly Entry[] = NONE;
   let after: readonly Entry[] = NONE;
@@ -39,14 +41,14 @@ function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mu
   try {
     before = entriesOf(view, old, change.item, noText);
   } catch (cause) {
-    error = asViewError(view, `the old image of ${change.item}`, cause);
+    error = asViewError(view, `the old image of ${shown()}`, cause);
   }
   try {
     after = entriesOf(view, now, change.item, jsonOf);
   } catch (cause) {
     // The entries of the old image are outdated now, and the view cannot say what replaces them.
     for (const entry of before) into.push(without(entry, 'forget', version));
-    return asViewError(view, `the new image of ${change.item}`, cause);
+    return asViewError(view, `the new image of ${shown()}`, cause);
   }
   const [wasAt, isAt] = [finder(before), finder(after)];
   for (const [i, entry] of after.entries()) {

@@ -18,6 +18,8 @@ export interface PastImage {
 export interface Settlement {
   /** See `itemOf`. */
   readonly item: string;
+  /** The item as messages show it; see `shownItem`. Default: `item`. */
+  readonly shown?: string;
   readonly images: readonly PastImage[];
   /** Some past image is unknown. The item is then put at all its present addresses, not only at those it is known to have had. */
   readonly hasUnknownPast: boolean;
@@ -37,11 +39,11 @@ export interface Settlement {
  *    image to addresses that this code cannot compute;
  * 6. a view that cannot project an image from after a change: nothing, because the next record carries that image as its old one.
  */
-export function settlementOf(views: readonly View[], { item, images, hasUnknownPast, now, version }: Settlement): Plan {
+export function settlementOf(views: readonly View[], { item, shown = item, images, hasUnknownPast, now, version }: Settlement): Plan {
   const mutations: Mutation[] = [];
   const poison: Cause[] = [];
   for (const view of views) {
-    const { past, unknown } = pastEntries(view, images, item);
+    const { past, unknown } = pastEntries(view, images, item, shown);
     poison.push(...unknown);
     try {
       for (const entry of entriesOf(view, parse(view.entity, now), item, jsonOf)) {
@@ -53,7 +55,7 @@ export function settlementOf(views: readonly View[], { item, images, hasUnknownP
       for (const entry of past.values()) mutations.push(without(entry, 'delete', version));
     } catch (cause) {
       for (const entry of past.values()) mutations.push(without(entry, 'forget', version));
-      poison.push({ stage: 'view', view: viewName(view), error: asViewError(view, `${item} as it is now`, cause) });
+      poison.push({ stage: 'view', view: viewName(view), error: asViewError(view, `${shown} as it is now`, cause) });
     }
   }
   return { mutations, poison };
@@ -63,7 +65,7 @@ export function settlementOf(views: readonly View[], { item, images, hasUnknownP
  * The entries of all past images by address, and a cause for each image that the view cannot project. A list's member is at its highest known
  * score, because its marker must block older versions there.
  */
-function pastEntries(view: View, images: readonly PastImage[], item: string) {
+function pastEntries(view: View, images: readonly PastImage[], item: string, shown: string) {
   const past = new Map<string, Entry>();
   const unknown: Cause[] = [];
   for (const { as, attributes, letter } of images) {
@@ -71,7 +73,7 @@ function pastEntries(view: View, images: readonly PastImage[], item: string) {
     try {
       entries = entriesOf(view, parse(view.entity, attributes), item, noText);
     } catch (cause) {
-      const error = asViewError(view, `the old image of ${item}`, cause);
+      const error = asViewError(view, `the old image of ${shown}`, cause);
       if (as === 'before') unknown.push({ stage: 'view', view: viewName(view), letter, error });
     }
     for (const entry of entries) {

@@ -1,8 +1,9 @@
 import type { Cause } from '../cause.ts';
-import { type Hint, hintOf } from '../dynamodb/record.ts';
+import { attributesOf, type Hint, hintOf } from '../dynamodb/record.ts';
 import { asError } from '../errors.ts';
 import { type LetterFilter, matches } from '../letters/filter.ts';
 import { type Letter, parseLetter } from '../letters/letter.ts';
+import { shownItem } from '../plan/shown-keys.ts';
 import type { View } from '../view.ts';
 
 export interface OpenLetter {
@@ -48,7 +49,7 @@ export function openLetter(views: readonly View[], filter: LetterFilter, name: s
     try {
       const hint = hintOf(record, index, letter.streamArn);
       hints.push(hint);
-      if ('error' in hint.before) note(pastUnknown(hint, hint.before.error));
+      if ('error' in hint.before) note(pastUnknown(views, hint, hint.before.error));
     } catch (error) {
       note(asError(error));
     }
@@ -70,8 +71,10 @@ function viewMissing(view: string): Error {
 }
 
 /** The item is settled as it is now, but an outdated entry may remain where the item was before. */
-function pastUnknown({ item }: Hint, { message }: Error): Error {
+function pastUnknown(views: readonly View[], { key }: Hint, { message }: Error): Error {
+  // Its entity is not known either.
+  const shown = shownItem(views, attributesOf(key), []);
   return new Error(
-    `${message}; where ${item} was before is not known, so an outdated entry may remain there: resync the table, and remove the letter`,
+    `${message}; where ${shown} was before is not known, so an outdated entry may remain there: resync the table, and remove the letter`,
   );
 }

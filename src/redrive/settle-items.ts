@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CacheClient } from '../cache.ts';
 import type { Cause, Stage } from '../cause.ts';
 import type { Attributes } from '../change.ts';
-import type { Hint } from '../dynamodb/record.ts';
+import { attributesOf, type Hint } from '../dynamodb/record.ts';
 import { asError } from '../errors.ts';
 import { type PastImage, settlementOf } from '../plan/settlement.ts';
+import { shownItem } from '../plan/shown-keys.ts';
 import type { TableAnswer, TableReader } from '../table.ts';
 import type { View } from '../view.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
@@ -133,11 +134,14 @@ async function settle(
     work.outcome = work.lastWrite.outcome;
     return false;
   }
-  if (isLast) return keep(work, { stage: 'changing', error: new Error(`${newest.item} changes as fast as it is read`) });
+  // An image that cannot be read may be of any entity.
+  const all = hasUnknownPast ? [] : [...known.map(({ attributes }) => attributes), now];
+  const shown = shownItem(views, attributesOf(newest.key), all);
+  if (isLast) return keep(work, { stage: 'changing', error: new Error(`${shown} changes as fast as it is read`) });
   if (work.lastWrite?.image) work.earlierWrites.push({ as: 'after', attributes: work.lastWrite.image });
   // With a complete past, the earlier writes of this loop went only to known addresses, so they need no undoing.
   const images = hasUnknownPast ? [...known, ...work.earlierWrites] : known;
-  const { mutations, poison } = settlementOf(views, { ...newest, images, hasUnknownPast, now });
+  const { mutations, poison } = settlementOf(views, { ...newest, shown, images, hasUnknownPast, now });
   const causes: Cause[] = [...poison];
   let isStale = true;
   try {

@@ -1,9 +1,10 @@
 import type { CacheClient } from '../cache.ts';
 import type { Cause } from '../cause.ts';
-import { type Change, type ChangeFacts, factsOf } from '../change.ts';
+import { type Change, type ChangeFacts, factsOf, itemOf } from '../change.ts';
 import { asError } from '../errors.ts';
 import type { Mutation, Outcome } from '../mutation.ts';
 import { planOf } from '../plan/plan.ts';
+import { shownKeys } from '../plan/shown-keys.ts';
 import type { View } from '../view.ts';
 
 export interface SyncInput<Record> {
@@ -96,7 +97,7 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
     else if (mutations.length > 0) sound += 1;
     const apply = () => applyRecord(input, record, index, planned, admission);
     const giveUp = () => failed(change, new Error('an earlier record of this item failed'));
-    const item = change && `${change.table} ${change.item}`;
+    const { item } = planned;
     const previous = item === undefined ? undefined : latest.get(item);
     const report = previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply();
     reports.push(report);
@@ -127,6 +128,8 @@ function admissionOf<Record>(input: SyncInput<Record>, planned: PlannedBatch<Rec
 /** What decoding and projecting made of a record. The images are dropped, so that a large batch does not hold them until its end. */
 interface PlannedRecord {
   readonly change?: ChangeFacts;
+  /** Names the item among all tables. Absent when the record could not be decoded. */
+  readonly item?: string;
   readonly mutations: readonly Mutation[];
   readonly causes: readonly Cause[];
 }
@@ -138,10 +141,16 @@ function plan<Record>(input: SyncInput<Record>, record: Record, index: number): 
   } catch (error) {
     return { mutations: [], causes: [{ stage: 'decode', error: asError(error) }] };
   }
+  const [facts, item] = [shownFacts(input.views, change), `${change.table} ${change.item}`];
   // Projecting takes most of the time, so a record that cannot be begun any more is not projected.
-  if (input.signal?.aborted) return { change: factsOf(change), mutations: [], causes: [] };
+  if (input.signal?.aborted) return { change: facts, item, mutations: [], causes: [] };
   const { mutations, poison } = planOf(input.views, change);
-  return { change: factsOf(change), mutations, causes: poison };
+  return { change: facts, item, mutations, causes: poison };
+}
+
+function shownFacts(views: readonly View[], change: Change): ChangeFacts {
+  const keys = shownKeys(views, change.keys, [change.before, change.after]);
+  return factsOf(keys === change.keys ? change : { ...change, keys, item: itemOf(keys) });
 }
 
 async function applyRecord<Record>(

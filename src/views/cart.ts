@@ -13,6 +13,8 @@ const cartLine = entity({
     productDetail: z.optional(z.record(z.string(), z.unknown())),
     expiresAt: z.optional(z.number()),
   }),
+  // Who knows the id of a cart can take the cart over, and `user#` has the id of a person.
+  secretKeys: ['pk'],
 });
 
 /**

@@ -139,6 +139,22 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('tableReader, of Dyna
   });
 });
 
+describe('a key that the table refuses', () => {
+  it.each([
+    [{ pk: { S: 'cart#s3cret' }, sk: { S: 'product#1' } }, 'cart#s3cret'],
+    [{ pk: { N: '1234567' } }, '1234567'],
+    [{ pk: { B: 'czNjcmV0' } }, 'czNjcmV0'],
+  ])('is not quoted, although DynamoDB may quote it: %j', async (refused, value) => {
+    const send = async () => {
+      throw Object.assign(new Error(`The parameter cannot be converted: ${value}, it is ${value}`), { name: 'ValidationException' });
+    };
+    const [answer] = await tableReader({ client: { send } as never }).read('arn:aws:dynamodb:eu-west-1:123456789012:table/shop', [refused]);
+    expect(reasons([answer])).toEqual([
+      expect.stringMatching(/refuses the key: The parameter cannot be converted: …, it is …; the table may/),
+    ]);
+  });
+});
+
 function reasons(answers: readonly (TableAnswer | undefined)[]): (string | undefined)[] {
   return answers.map((answer) => (answer && 'error' in answer ? answer.error.message : undefined));
 }

@@ -1,6 +1,7 @@
 import type { CacheClient, Lookup, PageMember } from '../../cache.ts';
 import type { Cause } from '../../cause.ts';
-import type { StreamEvent, StreamRecord } from '../../dynamodb/record.ts';
+import { itemOf } from '../../change.ts';
+import { attributesOf, type StreamEvent, type StreamRecord } from '../../dynamodb/record.ts';
 import { type StreamHandlerOptions, streamHandler } from '../../handlers/stream-handler.ts';
 import type { RecordReport, Report } from '../../sync/sync.ts';
 import type { View } from '../../view.ts';
@@ -73,7 +74,8 @@ function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
   const { change, status, applied, stale, rejected, causes, error } = report;
   return {
     event: record?.eventName ?? null,
-    item: change?.item ?? null,
+    // Not as in the report, where secret keys are hashed: the owner of a replayed file may see them.
+    item: change ? itemOf(attributesOf(record.dynamodb?.Keys ?? {})) : null,
     sequenceNumber: record?.dynamodb?.SequenceNumber ?? null,
     ...(change?.expired && { expired: true }),
     status,
