@@ -21,7 +21,7 @@ import { importTypeScript } from './typescript.mjs';
 
 export const CACHE = 'bench';
 const COUNT = 50;
-const LENGTHS = [20, 200, 2_000];
+const LENGTHS = [20, 150, 1_000];
 const BATCH = 100;
 const KIB = 1_024;
 const LABEL = '2026-11-01T09:00:00.123';

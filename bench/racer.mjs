@@ -2,10 +2,9 @@
 //   node bench/racer.mjs sync|plain|bare|handler|workshop|get PORT
 import { Redis } from 'iovalkey';
 import { valkeyCache } from '../dist/caches/valkey.js';
-import { views as shopViews } from '../dist/views/index.js';
 import { bareSocket, pipelinePlain, plainWrites, recordCalls, syncRecords, tally } from './contestants.mjs';
 import { chunksOf } from './orders.mjs';
-import { GET_KEY, invocations, MUTATIONS_OF_ORDER, orders, races } from './races.mjs';
+import { GET_KEY, invocations, MUTATIONS_OF_ORDER, orders, races, views } from './races.mjs';
 import { startWorkshop } from './workshop.mjs';
 
 /**
@@ -13,7 +12,6 @@ import { startWorkshop } from './workshop.mjs';
  * @typedef {() => Promise<void | (() => void)>} Run resolves, when all is acknowledged, with a check that is not timed
  */
 
-const views = Object.values(shopViews);
 const FUNCTION_TIMEOUT_MS = 30_000;
 
 /** @type {Record<string, (port: number) => Promise<(race: Race) => Run | Promise<Run>>>} */

@@ -1,3 +1,4 @@
+import { views as shopViews } from '../dist/views/index.js';
 import { order, range, record } from './orders.mjs';
 
 /**
@@ -14,9 +15,10 @@ import { order, range, record } from './orders.mjs';
  * @property {number} ofBare
  */
 
-/** As many as the shop's lists keep: more would be trimmed, and the plain writes trim nothing. */
 const RECORDS = 1_000;
 export const MUTATIONS_OF_ORDER = 4;
+/** The shop's views, with lists that keep all records: the plain writes trim nothing. */
+export const views = Object.values(shopViews).map((view) => (view.kind === 'list' ? { ...view, keep: RECORDS } : view));
 
 export const orders = range(RECORDS).map(order);
 const inserts = orders.map((order, n) => record(RECORDS + n, undefined, order));

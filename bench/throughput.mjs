@@ -1,14 +1,11 @@
 import { valkeyCache } from '../dist/caches/valkey.js';
-import { views as shopViews } from '../dist/views/index.js';
 import { syncRecords, tally } from './contestants.mjs';
 import { range } from './orders.mjs';
 import { startRacer } from './racers.mjs';
-import { races } from './races.mjs';
+import { races, views } from './races.mjs';
 import { figure, figures } from './report.mjs';
 import { serverCpu, startServer } from './server.mjs';
 import { isDecided, median, spread } from './statistics.mjs';
-
-const views = Object.values(shopViews);
 
 /**
  * Measures records a second, from Lambda event to acknowledged writes, beside the plain pipeline and the bare server.

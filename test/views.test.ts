@@ -28,7 +28,7 @@ const shown: { readonly [name in keyof typeof views]: { readonly item: Attribute
   },
   orders: {
     item: order,
-    puts: [`put orders@1:all ${ORDER} @${AT} keep 1000 ${SUMMARY}`, `put orders@1:creator:olive ${ORDER} @${AT} keep 1000 ${SUMMARY}`],
+    puts: [`put orders@1:all ${ORDER} @${AT} keep 150 ${SUMMARY}`, `put orders@1:creator:olive ${ORDER} @${AT} keep 150 ${SUMMARY}`],
   },
   cart: {
     item: line,
@@ -67,15 +67,15 @@ describe('the difference of two images', () => {
   it('moves an order whose creator changes from one list to the other', () => {
     const summary = `{"id":"7","createdAt":"${T1}","status":"placed","numItems":1,"lastUpdated":"${T2}"}`;
     expect(shorts(views.orders, change(order, { ...order, creator: 'dante', lastUpdated: T2 }))).toEqual([
-      `delete orders@1:creator:olive ${ORDER} @${AT} keep 1000`,
-      `put orders@1:all ${ORDER} @${AT} from ${AT} keep 1000 ${summary}`,
-      `put orders@1:creator:dante ${ORDER} @${AT} keep 1000 ${summary}`,
+      `delete orders@1:creator:olive ${ORDER} @${AT} keep 150`,
+      `put orders@1:all ${ORDER} @${AT} from ${AT} keep 150 ${summary}`,
+      `put orders@1:creator:dante ${ORDER} @${AT} keep 150 ${summary}`,
     ]);
   });
 
   it('passes the previous score of a member to its list', () => {
     const later = shorts(views.orders, change(order, { ...order, createdAt: T2 }));
-    expect(later[0]).toMatch(`@${Date.parse(T2)} from ${AT} keep 1000`);
+    expect(later[0]).toMatch(`@${Date.parse(T2)} from ${AT} keep 150`);
   });
 
   it("separates the lines of an anonymous cart and of the user's cart", () => {

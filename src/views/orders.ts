@@ -5,7 +5,7 @@ import { order } from './order.ts';
 export const orders = listView({
   name: 'orders',
   revision: 1,
-  keep: 1_000,
+  keep: 150,
   entity: order,
   project: ({ creator, items: _, ...summary }) => {
     const score = Date.parse(summary.createdAt);
