@@ -1,3 +1,4 @@
+import { inWindow } from './envelope.ts';
 import { PRELUDE } from './prelude.ts';
 
 /**
@@ -5,14 +6,15 @@ import { PRELUDE } from './prelude.ts';
  *
  * KEYS: the key of each document mutation, then `members`, `scores` and `peaks` of each list.
  *
- * ARGV: one MessagePack array of strings:
+ * ARGV: the call's window last (`envelope.ts`), and before it one MessagePack array of strings:
  * - entry TTL, tombstone TTL (ms);
  * - the number of document mutations, then for each of them the string to store;
  * - then for each list `keep` and the number of its mutations, and for each of these: field, member, score, score before (or empty).
  *
  * Returns one digit per mutation, in this order: 1 applied, 0 stale.
  */
-export const APPLY = `${PRELUDE}
+export const APPLY = inWindow(
+  `${PRELUDE}
 local argv = cmsgpack.unpack(ARGV[1])
 local entry_ttl, tombstone_ttl, documents = argv[1], argv[2], tonumber(argv[3])
 local outcomes = {}
@@ -45,4 +47,5 @@ for k = documents + 1, #KEYS, 3 do
   if changed then save(list, entry_ttl, tombstone_ttl) end
 end
 return table.concat(outcomes)
-`;
+`,
+);
