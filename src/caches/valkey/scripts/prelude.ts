@@ -42,8 +42,8 @@ end
 local function load_or_new(members, scores, peaks)
   local list = load(members, scores, peaks)
   if list then return list end
-  -- R20 (whole)
-  call('UNLINK', members, scores, peaks)
+  -- R20 (whole). Without keys there is no UNLINK, because a server without memory allows a script all writes after such a one.
+  if call('EXISTS', members, scores, peaks) > 0 then call('UNLINK', members, scores, peaks) end
   local now = call('TIME')
   return {
     members = members, scores = scores, peaks = peaks, birth = now[1] .. '.' .. now[2], bottom = '-inf', lost = 0,
