@@ -161,7 +161,8 @@ export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnectio
       const { message } = error;
       const { command } = error as { command?: { name: string } };
       if (command?.name === 'select') {
-        databaseFault = `database ${db} cannot be selected: ${message}`;
+        if (/^NOAUTH|max number of clients/.test(message)) onFailure(error);
+        else databaseFault = `database ${db} cannot be selected: ${message}`;
         return true;
       }
       if (client.status !== 'ready' && (command?.name === 'auth' || command?.name === 'cluster')) onFailure(error);

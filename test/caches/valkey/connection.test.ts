@@ -175,6 +175,14 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the connection o
       expect(Date.now() - started).toBeLessThan(4_000);
     });
 
+    it('names the password, and not the database, where both are wrong', async () => {
+      const server = await startValkey({ config: { requirepass: 's3cret' } });
+      closing.push(() => server.close());
+      expect(await failureOf({ url: `${server.url.replace('s3cret', 's3cret-no')}/99` })).toMatch(/: WRONGPASS .*password in CACHE_URL/);
+      expect(await failureOf({ url: `${server.url.replace(':s3cret@', '')}/99` })).toMatch(/: NOAUTH .*password in CACHE_URL/);
+      expect(await failureOf({ url: `${server.url}/99` })).toMatch(/: database 99 cannot be selected/);
+    });
+
     it.each([['-cluster'], ['-cluster|slots'], ['-cluster|info'], ['-evalsha', '-eval'], ['-time'], ['resetkeys', '~other:*']])(
       'names the permissions of the user without %s',
       async (...rules) => {

@@ -179,6 +179,34 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     },
   );
 
+  it('serves no old value from a server that was filled up to its maxmemory', async () => {
+    const { cache, raw, empty } = await start();
+    const used = Number(/used_memory:(\d+)/.exec(await raw.info('memory'))?.[1]);
+    await raw.config('SET', 'maxmemory', String(used + 1_500_000));
+    await settleEmpty(cache, 'l');
+    const keys = Array.from({ length: 30 }, (_, i) => `d${i}`);
+    await cache.apply(keys.flatMap((key) => [put(key, 4, old), enter('l', key, 4, old)]));
+    const fill = async () => {
+      for (let i = 0; ; i += 1) await cache.apply([put(`more ${i} ${Math.random()}`, 1, 'x'.repeat(10_000))]);
+    };
+    let rejections = 0;
+    for (const [i, key] of keys.entries()) {
+      await expect(fill()).rejects.toThrow(/OOM/);
+      const next =
+        i % 2 === 0 ? [end('delete', key, 5), leave('delete', 'l', key, 5, 4)] : [put(key, 5, 'y'.repeat(900)), enter('l', key, 5)];
+      const outcome = await cache.apply(next).catch((error: unknown) => error);
+      if (outcome instanceof Error) rejections += 1;
+      const found = await cache.get(key);
+      if (found.type !== 'miss') expect(found.version).toBe(version(5));
+      const page = await cache.list('l', { limit: 100 });
+      expect(page.members.filter(({ member }) => member === key).every((it) => it.version === version(5))).toBe(true);
+      if (outcome instanceof Error) expect(page.complete).toBe(false);
+    }
+    expect(rejections).toBeGreaterThan(0);
+    await empty();
+    expect(await cache.apply([put('d0', 6)])).toEqual([APPLIED]);
+  });
+
   it('serves no old value from the full node of a cluster', async () => {
     const cluster = await startCluster({ masters: 3 });
     closing.push(() => cluster.close());
