@@ -84,7 +84,8 @@ export async function pipelinePlain(client, writes) {
  */
 export async function recordCalls(serverPort, views, batches) {
   const proxy = await startProxy(serverPort);
-  const cache = valkeyCache({ url: proxy.url });
+  // The server rejects a call after its deadline, and these calls are sent again later.
+  const cache = valkeyCache({ url: proxy.url, commandTimeoutMs: 900_000, deadlineMs: 900_000 });
   try {
     // Because the first call of a connection sends the whole script.
     await syncRecords(cache, views, batches[0] ?? []);

@@ -41,3 +41,16 @@ export function asError(thrown: unknown): Error {
     return new Error('something without a text was thrown');
   }
 }
+
+/**
+ * A faulty value as a message shows it. A value that may be a secret or contain one is described instead: somebody may have put a URL, a password
+ * or a token into the wrong variable.
+ */
+export function shownValue(value: string): string {
+  if (/^[a-z ._-]{1,16}$/i.test(value) || /^[-+\d., ]{1,16}[a-z]{0,2}$/i.test(value) || value.length <= 4) return `"${value}"`;
+  const [, scheme, host, rest = ''] = /^([a-z][a-z\d+.-]{0,15}):(?:\/\/([^/?#]*))?(.*)$/is.exec(value) ?? [];
+  if (scheme === undefined) return 'a text that is not shown, because it may be a secret';
+  if (value.includes('@') || /^(valkey|redis)s?$/i.test(scheme)) return 'a URL that is not shown, because it may contain a password';
+  const path = /^(\/[a-z._-]{0,16})*$/i.test(rest) ? rest : '…';
+  return `"${scheme}:${host === undefined ? '' : `//${host}`}${path}"`;
+}

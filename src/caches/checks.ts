@@ -1,8 +1,9 @@
+import { shownValue } from '../errors.ts';
 import { APPLIED, forgetInstead, type Mutation, type Outcome } from '../mutation.ts';
 
 /** @throws TypeError when the namespace has characters that keys must not begin with. */
 export function checkNamespace(namespace: string): void {
-  if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace "${namespace}": use letters, digits, "-" and "_"`);
+  if (!/^[\w-]+$/.test(namespace)) throw new TypeError(`cache namespace ${shownValue(namespace)}: use letters, digits, "-" and "_"`);
 }
 
 /** @throws TypeError that names the first option whose value is not a whole number or is less than its minimum. */

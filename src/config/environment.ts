@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { ConfigurationError } from '../errors.ts';
+import { ConfigurationError, shownValue } from '../errors.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,10 +30,10 @@ export function requireNoFaults<T>(config: T | undefined, faults: readonly strin
   return config;
 }
 
-/** Names the variable, its value, and the values that are allowed. */
+/** Names the variable, its value (if it cannot be a secret), and the values that are allowed. */
 function faultOf(issue: z.core.$ZodIssue, given: Environment): string {
   const name = String(issue.path[0]);
-  const found = `${name} is "${given[name]}"`;
+  const found = `${name} is ${shownValue(given[name] ?? '')}`;
   switch (issue.code) {
     case 'invalid_value':
       return `${found}: use ${issue.values.map(String).join(' or ')}`;

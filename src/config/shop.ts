@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { shownValue } from '../errors.ts';
 import type { IdempotencyOptions } from '../shop/idempotency.ts';
 import type { CartCookie } from '../shop/migrate-cart-api.ts';
 import { type Environment, givenVariables, lowestLogLevel, parseVariables, requireNoFaults } from './environment.ts';
@@ -53,13 +54,14 @@ export function parseShopConfig(env?: Environment): ShopConfig {
   const allowedOrigins = (given.CORS_ALLOWED_ORIGINS ?? '').split(',').flatMap((origin) => origin.trim() || []);
   for (const origin of allowedOrigins) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      faults.push(`CORS_ALLOWED_ORIGINS has "${origin}": give origins such as https://shop.example, separated by commas`);
+      faults.push(`CORS_ALLOWED_ORIGINS has ${shownValue(origin)}: give origins such as https://shop.example, separated by commas`);
     }
   }
   const attributes = Object.entries(data ?? {}).filter(([key]) => key.endsWith('_ATTRIBUTE'));
   for (const [i, [key, attribute]] of attributes.entries()) {
     const other = attributes.slice(0, i).find(([, earlier]) => earlier === attribute);
-    if (attribute !== undefined && other) faults.push(`${key} is "${attribute}", like ${other[0]}: give each attribute its own name`);
+    if (attribute !== undefined && other)
+      faults.push(`${key} is ${shownValue(String(attribute))}, like ${other[0]}: give each attribute its own name`);
   }
   const config = data && {
     tableName: data.TABLE_NAME as string,

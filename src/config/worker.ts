@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
-import { type MomentoAccess, parseAccess } from '../caches/momento/access.ts';
+import { type MomentoAccess, nameFaults, parseAccess } from '../caches/momento/access.ts';
 import { parseCacheUrl } from '../caches/valkey/url.ts';
+import { shownValue } from '../errors.ts';
 import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
 import { type Environment, givenVariables, lowestLogLevel, parseVariables, requireNoFaults } from './environment.ts';
 
@@ -169,10 +170,10 @@ function momentoFaults(given: Environment, maxTtlSeconds: number): string[] {
   const absent = 'MOMENTO_CACHE_NAME is absent, and CACHE_BACKEND is "momento": give the name of a cache that exists';
   const tooLong = ['CACHE_ENTRY_TTL_SECONDS', 'CACHE_TOMBSTONE_TTL_SECONDS'].filter((name) => Number(given[name]) > maxTtlSeconds);
   return [
-    ...(given.MOMENTO_CACHE_NAME === undefined ? [absent] : []),
+    ...(given.MOMENTO_CACHE_NAME === undefined ? [absent] : nameFaults(given.MOMENTO_CACHE_NAME, 'MOMENTO_CACHE_NAME')),
     ...tooLong.map(
       (name) =>
-        `${name} is "${given[name]}", longer than the cache keeps an entry: give ${maxTtlSeconds} or less, or raise MOMENTO_MAX_TTL_SECONDS if your cache is provisioned for it`,
+        `${name} is ${shownValue(given[name] ?? '')}, longer than the cache keeps an entry: give ${maxTtlSeconds} or less, or raise MOMENTO_MAX_TTL_SECONDS if your cache is provisioned for it`,
     ),
   ];
 }

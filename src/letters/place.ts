@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { ConfigurationError } from '../errors.ts';
+import { ConfigurationError, shownValue } from '../errors.ts';
 
 /** Where dead letters lie. */
 export type LettersPlace =
@@ -11,7 +11,9 @@ const BUCKET = /^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/;
 /** @throws ConfigurationError */
 export function parseLettersPlace(text: string): LettersPlace {
   const wrong = (why: string) =>
-    new ConfigurationError(`DEAD_LETTERS is "${text}"${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`);
+    new ConfigurationError(
+      `DEAD_LETTERS is ${shownValue(text)}${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`,
+    );
   const [, bucket, prefix] = text.match(/^s3:\/\/([^/]*)\/?(.*)$/) ?? [];
   if (bucket !== undefined && prefix !== undefined) {
     if (!BUCKET.test(bucket)) throw wrong(', whose bucket name is not valid');

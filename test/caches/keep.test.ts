@@ -64,7 +64,7 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
     const cache = await open();
     const newest = Array.from({ length: 300 }, (_, n) => ({ member: `m${300 - n}`, score: 300 - n, json: String(300 - n) }));
     const lease = await cache.lease({ kind: 'list', list: LIST, keep: 1_000 });
-    expect(await cache.settle(lease, { kind: 'list', newest, more: false })).toBe('settled');
+    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
     return cache;
   }
   const values = async (cache: CacheClient, limit: number) => {
@@ -99,7 +99,7 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
     const lease = await cache.lease({ kind: 'list', list: LIST, keep: 1_000 });
     const newest = down(300, 300).map((n) => ({ member: `m${n}`, score: n, json: String(n) }));
     await cache.apply([mutation(put(301), 150), mutation({ ...put(9), clock: 302, type: 'delete' }, 150)]);
-    await cache.settle(lease, { kind: 'list', newest, more: false });
+    await cache.settle(lease, { kind: 'list', newest });
     expect(await values(cache, 150)).toEqual({ values: down(301, 150), complete: true });
     const all = await values(cache, 1_000);
     expect([all.complete, all.values.includes(9)]).toEqual([false, false]);
@@ -140,7 +140,7 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
         if (upTo(4) === 0) readers.push({ keep, lease: await cache.lease({ kind: 'list', list: LIST, keep }) });
         for (const reader of readers) {
           const all = members().map(({ member, score, clock }) => ({ member, score, json: String(clock) }));
-          if (upTo(2) === 0) reader.found ??= { kind: 'list', newest: all.slice(0, reader.keep), more: all.length > reader.keep };
+          if (upTo(2) === 0) reader.found ??= { kind: 'list', newest: all.slice(0, reader.keep), next: all[reader.keep]?.score };
         }
         if (upTo(3) === 0) for (const { lease, found } of readers.splice(0, 1)) if (found) await cache.settle(lease, found);
         const truth = members();

@@ -295,4 +295,66 @@ describe('parseConfig, with a faulty environment,', () => {
       expect(faults.join()).not.toContain('s3cret');
     },
   );
+
+  const secrets = [
+    'redis://:s3cret@h:6379',
+    'rediss://ann:s3cret@h/0?tls=true',
+    'valkey://s3cret',
+    'https://ann:s3cret@letters.example/x',
+    'https://hooks.example/services/s3cret',
+    'https://bucket.example/?X-Amz-Signature=s3cret',
+    'ann:s3cret@h:6379',
+    'redis:s3cret',
+    's3cret',
+    'AKIAS3CRETs3cret/K7MDENG+s3cret',
+    'eyJhbGciOiJIUzI1NiJ9.s3cret.s3cret',
+  ];
+  const variables = [
+    ...['CACHE_BACKEND', 'CACHE_CLUSTER', 'CACHE_NAMESPACE', 'CACHE_ENTRY_TTL_SECONDS', 'CACHE_TOMBSTONE_TTL_SECONDS', 'CACHE_DEADLINE_MS'],
+    ...['CACHE_CONNECT_TIMEOUT_MS', 'CACHE_COMMAND_TIMEOUT_MS', 'CACHE_IAM_SERVERLESS', 'DEAD_LETTERS', 'DEAD_LETTERS_BUCKET_OWNER'],
+    ...['POISON_RUN_LIMIT', 'RETENTION_WARNING_SECONDS', 'METRICS', 'MOMENTO_MAX_TTL_SECONDS'],
+  ];
+  it.each(variables)('never shows a secret in %s', (variable) => {
+    for (const secret of secrets) {
+      // A name or a path may look like a secret.
+      if (variable === 'CACHE_NAMESPACE' && /^\w+$/.test(secret)) continue;
+      if (variable === 'DEAD_LETTERS' && !/^[a-z\d]+:/.test(secret)) continue;
+      const faults = faultsOf({ [variable]: secret });
+      expect(faults.join()).toMatch(new RegExp(`^${variable} is (a URL that|a text that|").*: (use|give) `));
+      expect(faults.join()).not.toMatch(/s3cret/);
+    }
+  });
+
+  it('never shows a secret in the variables of Momento', () => {
+    const { MOMENTO_SECRET_ID: _, ...keyless } = momento;
+    for (const secret of secrets) {
+      for (const env of [
+        { ...keyless, MOMENTO_LOCAL: secret },
+        { ...momento, MOMENTO_ENDPOINT: `${secret}/` },
+        { ...momento, CACHE_ENTRY_TTL_SECONDS: secret },
+      ]) {
+        expect(faultsOf(env).join()).not.toMatch(/s3cret/);
+      }
+    }
+    for (const secret of secrets.filter((it) => /:\/\/|^eyJ/.test(it))) {
+      for (const variable of ['MOMENTO_CACHE_NAME', 'MOMENTO_SECRET_ID']) {
+        expect(faultsOf({ ...momento, [variable]: secret })).toEqual([
+          `${variable} is a URL or an API key, which is not shown: give a name; a key belongs in MOMENTO_API_KEY`,
+        ]);
+      }
+    }
+  });
+
+  it.each([
+    ['redsi', '"redsi"'],
+    ['Redis Cluster', '"Redis Cluster"'],
+    ['*', '"*"'],
+    ['10s', '"10s"'],
+    ['6379', '"6379"'],
+    ['s3://my-bucket/letters', '"s3://my-bucket/letters"'],
+    ['https://cache.example/v2?x=1', '"https://cache.example…"'],
+    ['https://cache.example', '"https://cache.example"'],
+  ])('shows %s', (CACHE_BACKEND, shown) => {
+    expect(faultsOf({ CACHE_BACKEND })).toEqual([`CACHE_BACKEND is ${shown}: use memory or valkey or momento`]);
+  });
 });

@@ -19,6 +19,8 @@ import { documentView, entity, listView, type View } from '../../src/view.ts';
 import { views as shopViews } from '../../src/views/index.ts';
 import { memoryStore } from '../letters/letters.ts';
 
+const PLACE = { kind: 'folder', path: 'letters' } as const;
+
 const ARN = 'arn:aws:dynamodb:eu-west-1:123456789012:table/shop/stream/2026-11-01T09:00:00.123';
 
 /** A secret is marked, so that any part of an output that has one can be found. */
@@ -217,7 +219,7 @@ async function outputOf({ history, cacheIsDown, tableAnswers, poisonRunLimit }: 
     await written(async () => {
       for (const logger of [new Logger(), stderrLogger]) {
         for (const json of [false, true]) {
-          const lines = changeLines({ json, lag: true, out });
+          const lines = changeLines({ json, lag: true, show: false, letters: PLACE, out });
           const handler = streamHandler({
             views,
             cache,
@@ -243,7 +245,7 @@ async function outputOf({ history, cacheIsDown, tableAnswers, poisonRunLimit }: 
       for (const trustLetters of [false, true]) {
         const report = await redrive({ views, cache, store, filter: {}, ...(!trustLetters && { table }) });
         for (const { causes, name } of report.letters) said.push(name, ...causes.map(({ error }) => `${error.name}: ${error.message}`));
-        printRedrive({ store: 'letters', backend: 'memory', dryRun: false, trustLetters, ...report });
+        printRedrive({ store: 'letters', place: PLACE, backend: 'memory', dryRun: false, trustLetters, ...report });
       }
     }),
   );

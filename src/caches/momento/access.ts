@@ -1,3 +1,5 @@
+import { shownValue } from '../../errors.ts';
+
 /** Where the API key comes from, or a server that needs none. */
 export type MomentoAccess = MomentoSecret | ({ readonly kind: 'key' } & MomentoKey) | MomentoLocal;
 
@@ -38,6 +40,7 @@ export function parseAccess(given: Given, faults: string[]): MomentoAccess | und
   if (chosen.length > 1) faults.push(`${chosen.join(' and ')} are given: leave all but one out`);
   const endpoint = MOMENTO_ENDPOINT === undefined ? {} : { endpoint: MOMENTO_ENDPOINT.trim() };
   if (secretId !== undefined) {
+    faults.push(...nameFaults(secretId, 'MOMENTO_SECRET_ID'));
     if (endpoint.endpoint !== undefined) faults.push(...endpointFaults(endpoint.endpoint));
     return { kind: 'secret', secretId: secretId.trim(), ...endpoint };
   }
@@ -48,8 +51,15 @@ export function parseAccess(given: Given, faults: string[]): MomentoAccess | und
   }
   if (local === undefined) return undefined;
   const [whole, host = '', port] = LOCAL.exec(local.trim()) ?? [];
-  if (whole === undefined) faults.push(`MOMENTO_LOCAL is "${local}": give HOST:PORT`);
+  if (whole === undefined) faults.push(`MOMENTO_LOCAL is ${shownValue(local)}: give HOST:PORT`);
   return { kind: 'local', host, port: Number(port) };
+}
+
+/** Refuses a URL or an API key in the place of a name, because messages of later failures show the name. */
+export function nameFaults(name: string, variable: string): string[] {
+  // An API key is JSON in base64, which begins with this.
+  if (!/:\/\/|^\s*eyJ/.test(name)) return [];
+  return [`${variable} is a URL or an API key, which is not shown: give a name; a key belongs in MOMENTO_API_KEY`];
 }
 
 /** @param where the key comes from, for example `MOMENTO_API_KEY` */

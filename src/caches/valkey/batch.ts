@@ -24,6 +24,7 @@ export interface BatchOptions {
 interface Call {
   readonly outcomes: Outcome[];
   waiting: number;
+  failure: unknown;
   readonly resolve: (outcomes: readonly Outcome[]) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -75,17 +76,26 @@ export function batcher(connection: ValkeyConnection, keys: ValkeyKeys, options:
 
   const send = async (lane: Lane): Promise<void> => {
     const { documentKeys: names, documentSlots: slots } = lane;
+    // Answers a call when none of its script calls is under way: what it sent can then no longer take effect.
+    const finish = (call: Call): void => {
+      call.waiting -= 1;
+      if (call.waiting > 0) return;
+      if (call.failure === undefined) call.resolve(call.outcomes);
+      else call.reject(call.failure);
+    };
     try {
       const packed = pack(lane);
       const outcomes = (await connection.call((commands) => commands.millraceApply(names.length, ...names, packed))) as string;
       for (let i = 0; i < slots.length; i += 1) {
         const { call, index, ifApplied } = slots[i] as Slot;
         call.outcomes[index] = outcomes[i] === '1' ? ifApplied : STALE;
-        call.waiting -= 1;
-        if (call.waiting === 0) call.resolve(call.outcomes);
+        finish(call);
       }
     } catch (error) {
-      for (const { call } of slots) call.reject(error);
+      for (const { call } of slots) {
+        call.failure ??= error;
+        finish(call);
+      }
     } finally {
       underWay -= 1;
     }
@@ -141,7 +151,7 @@ export function batcher(connection: ValkeyConnection, keys: ValkeyKeys, options:
   const apply = (mutations: readonly Mutation[]): Promise<readonly Outcome[]> => {
     if (mutations.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const call: Call = { outcomes: new Array(mutations.length), waiting: mutations.length, resolve, reject };
+      const call: Call = { outcomes: new Array(mutations.length), waiting: mutations.length, failure: undefined, resolve, reject };
       for (let index = 0; index < mutations.length; index += 1) {
         const { mutation, ifApplied } = admit(mutations[index] as Mutation, ({ json }) => overLimit(json, maxValueBytes));
         add(mutation, { call, index, ifApplied });

@@ -147,4 +147,20 @@ describe('batcher', () => {
     sent[0]?.fail(new CacheUnavailableError('no answer'));
     expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
+
+  it('rejects a call once none of its script calls is under way', async () => {
+    const { apply, sent, turn } = start({ cluster: true });
+    let settled = false;
+    const call = apply([document('a'), document('b'), document('c')]).finally(() => {
+      settled = true;
+    });
+    call.catch(() => {});
+    await turn();
+    sent[0]?.fail(new CacheUnavailableError('no answer'));
+    sent[1]?.answer('1');
+    await turn();
+    expect(settled).toBe(false);
+    sent[2]?.fail(new CacheUnavailableError('another reason'));
+    await expect(call).rejects.toThrow('no answer');
+  });
 });

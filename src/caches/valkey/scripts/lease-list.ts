@@ -1,3 +1,4 @@
+import { inWindow } from './envelope.ts';
 import { PRELUDE } from './prelude.ts';
 
 /**
@@ -5,11 +6,11 @@ import { PRELUDE } from './prelude.ts';
  *
  * KEYS: `members`, `scores`, `peaks`.
  *
- * ARGV: entry TTL, tombstone TTL (ms).
+ * ARGV: entry TTL, tombstone TTL (ms); the call's window (`envelope.ts`).
  *
  * Returns birth, bottom, lost count and settled count, then name and version of each member in any state.
  */
-export const LEASE_LIST = `${PRELUDE}
+export const LEASE_LIST = inWindow(`${PRELUDE}
 local list = load_or_new(KEYS[1], KEYS[2], KEYS[3])
 if not list.header or list.is_reborn then save(list, ARGV[1], ARGV[2]) end
 local lease = { list.birth, list.bottom, list.lost, list.settled }
@@ -21,4 +22,4 @@ for i = 1, #fields, 2 do
   end
 end
 return lease
-`;
+`);

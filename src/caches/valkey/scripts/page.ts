@@ -1,3 +1,4 @@
+import { withErrors } from './envelope.ts';
 import { PRELUDE } from './prelude.ts';
 
 /**
@@ -10,7 +11,7 @@ import { PRELUDE } from './prelude.ts';
  * Returns bottom, settled count and number of forgotten members, by which R12 decides; then name, score and field of each member. Returns
  * nothing if there is no list.
  */
-export const PAGE = `${PRELUDE}
+export const PAGE = withErrors(`${PRELUDE}
 local list = load(KEYS[1], KEYS[2], KEYS[3])
 if not list then return {} end
 local limit, descending = math.min(tonumber(ARGV[1]), list.live_count), ARGV[2] == 'desc'
@@ -55,4 +56,4 @@ for i = from, to, step do
   page[#page + 1] = call('HGET', list.members, rows[i])
 end
 return page
-`;
+`);

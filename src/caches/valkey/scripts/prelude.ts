@@ -59,8 +59,8 @@ end
 local function load_or_new(members, scores, peaks)
   local list = load(members, scores, peaks)
   if list then return list end
-  -- R20 (whole)
-  call('UNLINK', members, scores, peaks)
+  -- R20 (whole). Without keys there is no UNLINK, because a server without memory allows a script all writes after such a one.
+  if call('EXISTS', members, scores, peaks) > 0 then call('UNLINK', members, scores, peaks) end
   return {
     members = members, scores = scores, peaks = peaks, birth = new_birth(), bottom = '-inf', lost = 0, settled = 0,
     forgotten_count = 0, live_count = 0, peak_count = 0, highest = '-inf', dropped = FLOOR, was_empty = true

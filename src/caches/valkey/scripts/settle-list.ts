@@ -1,3 +1,4 @@
+import { inWindow } from './envelope.ts';
 import { PRELUDE } from './prelude.ts';
 
 /**
@@ -5,7 +6,7 @@ import { PRELUDE } from './prelude.ts';
  *
  * KEYS: `members`, `scores`, `peaks`.
  *
- * ARGV: one MessagePack array of strings:
+ * ARGV: the call's window last (`envelope.ts`), and before it one MessagePack array of strings:
  * - 1 entry TTL, 2 tombstone TTL (ms), 3 `keep`;
  * - of the lease: 4 birth, 5 bottom, 6 lost count, 7 settled count;
  * - 8 the score of the member that follows the found ones in the table, -inf if none follows;
@@ -14,7 +15,7 @@ import { PRELUDE } from './prelude.ts';
  *
  * Returns 1 settled, 0 lost.
  */
-export const SETTLE_LIST = `${PRELUDE}
+export const SETTLE_LIST = inWindow(`${PRELUDE}
 local argv = cmsgpack.unpack(ARGV[1])
 local list = load(KEYS[1], KEYS[2], KEYS[3])
 -- R13 (lease), R14 (one settles)
@@ -50,4 +51,4 @@ trim(list, keep)
 if list.peak_count > 0 then purge(list) end
 save(list, argv[1], argv[2])
 return 1
-`;
+`);
