@@ -3,7 +3,7 @@ import type { Change } from '../change.ts';
 import type { ViewError } from '../errors.ts';
 import { type Address, type Entry, type Mutation, nameOf, putOf, without } from '../mutation.ts';
 import { type Entity, type View, viewName } from '../view.ts';
-import { asViewError, entriesOf, FEW, isSameAddress, jsonOf, NOTHING, noText, type Parsed, parse } from './projection.ts';
+import { asViewError, entriesOf, FEW, isSameAddress, jsonOf, knownEntries, NOTHING, noText, type Parsed, parse } from './projection.ts';
 import { shownItem } from './shown-keys.ts';
 
 export interface Plan {
@@ -32,7 +32,13 @@ export function planOf(views: readonly View[], change: Change): Plan {
   return { mutations, poison };
 }
 
-/** Deletes the entries of the old image that the new image lacks, and puts the entries of the new image. Returns why the view failed. */
+/**
+ * Deletes the entries of the old image that the new image lacks, and puts the entries of the new image. Returns why the view failed.
+ *
+ * If the view cannot project the new image, the addresses of both images are forgotten, as far as they can be told. At any other address, the
+ * cache keeps what it has: after an insert, a removal and an insert on which the view throws, that is `gone`. The record has no address, and
+ * the image that had the address is in an earlier record.
+ */
 function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mutation[], shown: () => string): ViewError | undefined {
   const { version } = change;
   let before: readonly Entry[] = NONE;
@@ -42,12 +48,17 @@ function planView(view: View, change: Change, old: Parsed, now: Parsed, into: Mu
     before = entriesOf(view, old, change.item, noText);
   } catch (cause) {
     error = asViewError(view, `the old image of ${shown()}`, cause);
+    before = knownEntries(view, old, change.item);
   }
   try {
     after = entriesOf(view, now, change.item, jsonOf);
   } catch (cause) {
-    // The entries of the old image are outdated now, and the view cannot say what replaces them.
+    // What the cache has at the addresses of either image is outdated now: a value of the old image, or `gone` where the item now is.
+    const isOld = finder(before);
     for (const entry of before) into.push(without(entry, 'forget', version));
+    for (const [i, entry] of knownEntries(view, now, change.item).entries()) {
+      if (!isOld(entry, i)) into.push(without(entry, 'forget', version));
+    }
     return asViewError(view, `the new image of ${shown()}`, cause);
   }
   const [wasAt, isAt] = [finder(before), finder(after)];

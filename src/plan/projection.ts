@@ -1,7 +1,7 @@
 import type { Attributes } from '../change.ts';
 import { ViewError } from '../errors.ts';
 import { type Address, type Entry, nameFault, nameOf } from '../mutation.ts';
-import { type Entity, keyOf, type View } from '../view.ts';
+import { type Entity, keyOf, type ListView, type View } from '../view.ts';
 
 /** What an entity makes of an image: an item, nothing (the image is absent, or not of this entity), or an error. */
 export type Parsed = { readonly item?: unknown } | { readonly error: unknown };
@@ -31,27 +31,64 @@ export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: 
   const entries: Entry[] = [];
   switch (view.kind) {
     case 'document':
-      for (const { key, value } of view.project(item)) {
-        entries.push({ kind: 'document', key: fullKey(view, key), json: textOf(value) });
-      }
+      for (const given of view.project(item)) entries.push({ ...documentOf(view, given), json: textOf(given.value) });
       break;
     case 'list': {
       let last: unknown;
       let json: string | undefined;
-      for (const { list, score, value, member = itemName } of view.project(item)) {
-        if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
-        if (member === '') throw new EntryFault('the name of a list member is empty');
-        checkText(member);
+      for (const given of view.project(item)) {
+        const member = memberOf(view, given, itemName);
         // An item often gives the same value to several lists.
-        if (json === undefined || value !== last) json = textOf(value);
-        last = value;
-        entries.push({ kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json });
+        if (json === undefined || given.value !== last) json = textOf(given.value);
+        last = given.value;
+        entries.push({ ...member, json });
       }
       break;
     }
   }
   if (hasTwins(entries)) throw new EntryFault('it gives one address twice');
   return entries;
+}
+
+/**
+ * The entries of an image for which `entriesOf` threw, as far as their addresses can be told: without text, each address once. These are the
+ * entries that the view gave and that have valid names and a valid score. There are none if the schema threw, or the view before it gave any:
+ * then only the code that threw could tell the addresses.
+ */
+export function knownEntries(view: View, parsed: Parsed, itemName: string): readonly Entry[] {
+  if ('error' in parsed || parsed.item === undefined) return [];
+  const known = new Map<string, Entry>();
+  const add = (entryOf: () => Entry): void => {
+    try {
+      const entry = entryOf();
+      known.set(nameOf(entry), entry);
+    } catch {
+      // The fault is reported by `entriesOf`.
+    }
+  };
+  try {
+    if (view.kind === 'document') for (const given of view.project(parsed.item)) add(() => ({ ...documentOf(view, given), json: '' }));
+    else for (const given of view.project(parsed.item)) add(() => ({ ...memberOf(view, given, itemName), json: '' }));
+  } catch {
+    // An iterator may throw after it gave some entries.
+  }
+  return [...known.values()];
+}
+
+function documentOf(view: View, { key }: { readonly key: string }) {
+  return { kind: 'document', key: fullKey(view, key) } as const;
+}
+
+function memberOf(
+  view: ListView<unknown, unknown>,
+  { list, score, member }: { list: string; score: number; member?: string },
+  itemName: string,
+) {
+  if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
+  const name = member ?? itemName;
+  if (name === '') throw new EntryFault('the name of a list member is empty');
+  checkText(name);
+  return { kind: 'member', list: fullKey(view, list), member: name, score, keep: view.keep } as const;
 }
 
 export function isSameAddress(a: Address, b: Address): boolean {

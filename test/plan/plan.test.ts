@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
+import { memoryCache } from '../../src/caches/memory.ts';
 import type { Attributes } from '../../src/change.ts';
 import { ViewError } from '../../src/errors.ts';
 import { planOf } from '../../src/plan/plan.ts';
 import { FEW } from '../../src/plan/projection.ts';
+import { versionOf } from '../../src/version.ts';
 import { documentView, entity, listView, type View } from '../../src/view.ts';
 import { change, documentsOf, membersOf, mutationsOf, short, shorts, version } from './fixtures.ts';
 
@@ -214,12 +216,107 @@ describe('planOf, where a view throws', () => {
     expect(mutations.map(short)).toEqual(['forget one@1:7', 'forget two@1:7', 'put plain@1:7 "7"']);
   });
 
-  it('refuses entries that no cache can hold', () => {
+  it('refuses entries that no cache can hold, and forgets their address', () => {
     const twins = documentsOf(() => [1, 2].map((value) => ({ key: 'same', value })));
     const { mutations, poison } = planOf([twins], change(undefined, order));
-    expect([mutations, poison.map(({ error }) => error.message)]).toEqual([
-      [],
+    expect([mutations.map(short), poison.map(({ error }) => error.message)]).toEqual([
+      ['forget odd@1:same'],
       [`view odd cannot project the new image of ${ORDER}: it gives one address twice`],
     ]);
+  });
+});
+
+describe('planOf, where a view gives an entry that no cache can hold', () => {
+  /** Has a value without a JSON form for a cursed item. */
+  const big = documentsOf(
+    ({ id, status }) => ['a', 'b'].map((part) => ({ key: `${id}-${part}`, value: status === 'cursed' ? 1n : 1 })),
+    'big',
+  );
+  /** The first of the two documents of a cursed item has no valid key. */
+  const nameless = documentsOf(({ status }) => [status === 'cursed' ? '' : 'a', 'b'].map((key) => ({ key, value: 1 })), 'nameless');
+  const listed = membersOf(
+    ({ status, rank }) => ['a', 'b'].map((list) => ({ list, score: rank as number, value: status === 'cursed' ? undefined : rank })),
+    'listed',
+  );
+  /** Gives one document, and then throws. */
+  const broken = documentsOf(
+    function* () {
+      yield { key: 'a', value: 1 };
+      throw new Error('no more');
+    } as never,
+    'broken',
+  );
+
+  it.each([
+    ['an inserted item', big, undefined, ['forget big@1:7-a', 'forget big@1:7-b']],
+    ['an item that had the address before', big, order, ['forget big@1:7-a', 'forget big@1:7-b']],
+    ['an item that the view could not project before', big, { ...cursed, rank: 9 }, ['forget big@1:7-a', 'forget big@1:7-b']],
+    ['an item of which one entry has no valid key', nameless, undefined, ['forget nameless@1:b']],
+    ['an item that loses the entry without a valid key', nameless, order, ['forget nameless@1:a', 'forget nameless@1:b']],
+    ['members of lists', listed, undefined, [`forget listed@1:a ${ORDER} @5 keep 10`, `forget listed@1:b ${ORDER} @5 keep 10`]],
+    ['members that moved', listed, at(8), [`forget listed@1:a ${ORDER} @8 keep 10`, `forget listed@1:b ${ORDER} @8 keep 10`]],
+    ['entries given before a throw', broken, undefined, ['forget broken@1:a']],
+  ] as const)('forgets the addresses that it can tell of %s', (_, view, before, expected) => {
+    const { mutations, poison } = planOf([view], change(before, cursed));
+    expect([mutations.map(short), poison.length]).toEqual([expected, 1]);
+  });
+
+  it('deletes the addresses that it can tell of an old image, and puts those of the new one', () => {
+    const { mutations, poison } = planOf([nameless], change(cursed, undefined));
+    expect([mutations.map(short), poison.length]).toEqual([['delete nameless@1:b'], 1]);
+    const moved = documentsOf(
+      ({ status }) => (status === 'cursed' ? ['', 'b', 'c'] : ['c', 'd']).map((key) => ({ key, value: 1 })),
+      'moved',
+    );
+    const after = planOf([moved], change(cursed, order));
+    expect([after.mutations.map(short), after.poison.length]).toEqual([['put moved@1:c 1', 'put moved@1:d 1', 'delete moved@1:b'], 1]);
+  });
+
+  it('forgets no member without a valid score, because its place in the list is unknown', () => {
+    const unranked = membersOf(({ rank }) => [{ list: 'a', score: rank as number, value: rank }], 'unranked');
+    expect(planOf([unranked], change(undefined, at(Number.NaN)))).toMatchObject({ mutations: [], poison: [{ view: 'unranked@1' }] });
+  });
+
+  it('refuses a name that is longer than all caches take', () => {
+    const long = documentsOf(({ id }) => [{ key: String(id).repeat(70_000), value: 1 }], 'long');
+    const { mutations, poison } = planOf([long], change(undefined, order));
+    expect([mutations, poison.map(({ error }) => error.message)]).toEqual([
+      [],
+      [`view long cannot project the new image of ${ORDER}: a key or a name has more than 65536 bytes`],
+    ]);
+  });
+});
+
+describe('a reader of an item that is inserted, removed, and inserted so that the view throws', () => {
+  const key = 'view@1:7';
+  const stream = async (view: View, ...images: readonly (Attributes | undefined)[]) => {
+    const cache = memoryCache();
+    for (const [n, after] of images.entries()) {
+      const of = { ...change(images[n - 1], after ?? images[n - 1]), version: versionOf('2026-11-01T09:00:00.123', String(n + 1)) };
+      const { mutations } = planOf([view], after ? of : { ...of, after: undefined });
+      await cache.apply(mutations);
+    }
+    return (await cache.get(key)).type;
+  };
+  const spoiled = documentsOf(({ id, status }) => [{ key: String(id), value: status === 'cursed' ? undefined : 1 }], 'view');
+  const throwing = documentsOf(({ id, status }) => {
+    if (status === 'cursed') throw new Error('I do not like this one');
+    return [{ key: String(id), value: 1 }];
+  }, 'view');
+  const unlisted = { ...order, id: 'elsewhere' };
+
+  it('misses the item if the view gave its address', async () => {
+    expect(await stream(spoiled, order, undefined, cursed)).toBe('miss');
+    expect(await stream(spoiled, order, unlisted, cursed)).toBe('miss');
+    expect(await stream(spoiled, order, undefined, cursed, { ...cursed, rank: 6 })).toBe('miss');
+    expect(await stream(spoiled, order, undefined, cursed, undefined)).toBe('gone');
+    expect(await stream(spoiled, order, undefined, cursed, order)).toBe('hit');
+  });
+
+  it('finds it gone if the view threw, because no record has the address', async () => {
+    expect(await stream(throwing, order, undefined, cursed)).toBe('gone');
+    expect(await stream(throwing, order, unlisted, cursed)).toBe('gone');
+    expect(await stream(throwing, order, cursed)).toBe('miss');
+    expect(await stream(throwing, order, undefined, cursed, order)).toBe('hit');
   });
 });

@@ -9,7 +9,7 @@ export const closing: Section = {
   about: 'a client that is closed',
   cases: [
     {
-      it: 'rejects every call with CacheUnavailableError',
+      it: 'rejects every call with CacheUnavailableError after it was closed',
       async run({ client }) {
         const [document, list] = [await client.lease(documentAt('a')), await client.lease(target)];
         await client.close();
@@ -29,7 +29,7 @@ export const closing: Section = {
       },
     },
     {
-      it: 'may be closed again',
+      it: 'does nothing when a closed client is closed',
       async run({ client }) {
         await client.get('a');
         await client.close();
@@ -37,7 +37,7 @@ export const closing: Section = {
       },
     },
     {
-      it: 'answers the calls that were under way',
+      it: 'answers the calls that are under way when it is closed',
       async run({ client }) {
         await client.apply([put('a', 1, 'a')]);
         const [document, list] = [await client.lease(documentAt('b')), await client.lease(target)];

@@ -40,7 +40,7 @@ export const expiry: Section = {
   about: 'times to live',
   cases: [
     {
-      it: 'begin again with each write that takes effect, and with nothing else',
+      it: 'restarts a time to live with each write that takes effect, and with nothing else',
       needs: ['elapse'],
       async run({ open, elapse }) {
         const client = await open({ entryTtlMs: TTL_MS, tombstoneTtlMs: TTL_MS });
@@ -72,7 +72,7 @@ export const expiry: Section = {
       },
     },
     {
-      it: 'end for entries and tombstones on their own',
+      it: 'expires entries and tombstones independently',
       needs: ['elapse'],
       async run({ open, elapse }) {
         const client = await open({ entryTtlMs: 1_000, tombstoneTtlMs: 60_000 });

@@ -3,7 +3,10 @@ import { MAX_VALUE_BYTES } from '../world/items.ts';
 import { listDifferences, type WantedList } from '../world/list-differences.ts';
 import type { World } from './world.ts';
 
-/** What the cache may have wrong of an item: nothing; that it lacks the item; anything. */
+/**
+ * What the cache may have wrong of an item: nothing; that it lacks the item; anything. It may lack the item of a letter, because the view threw and
+ * told no address of the new image.
+ */
 export type Tolerance = 'nothing' | 'absence' | 'anything';
 
 /** Compares the cache with the table wherever the cache answers `hit`, `gone` or `complete`. Returns the differences. */

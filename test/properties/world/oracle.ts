@@ -32,7 +32,11 @@ export async function differences(world: Judged): Promise<string[]> {
   return found;
 }
 
-/** Whether a letter waits for an item that the view could not project. Then the cache may lack the item. */
+/**
+ * Whether a letter waits for an item that the view could not project. Then the cache may lack the item: it may answer `gone`, or call a page
+ * complete without it. A cursed view throws, so the worker learns no address of the new image. It forgets the addresses of the old image, but a
+ * tombstone that an earlier removal or a fill left at another address stays.
+ */
 function isUnheard(world: Judged, item: string, view: string): boolean {
   return !world.bug.mended && world.table.rows.get(item)?.cursed.has(view) === true;
 }
