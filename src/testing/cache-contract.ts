@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CacheClient, LeaseTarget } from '../cache.ts';
 import { callArguments } from './contract/arguments.ts';
-import type { Case, Section, Trial, Ttls } from './contract/case.ts';
+import type { Case, Section, TimesToLive, Trial } from './contract/case.ts';
 import { closing } from './contract/closing.ts';
 import { concurrency } from './contract/concurrency.ts';
 import { documentLeases } from './contract/document-leases.ts';
@@ -61,7 +61,7 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
 }
 
 /** The options of a client, which `cacheContract` chooses. */
-export interface OpenOptions extends Partial<Ttls> {
+export interface OpenOptions extends Partial<TimesToLive> {
   readonly namespace: string;
   /** The subject's `maxValueBytes`. Infinity if the subject has no limit. */
   readonly maxValueBytes: number;
@@ -141,7 +141,7 @@ async function run<Client extends CacheClient>(subject: CacheSubject<Client>, { 
   const { evict, evictPart, plantBytes, plantType, elapse } = subject;
   const maxValueBytes = typeof subject.maxValueBytes === 'number' ? subject.maxValueBytes : Infinity;
   const opened: Client[] = [];
-  const open = async (ttls?: Ttls): Promise<Client> => {
+  const open = async (ttls?: TimesToLive): Promise<Client> => {
     const client = await subject.open({ namespace, maxValueBytes, ...ttls });
     opened.push(client);
     return client;

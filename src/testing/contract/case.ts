@@ -20,7 +20,7 @@ export interface Case {
 export interface Trial {
   readonly client: CacheClient;
   /** Opens another client of the same namespace. */
-  open(ttls?: Ttls): Promise<CacheClient>;
+  open(ttls?: TimesToLive): Promise<CacheClient>;
   /** The largest value in bytes. Infinity: the backend has no limit. */
   readonly maxValueBytes: number;
   readonly histories: number;
@@ -33,7 +33,7 @@ export interface Trial {
 }
 
 /** How long entries and tombstones live, ms. */
-export interface Ttls {
+export interface TimesToLive {
   readonly entryTtlMs: number;
   readonly tombstoneTtlMs: number;
 }
