@@ -85,6 +85,18 @@ describe('template.yaml', () => {
     [{ ...serverless, SubnetIds: '' }, 'SecurityGroupIds needs SubnetIds'],
     [{ ...momento, MomentoCacheName: '' }, 'CacheBackend momento needs MomentoCacheName'],
     [{ ...momento, MomentoSecretArn: '' }, 'CacheBackend momento needs MomentoSecretArn, the secret with its API key'],
+    [{ ...serverless, ValkeyIamUserId: '' }, 'ValkeyIamCacheArn needs ValkeyIamUserId; without IAM, leave it empty'],
+    [
+      { CacheBackend: 'valkey', ValkeyUrl: 'valkeys://h', ValkeyIamCacheArn: serverless.ValkeyIamCacheArn },
+      'ValkeyIamCacheArn needs ValkeyIamUserId; without IAM, leave it empty',
+    ],
+    [{ ValkeyUrl: 'valkeys://h' }, 'ValkeyUrl needs CacheBackend valkey; with another backend, leave it empty'],
+    [{ ...momento, ValkeyUrl: 'valkeys://h' }, 'ValkeyUrl needs CacheBackend valkey; with another backend, leave it empty'],
+    [
+      { ...momento, CacheBackend: 'memory', MomentoSecretArn: '' },
+      'MomentoCacheName needs CacheBackend momento; with another backend, leave it empty',
+    ],
+    [{ MomentoSecretArn: momento.MomentoSecretArn }, 'MomentoSecretArn needs CacheBackend momento; with another backend, leave it empty'],
     [{ TableKeyArn: tableKey }, 'TableKeyArn needs StreamArn, because the demo table is under a key of AWS'],
   ] as [Answers, string][])('refuses %j: %s', (answers, complaint) => {
     expect(stackOf(template, answers).complaints).toEqual([complaint]);
@@ -182,6 +194,17 @@ describe('a function', () => {
     const files = [...EntryPoints, ...Alias.flatMap((alias) => /=\.\/(.+)$/.exec(alias)?.[1] ?? [])];
     expect(files.filter((it) => !existsSync(join(root, it)))).toEqual([]);
     expect(existsSync(join(root, 'package-lock.json'))).toBe(true);
+  });
+
+  it.each(['128', '512', '10240'])('gives the redrive the memory that a letter of 6 MB needs, with MemorySize %s', (MemorySize) => {
+    const { resources } = stackOf(template, { ...momento, MemorySize });
+    expect(only(resources, 'RedriveFunction').Properties.MemorySize).toBe(1_024);
+    expect(only(resources, 'SyncFunction').Properties.MemorySize).toBe(MemorySize);
+  });
+
+  it('says which parameters only a new mapping or table takes', () => {
+    expect(template.Parameters.StartingPosition?.Description).toContain('An update that changes only StartingPosition fails');
+    expect(template.Parameters.StreamArn?.Description).toContain('deletes the demo table');
   });
 
   it('redrives by a schedule if the cache outlives the functions and the schedule is not empty', () => {
