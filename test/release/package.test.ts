@@ -1,10 +1,16 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { type BuildOptions, build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { valkeyCache } from '../../src/caches/valkey.ts';
+import { missing } from '../servers/requires.ts';
+import { HOW_TO_GET_VALKEY, startValkey, valkeyAvailable } from '../servers/valkey.ts';
+import { CUSTOMER_EVENT, readmeApplication } from './readme.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
 const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
@@ -73,14 +79,17 @@ describe('the package, installed elsewhere', () => {
     const at = join(folder, name);
     mkdirSync(at);
     const configuration = (compilerOptions: object) =>
-      JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, exclude: ['out', 'wrong.ts'] });
+      JSON.stringify({ compilerOptions: { ...STRICT, ...compilerOptions }, exclude: ['out', 'wrong.ts', 'entries.ts'] });
     const all = {
       'package.json': JSON.stringify({ name, private: true, type: 'module' }),
       'nodenext.json': configuration({ module: 'nodenext' }),
       'bundler.json': configuration({ module: 'esnext', moduleResolution: 'bundler', noEmit: true }),
       ...files,
     };
-    for (const [file, text] of Object.entries(all)) writeFileSync(join(at, file), text);
+    for (const [file, text] of Object.entries(all)) {
+      mkdirSync(join(at, file, '..'), { recursive: true });
+      writeFileSync(join(at, file), text);
+    }
     await succeed(at, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball, ...TOOLS, ...packages);
     return at;
   };
@@ -200,6 +209,87 @@ describe('the package, installed elsewhere', () => {
     });
   });
 
+  describe("in the README's application", () => {
+    const { handler, template, commands } = readmeApplication();
+    let at: string;
+    let compiled: Record<'nodenext' | 'bundler', Result>;
+    beforeAll(async () => {
+      const packages = commands.flatMap((command) => command.split(' ').slice(2)).filter((word) => !/^-|^\.\/millrace-/.test(word));
+      at = await project('readme', { 'src/handler.ts': handler, 'entries.ts': ENTRIES, 'runtime.mjs': RUNTIME }, ...packages);
+      compiled = await compile(at);
+    }, SLOW);
+    /** Bundles with the flags that SAM makes of the BuildProperties. */
+    const bundle = async (entry: string, outdir: string, without?: string): Promise<void> => {
+      const { BuildProperties } = parse(template, { logLevel: 'silent' }).Resources.SyncFunction.Metadata;
+      const properties = { ...BuildProperties, EntryPoints: [entry], ...(without && { [without]: undefined }) };
+      await build({
+        ...esbuildOptions(properties),
+        absWorkingDir: at,
+        outdir,
+        // Backends' clients that the application does not install.
+        nodePaths: [join(ROOT, 'node_modules')],
+      });
+    };
+    const load = (file: string) =>
+      run(at, 'node', '--input-type=module', '-e', `import('./${file}').then(({ handler }) => console.log(typeof handler))`);
+
+    it('installs the packed package, and esbuild for SAM', () => {
+      expect(commands).toEqual([
+        expect.stringMatching(/^npm install \.\/millrace-\d+\.\d+\.\d+\.tgz zod iovalkey @aws-sdk\/client-s3$/),
+        'npm install --save-dev esbuild',
+      ]);
+      expect(commands[0]).toContain(basename(tarball));
+    });
+
+    it('type-checks', () => {
+      expect(compiled).toEqual({ nodenext: { code: 0, output: '' }, bundler: { code: 0, output: '' } });
+    });
+
+    it('builds with the BuildProperties to a module that loads, and only with the banner', async () => {
+      await bundle('src/handler.ts', 'built');
+      expect(readdirSync(join(at, 'built'))).toEqual(['handler.mjs']);
+      expect(await load('built/handler.mjs')).toEqual({ code: 0, output: 'function\n' });
+      await bundle('src/handler.ts', 'bare', 'Banner');
+      expect((await load('bare/handler.mjs')).output).toContain('Dynamic require of "events" is not supported');
+    });
+
+    it('needs no AWS SDK to load', async () => {
+      await bundle('src/handler.ts', 'alone');
+      const elsewhere = mkdtempSync(join(tmpdir(), 'millrace-alone-'));
+      try {
+        renameSync(join(at, 'alone/handler.mjs'), join(elsewhere, 'handler.mjs'));
+        expect(
+          (await run(elsewhere, 'node', '--input-type=module', '-e', "import('./handler.mjs').then(() => console.log('loaded'))")).output,
+        ).toBe('loaded\n');
+      } finally {
+        await rm(elsewhere, { recursive: true });
+      }
+    });
+
+    it('builds every entry but the one for tests with the same properties', async () => {
+      await bundle('entries.ts', 'all');
+      expect(await run(at, 'node', 'all/entries.mjs')).toEqual({ code: 0, output: `${'function '.repeat(11).trim()}\n` });
+    });
+
+    it.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('follows a stream into Valkey, and writes metrics', async () => {
+      await bundle('src/handler.ts', 'running');
+      const server = await startValkey();
+      try {
+        const lines = (await succeed(at, 'node', 'runtime.mjs', server.url, JSON.stringify(CUSTOMER_EVENT))).trim().split('\n');
+        expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+          { message: 'batch', records: 1, applied: 1 },
+          { _aws: {}, Records: 1, Applied: 1 },
+          { answer: { batchItemFailures: [] } },
+        ]);
+        const cache = valkeyCache({ url: server.url });
+        expect(await cache.get('profile@1:42')).toMatchObject({ type: 'hit', value: { name: 'Olive' } });
+        await cache.close();
+      } finally {
+        await server.close();
+      }
+    });
+  });
+
   describe('in a project that tests its own view and backend', () => {
     let at: string;
     let compiled: Record<'nodenext' | 'bundler', Result>;
@@ -255,6 +345,61 @@ describe('the package, installed elsewhere', () => {
     });
   });
 });
+
+/** The options of esbuild for SAM's BuildProperties. */
+function esbuildOptions(properties: BuildProperties): BuildOptions {
+  const { EntryPoints, Format, OutExtension, Target, MainFields, External, Banner } = properties;
+  const pairs = (items: readonly string[] = []) =>
+    Object.fromEntries(items.map((item) => [item.split('=')[0], item.replace(/^[^=]*=/, '')]));
+  return {
+    bundle: true,
+    platform: 'node',
+    // SAM's default.
+    minify: true,
+    entryPoints: [...EntryPoints],
+    format: Format,
+    outExtension: pairs(OutExtension),
+    target: Target,
+    mainFields: MainFields.split(','),
+    external: [...External],
+    banner: pairs(Banner),
+    logLevel: 'error',
+  };
+}
+
+interface BuildProperties {
+  readonly EntryPoints: readonly string[];
+  readonly Format: 'esm';
+  readonly OutExtension: readonly string[];
+  readonly Target: string;
+  readonly MainFields: string;
+  readonly External: readonly string[];
+  readonly Banner?: readonly string[];
+}
+
+const ENTRIES = `
+import { attributesOf, streamHandler } from 'millrace';
+import { folderStore, s3Store } from 'millrace/letters';
+import { memoryCache } from 'millrace/memory';
+import { batchMetrics } from 'millrace/metrics';
+import { momentoCache } from 'millrace/momento';
+import { redriveHandler } from 'millrace/redrive';
+import { tableReader } from 'millrace/table';
+import { valkeyCache } from 'millrace/valkey';
+import { elastiCacheLogin } from 'millrace/valkey-iam';
+
+const all = [attributesOf, streamHandler, folderStore, s3Store, memoryCache, batchMetrics, momentoCache, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
+console.log(...all.map((part) => typeof part));
+`;
+
+const RUNTIME = `
+const [url, event] = process.argv.slice(2);
+process.env.CACHE_URL = url;
+const { handler } = await import('./running/handler.mjs');
+const answer = await handler(JSON.parse(event), { getRemainingTimeInMillis: () => 30_000 });
+console.log(JSON.stringify({ answer }));
+process.exit();
+`;
 
 const RECIPES = `
 import * as z from 'zod';

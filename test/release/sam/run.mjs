@@ -1,5 +1,5 @@
 // Runs the built functions as AWS Lambda does: sam validate and sam build for every template, then sam local invoke for every saved
-// event, whose response must equal the recorded one.  node test/release/sam/run.mjs [--events DIR]
+// event, whose response must equal the recorded one. Does the same with the application of the README.  node test/release/sam/run.mjs [--events DIR]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { buildApplication } from './application.mjs';
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const MAKE_IMAGE = fileURLToPath(new URL('./lambda-image/mkimage.sh', import.meta.url));
@@ -68,10 +69,10 @@ class MissingTool extends Error {
 class StepFailed extends Error {}
 
 /** Runs a program to its end; never throws for an exit status, only for an interruption. */
-async function run(command, args, { timeoutMs }) {
+async function run(command, args, { timeoutMs, cwd = PROJECT }) {
   interruption.signal.throwIfAborted();
   const started = performance.now();
-  const child = spawn(command, args, { cwd: PROJECT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
 
@@ -96,8 +97,8 @@ async function run(command, args, { timeoutMs }) {
   return { ...output, status, ok: status === 0, ms: Math.round(performance.now() - started) };
 }
 
-async function step(title, command, args, timeoutMs) {
-  const result = await run(command, args, { timeoutMs });
+async function step(title, command, args, timeoutMs, cwd) {
+  const result = await run(command, args, { timeoutMs, cwd });
   console.log(`${result.ok ? 'ok    ' : 'FAILED'} ${title} (${result.ms} ms)`);
   if (!result.ok) throw new StepFailed(`${result.stdout}${result.stderr}`.trim() || `${command} did not end within ${timeoutMs} ms`);
 }
@@ -271,7 +272,7 @@ async function invoke(sam, build, trial) {
     'invoke',
     trial.function ?? FUNCTION,
     '--template',
-    join(build, trial.stack ?? 'default', 'template.yaml'),
+    trial.built ?? join(build, trial.stack ?? 'default', 'template.yaml'),
     '--event',
     trial.file,
     '--skip-pull-image',
@@ -326,8 +327,10 @@ async function test(folder, events) {
       await checkBundle(buildDir, functions);
     }
 
+    const ofReadme = await buildApplication(step, sam, folder, PROJECT);
+
     const results = [];
-    for (const trial of await trialsIn(events)) {
+    for (const trial of [...(await trialsIn(events)), ...ofReadme]) {
       const result = await invoke(sam, build, trial);
       results.push(result);
       if (result.fault) console.log(`\nFAILED ${result.name}: ${result.fault.trim()}\n       answer: ${result.answer || 'none'}`);

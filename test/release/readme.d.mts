@@ -1,0 +1,10 @@
+/** The blocks of code in the README's section on applications: those that a reader copies. */
+export function readmeApplication(): {
+  readonly handler: string;
+  readonly template: string;
+  /** The commands that install packages. */
+  readonly commands: readonly string[];
+};
+
+/** An event of the table that the handler's views follow, with one customer. */
+export const CUSTOMER_EVENT: { readonly Records: readonly object[] };
