@@ -20,7 +20,7 @@ export interface Change {
   readonly expired: boolean;
 }
 
-/** A change without its images, for reports and logs. Secret values of `keys` and `item` are hashed; see `secretKeys` of an entity. */
+/** A change without its images, for reports. */
 export type ChangeFacts = Omit<Change, 'before' | 'after'> & { readonly kind: 'INSERT' | 'MODIFY' | 'REMOVE' };
 
 export function factsOf({ table, keys, item, before, after, version, at, expired }: Change): ChangeFacts {

@@ -17,10 +17,10 @@ type LogFields = { readonly [name: string]: unknown };
  * The line on a record that was set aside. The keys tell which item it is; their secret values are hashed. Values stay out, and so does what a
  * view threw, because that may quote values.
  */
-export function setAsideLine({ record, index, change, causes }: SetAside<StreamRecord>, letter: string | undefined): LogFields {
+export function setAsideLine({ record, index, shownKeys, causes }: SetAside<StreamRecord>, letter: string | undefined): LogFields {
   return {
     causes: causes.map((cause) => ({ ...plainCause(cause), location: locationOf(cause.error) })),
-    keys: change?.keys,
+    keys: shownKeys,
     sequenceNumber: record?.dynamodb?.SequenceNumber,
     eventId: record?.eventID,
     index,

@@ -1,6 +1,6 @@
 import type { CacheClient } from '../cache.ts';
 import type { Cause } from '../cause.ts';
-import { type Change, type ChangeFacts, factsOf, itemOf } from '../change.ts';
+import { type Attributes, type Change, type ChangeFacts, factsOf, itemOf } from '../change.ts';
 import { asError } from '../errors.ts';
 import type { Mutation, Outcome } from '../mutation.ts';
 import { planOf } from '../plan/plan.ts';
@@ -33,8 +33,10 @@ export interface SetAside<Record> {
   readonly record: Record;
   /** Its place in the batch, from 0. */
   readonly index: number;
-  /** Absent when the record could not be decoded. */
+  /** Absent when the record could not be decoded. It has the item's keys in full; for a log, take `shownKeys`. */
   readonly change?: ChangeFacts;
+  /** The item's keys as a log may show them: secret values are hashed; see `secretKeys` of an entity. Absent as `change` is. */
+  readonly shownKeys?: Attributes;
   /** One or more, of the stages `decode`, `view` and `rejected`. */
   readonly causes: readonly Cause[];
 }
@@ -53,7 +55,7 @@ export interface Report {
 }
 
 export interface RecordReport {
-  /** Absent when the record could not be decoded. */
+  /** Absent when the record could not be decoded. Secret values of `keys` and `item` are hashed, so that a report may be logged. */
   readonly change?: ChangeFacts;
   /** `done`: applied, found stale, or set aside. `failed`: to be retried from here. */
   readonly status: 'done' | 'failed';
@@ -92,12 +94,12 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
   });
   for (const [index, record] of input.records.entries()) {
     const planned = plan(input, record, index);
-    const { change, mutations, causes } = planned;
-    if (causes.length > 0) poison.push({ record, index, change, causes });
+    const { change, shown, mutations, causes } = planned;
+    if (causes.length > 0) poison.push({ record, index, change, shownKeys: shown?.keys, causes });
     else if (mutations.length > 0) sound += 1;
     const apply = () => applyRecord(input, record, index, planned, admission);
-    const giveUp = () => failed(change, new Error('an earlier record of this item failed'));
-    const { item } = planned;
+    const giveUp = () => failed(shown, new Error('an earlier record of this item failed'));
+    const item = change && `${change.table} ${change.item}`;
     const previous = item === undefined ? undefined : latest.get(item);
     const report = previous ? previous.then(({ status }) => (status === 'done' ? apply() : giveUp())) : apply();
     reports.push(report);
@@ -127,9 +129,10 @@ function admissionOf<Record>(input: SyncInput<Record>, planned: PlannedBatch<Rec
 
 /** What decoding and projecting made of a record. The images are dropped, so that a large batch does not hold them until its end. */
 interface PlannedRecord {
+  /** Absent when the record could not be decoded. */
   readonly change?: ChangeFacts;
-  /** Names the item among all tables. Absent when the record could not be decoded. */
-  readonly item?: string;
+  /** The change with its secret keys hashed. */
+  readonly shown?: ChangeFacts;
   readonly mutations: readonly Mutation[];
   readonly causes: readonly Cause[];
 }
@@ -141,26 +144,23 @@ function plan<Record>(input: SyncInput<Record>, record: Record, index: number): 
   } catch (error) {
     return { mutations: [], causes: [{ stage: 'decode', error: asError(error) }] };
   }
-  const [facts, item] = [shownFacts(input.views, change), `${change.table} ${change.item}`];
+  const facts = factsOf(change);
+  const keys = shownKeys(input.views, change.keys, [change.before, change.after]);
+  const shown = keys === change.keys ? facts : { ...facts, keys, item: itemOf(keys) };
   // Projecting takes most of the time, so a record that cannot be begun any more is not projected.
-  if (input.signal?.aborted) return { change: facts, item, mutations: [], causes: [] };
+  if (input.signal?.aborted) return { change: facts, shown, mutations: [], causes: [] };
   const { mutations, poison } = planOf(input.views, change);
-  return { change: facts, item, mutations, causes: poison };
-}
-
-function shownFacts(views: readonly View[], change: Change): ChangeFacts {
-  const keys = shownKeys(views, change.keys, [change.before, change.after]);
-  return factsOf(keys === change.keys ? change : { ...change, keys, item: itemOf(keys) });
+  return { change: facts, shown, mutations, causes: poison };
 }
 
 async function applyRecord<Record>(
   input: SyncInput<Record>,
   record: Record,
   index: number,
-  { change, mutations, causes: poison }: PlannedRecord,
+  { change, shown, mutations, causes: poison }: PlannedRecord,
   admission: Promise<Admission>,
 ): Promise<RecordReport> {
-  if (input.signal?.aborted) return failed(change, new Error('out of time before this record was begun'));
+  if (input.signal?.aborted) return failed(shown, new Error('out of time before this record was begun'));
   const causes = [...poison];
   let [applied, stale, rejected] = [0, 0, 0];
   try {
@@ -187,10 +187,10 @@ async function applyRecord<Record>(
       const { before, error } = await admission;
       if (index >= before) throw error;
     }
-    const letter = causes.length > 0 ? await input.setAside({ record, index, change, causes }) : undefined;
-    return { change, status: 'done', applied, stale, rejected, causes, letter };
+    const letter = causes.length > 0 ? await input.setAside({ record, index, change, shownKeys: shown?.keys, causes }) : undefined;
+    return { change: shown, status: 'done', applied, stale, rejected, causes, letter };
   } catch (error) {
-    return { change, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
+    return { change: shown, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
   }
 }
 

@@ -235,8 +235,9 @@ async function outputOf({ history, cacheIsDown, tableAnswers, poisonRunLimit }: 
                 JSON.stringify(report, (name, value) => (name === 'address' ? undefined : value instanceof Error ? value.message : value)),
               );
             },
-            // Its log line is what `setAside` of an adopter would write: what the record is, and why.
-            setAside: async ({ change, causes }) => logger.error('set aside', { change, causes: causes.map(({ error }) => error.message) }),
+            // A hook of an application, which logs what the record is, and why.
+            setAside: async ({ shownKeys, causes }) =>
+              logger.error('set aside', { keys: shownKeys, causes: causes.map(({ error }) => error.message) }),
           });
           said.push(JSON.stringify(await handler({ Records: records }, { functionName: 'sync' })));
         }

@@ -49,11 +49,11 @@ describe('a record whose key is secret', () => {
     expect(`${name} ${JSON.stringify(rest)}`).not.toContain('hungry-7f3a');
   });
 
-  it('is reported with the hash; the hook `setAside` gets the whole record', async () => {
+  it('is reported with the hash; the hook `setAside` gets the key itself, and beside it what a log may show', async () => {
     const { reports, hook } = await saidOf(unprojectableLine);
-    const change = { item: `["${HASH}","product#1"]`, keys: { pk: HASH, sk: 'product#1' } };
-    expect(reports).toMatchObject([{ records: [{ change }] }]);
-    expect(hook).toMatchObject([{ change, record: unprojectableLine }]);
+    const shownKeys = { pk: HASH, sk: 'product#1' };
+    expect(reports).toMatchObject([{ records: [{ change: { item: `["${HASH}","product#1"]`, keys: shownKeys } }] }]);
+    expect(hook).toMatchObject([{ change: { keys: { pk: OWNER, sk: 'product#1' } }, shownKeys, record: unprojectableLine }]);
   });
 
   it('is hashed too when no view takes the item', async () => {
