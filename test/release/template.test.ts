@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseRedriveConfig } from '../../src/config/redrive.ts';
 import { parseConfig } from '../../src/config/worker.ts';
+import { PARAMETER_SETS } from './sam/parameter-sets.mjs';
 import {
   ALARM,
   type Answers,
@@ -29,46 +30,16 @@ import {
 
 const template = readTemplate(TEMPLATES.default);
 
-const subnets = { SubnetIds: 'subnet-1,subnet-2', SecurityGroupIds: 'sg-0123' };
-/** Outputs of deploy/valkey.yaml. */
-const serverless = {
-  CacheBackend: 'valkey',
-  ValkeyUrl: 'valkeys://millrace-0a1b2c3d-1.cache.example:6379',
-  ValkeyCluster: 'true',
-  ValkeyIamUserId: 'millrace-0a1b2c3d',
-  ValkeyIamCacheArn: 'arn:aws:elasticache:eu-west-1:123456789012:serverlesscache:millrace-0a1b2c3d-1',
-  ...subnets,
-};
-const ownStream = { StreamArn: 'arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-22T03:01:52.091' };
-const momento = {
-  CacheBackend: 'momento',
-  MomentoCacheName: 'shop',
-  MomentoSecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:momento-AbCdEf',
-};
-const tableKey = 'arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab';
-const alarmed = { AlarmEmail: 'on-call@shop.example', AlarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:on-call' };
-const STACKS = {
-  'no answers': {},
-  'a serverless Valkey': { ...serverless, ...alarmed },
-  'a serverless Valkey without a schedule': { ...serverless, RedriveSchedule: '' },
-  'a Valkey elsewhere': { CacheBackend: 'valkey', ValkeyUrl: 'rediss://user:word@cache.shop.example:6380', ValkeyCluster: 'true' },
-  'a replication group': {
-    ...ownStream,
-    ...subnets,
-    CacheBackend: 'valkey',
-    ValkeyUrl: 'valkeys://shop.cache.example:6379',
-    ValkeyIamUserId: 'worker',
-    ValkeyIamCacheArn: 'arn:aws:elasticache:eu-west-1:123456789012:replicationgroup:shop',
-  },
-  Momento: { ...momento, ...ownStream },
-  'a table under a key of its owner': { ...momento, ...ownStream, TableKeyArn: tableKey },
-} satisfies Readonly<Record<string, Answers>>;
+const STACKS = PARAMETER_SETS[TEMPLATES.default] as Readonly<Record<string, Answers>>;
+const answersOf = (name: string) => STACKS[name] as Answers;
+const [serverless, momento] = [answersOf('a serverless Valkey'), answersOf('Momento')];
+const tableKey = answersOf('a table under a key of its owner').TableKeyArn as string;
 const stacks: readonly { name: string; answers: Answers; stack: Stack }[] = Object.entries(STACKS).map(([name, answers]) => ({
   name,
   answers,
   stack: stackOf(template, answers),
 }));
-const stackWith = (name: keyof typeof STACKS) => stackOf(template, STACKS[name]);
+const stackWith = (name: string) => stackOf(template, answersOf(name));
 
 describe('template.yaml', () => {
   it.each(stacks)('accepts the parameters of a stack with $name', ({ answers, stack }) => {
@@ -105,7 +76,7 @@ describe('template.yaml', () => {
   it.each([
     ['TableKeyArn', tableKey.replace(/[^/]+$/, 'mrk-1234abcd12ab34cd56ef1234567890ab'), true],
     ['TableKeyArn', 'arn:aws:kms:eu-west-1:123456789012:alias/orders', false],
-    ['ValkeyIamCacheArn', serverless.ValkeyIamCacheArn, true],
+    ['ValkeyIamCacheArn', String(serverless.ValkeyIamCacheArn), true],
     ['ValkeyIamCacheArn', 'millrace-0a1b2c3d-1', false],
   ])('checks the value of %s: %s is allowed: %s', (name, value, allowed) => {
     expect(isAllowed(template.Parameters[name] as Parameter, value)).toBe(allowed);
@@ -124,7 +95,7 @@ describe('the variables of a function', () => {
   });
 
   it('configures the cache that the parameters name', () => {
-    const config = (name: keyof typeof STACKS) =>
+    const config = (name: string) =>
       parseConfig({ ...environmentOf(only(stackWith(name).resources, 'SyncFunction').Properties), ...region });
     const letters = { kind: 's3', bucket: 'dead-letters', owner: '123456789012' };
     expect(config('no answers')).toMatchObject({ backend: 'memory', metrics: true, letters });
@@ -134,7 +105,11 @@ describe('the variables of a function', () => {
       access: { kind: 'secret', secretId: momento.MomentoSecretArn },
       tombstoneTtlMs: 86_400_000,
     });
-    expect(config('a Valkey elsewhere')).toMatchObject({ backend: 'valkey', cluster: true, url: STACKS['a Valkey elsewhere'].ValkeyUrl });
+    expect(config('a Valkey elsewhere')).toMatchObject({
+      backend: 'valkey',
+      cluster: true,
+      url: answersOf('a Valkey elsewhere').ValkeyUrl,
+    });
     expect(config('a Valkey elsewhere')).not.toHaveProperty('iam');
     expect(config('a replication group')).toMatchObject({
       backend: 'valkey',
@@ -172,7 +147,7 @@ describe('the variables of a function', () => {
       Object.entries(environmentOf(properties)).filter(([name]) => /^(CACHE|MOMENTO|DEAD)_/.test(name));
     expect(shared(redrive)).toEqual(shared(worker));
     for (const { VpcConfig } of [worker, redrive]) {
-      expect(VpcConfig).toEqual({ SubnetIds: ['subnet-1', 'subnet-2'], SecurityGroupIds: ['sg-0123'] });
+      expect(VpcConfig).toEqual({ SubnetIds: serverless.SubnetIds?.split(','), SecurityGroupIds: [serverless.SecurityGroupIds] });
     }
     expect(only(stackWith('no answers').resources, 'SyncFunction').Properties.VpcConfig).toBeUndefined();
   });
@@ -251,7 +226,7 @@ describe('a role', () => {
     );
   });
 
-  const grants = (name: keyof typeof STACKS, role: string) => grantsOf(stackWith(name).resources, role);
+  const grants = (name: string, role: string) => grantsOf(stackWith(name).resources, role);
   const sync = [
     'dynamodb:DescribeStream Table/StreamArn',
     'dynamodb:GetRecords Table/StreamArn',
@@ -293,8 +268,8 @@ describe('a role', () => {
 
   it.each(['SyncRole', 'RedriveRole'])('lets %s decrypt the table only through DynamoDB', (role) => {
     const ofKeys = (answers: Answers = {}) =>
-      statementsOf(stackOf(template, { ...STACKS['a table under a key of its owner'], ...answers }).resources, role).filter(({ Action }) =>
-        each(Action).some((action) => action.startsWith('kms:')),
+      statementsOf(stackOf(template, { ...answersOf('a table under a key of its owner'), ...answers }).resources, role).filter(
+        ({ Action }) => each(Action).some((action) => action.startsWith('kms:')),
       );
     expect(ofKeys()).toEqual([
       {
@@ -368,7 +343,7 @@ describe('the bucket of dead letters', () => {
 describe('an alarm', () => {
   const OF_THE_REDRIVE = ['RedriveErrorsAlarm', 'KeptLettersAlarm'];
 
-  const TOPICS = [alarmed.AlarmTopicArn, 'arn:aws:sns:eu-west-1:123456789012:alarm-topic'];
+  const TOPICS = [serverless.AlarmTopicArn, 'arn:aws:sns:eu-west-1:123456789012:alarm-topic'];
 
   it.each(ofType(stackWith('a serverless Valkey').resources, ALARM))(
     'notifies both topics by %s, about a metric that exists',
@@ -461,7 +436,7 @@ describe('an alarm', () => {
     });
 
     it('reads the table of the stream, the mapping and the function', () => {
-      const of = (name: keyof typeof STACKS) =>
+      const of = (name: string) =>
         Object.fromEntries(
           readAlarm(only(stackWith(name).resources, 'UnpolledStreamAlarm').Properties).metrics.map(({ id, name: metric, dimensions }) => [
             id,
@@ -506,8 +481,8 @@ describe('an alarm', () => {
   });
 
   it('makes an alarm topic for AlarmEmail, and notifies nobody without parameters', () => {
-    const topic = (name: keyof typeof STACKS) => stackWith(name).resources.AlarmTopic?.Properties.Subscription;
-    expect(topic('a serverless Valkey')).toEqual([{ Protocol: 'email', Endpoint: alarmed.AlarmEmail }]);
+    const topic = (name: string) => stackWith(name).resources.AlarmTopic?.Properties.Subscription;
+    expect(topic('a serverless Valkey')).toEqual([{ Protocol: 'email', Endpoint: serverless.AlarmEmail }]);
     expect(topic('no answers')).toBeUndefined();
     const alarms = ofType(stackWith('no answers').resources, ALARM);
     expect(alarms.length).toBeGreaterThan(9);

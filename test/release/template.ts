@@ -340,7 +340,8 @@ export function unnamedGrantsOf(resources: Resources): readonly string[] {
       if (!/^[a-z0-9]+:[A-Z][A-Za-z]+$/.test(action)) return true;
       if (WITHOUT_RESOURCE.includes(action)) return resource !== '*';
       if (`${action} ${resource}` === OF_ANY_ACCOUNT) return false;
-      return !/^arn:aws:[a-z0-9]+:eu-west-1:123456789012:.*[A-Za-z0-9*]$/.test(resource);
+      // The owner of the table may be another account.
+      return !/^arn:aws:([a-z0-9]+:eu-west-1:123456789012|dynamodb:eu-west-1:210987654321):.*[A-Za-z0-9*]$/.test(resource);
     })
     .map((grant) => grant.join(' '));
 }

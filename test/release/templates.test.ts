@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse as parseToml } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
+import { FILLED_IN } from './sam/parameter-sets.mjs';
+import { fill, overridesOf, suggestionsIn, uncomment } from './sam/samconfig.mjs';
 import {
   environmentOf,
   FUNCTION,
   isAllowed,
   ofType,
+  type Parameter,
   PROJECT,
   type Properties,
   readTemplate,
@@ -68,35 +72,70 @@ describe('all templates', () => {
 
 describe('samconfig.toml', () => {
   const text = readFileSync(join(PROJECT, 'samconfig.toml'), 'utf8');
-  const section = (environment: string, command: string): string => {
-    const [, after = ''] = text.split(`\n[${environment}.${command}.parameters]\n`);
-    return after.split(/\n\[/)[0] ?? '';
-  };
-  /** Values of parameters: `given` as they are, `suggested` as lines to fill in. */
-  const overridesOf = (environment: string) => {
-    const given: Record<string, string> = {};
-    const suggested: string[] = [];
-    for (const [, comment, name = '', value = ''] of section(environment, 'deploy').matchAll(/^ *(#)? *"(\w+)=([^"]*)"/gm)) {
-      if (comment) suggested.push(name);
-      else given[name] = value;
+  type Section = Readonly<Record<string, { readonly parameters: Properties } | undefined>>;
+  const configOf = (toml: string) => parseToml(toml) as unknown as Readonly<Record<string, Section>>;
+  const parametersOf = (environment: string, command: string, toml = text) => configOf(toml)[environment]?.[command]?.parameters ?? {};
+  const given = (environment: string, toml = text) =>
+    overridesOf((parametersOf(environment, 'deploy', toml).parameter_overrides ?? []) as readonly string[]);
+  const suggestions = suggestionsIn(text);
+  const environmentOfSection = (section: string) => section.split('.')[0] as keyof typeof TEMPLATES | 'prod';
+  const templateFor = (environment: string) => templateOf(environment === 'prod' ? 'default' : (environment as keyof typeof TEMPLATES));
+
+  it('has nothing beside a value that is commented out, so that a line without its "#" is valid', () => {
+    const commented = text.split('\n').filter((line) => /^ *# ?"/.test(line));
+    expect(commented.length).toBeGreaterThan(20);
+    expect(suggestions).toHaveLength(commented.length);
+  });
+
+  it.each(suggestions)('is valid TOML without the "#" of line $number, $name of $section', ({ number, section, name }) => {
+    const environment = environmentOfSection(section);
+    const toml = uncomment(text, [number]);
+    expect(given(environment, toml)).toHaveProperty(name);
+    expect(templateFor(environment).Parameters).toHaveProperty(name);
+  });
+
+  it('is valid TOML without any "#" before a value', () => {
+    const toml = uncomment(
+      text,
+      suggestions.map(({ number }) => number),
+    );
+    for (const environment of Object.keys(FILLED_IN)) {
+      const names = suggestions.filter(({ section }) => environmentOfSection(section) === environment).map(({ name }) => name);
+      expect(Object.keys(given(environment, toml))).toEqual(expect.arrayContaining(names));
+      for (const name of Object.keys(given(environment, toml))) expect(templateFor(environment).Parameters).toHaveProperty(name);
     }
-    return { given, suggested };
-  };
+  });
+
+  it('has environments that the checks know, and no other', () => {
+    expect(Object.keys(configOf(text)).filter((name) => name !== 'version')).toEqual(expect.arrayContaining(Object.keys(FILLED_IN)));
+    expect(Object.keys(configOf(text))).toHaveLength(Object.keys(FILLED_IN).length + 1);
+  });
+
+  it.each(
+    Object.entries(FILLED_IN).flatMap(([environment, sets]) =>
+      Object.entries(sets).map(([name, values]) => ({ environment, name, values })),
+    ),
+  )('deploys $environment with $name filled in', ({ environment, values }) => {
+    const template = templateFor(environment);
+    const answers = given(environment, fill(text, environment, values));
+    expect(answers).toMatchObject(values);
+    for (const [name, value] of Object.entries(answers)) {
+      expect([name, isAllowed(template.Parameters[name] as Parameter, value)]).toEqual([name, true]);
+    }
+    expect(stackOf(template, answers).complaints).toEqual([]);
+  });
 
   it.each(templates)('has the environment $environment for $file, and suggests what has no default', ({ environment, file, template }) => {
-    const named = /^template_file = "(.+)"$/m.exec(section(environment, 'validate'))?.[1];
-    expect(named ?? 'template.yaml').toBe(file);
-    const { given, suggested } = overridesOf(environment);
-    for (const name of [...Object.keys(given), ...suggested]) expect(template.Parameters).toHaveProperty(name);
+    expect(parametersOf(environment, 'validate').template_file ?? 'template.yaml').toBe(file);
+    const names = suggestions.filter(({ section }) => environmentOfSection(section) === environment).map(({ name }) => name);
     for (const [name, { Default }] of Object.entries(template.Parameters))
-      if (Default === undefined) expect([...Object.keys(given), ...suggested]).toContain(name);
+      if (Default === undefined) expect([...Object.keys(given(environment)), ...names]).toContain(name);
   });
 
   it('deploys the build of the shop, and the other stacks of deploy/ as they are', () => {
-    const fileOf = (environment: string, command: string) => /^template_file = "(.+)"$/m.exec(section(environment, command))?.[1];
+    const fileOf = (environment: string, command: string) => parametersOf(environment, command).template_file;
     expect(fileOf('shop', 'build')).toBe(TEMPLATES.shop);
-    const [, folder] = /^build_dir = "(.+)"$/m.exec(section('shop', 'build')) ?? [];
-    expect(fileOf('shop', 'deploy')).toBe(`${folder}/template.yaml`);
+    expect(fileOf('shop', 'deploy')).toBe(`${parametersOf('shop', 'build').build_dir}/template.yaml`);
     for (const environment of ['network', 'valkey'] as const) expect(fileOf(environment, 'deploy')).toBe(TEMPLATES[environment]);
     for (const environment of ['default', 'prod']) expect(fileOf(environment, 'deploy')).toBeUndefined();
   });
@@ -105,21 +144,14 @@ describe('samconfig.toml', () => {
     const worker = templateOf('default');
     for (const { Default } of Object.values(worker.Parameters)) expect(Default).toBeDefined();
     expect(stackOf(worker).complaints).toEqual([]);
-    expect(section('default', 'deploy')).toContain('confirm_changeset = false');
+    expect(parametersOf('default', 'deploy').confirm_changeset).toBe(false);
   });
 
   it('lacks in the environment prod only what the other stacks output and what its owner knows', () => {
     const worker = templateOf('default');
-    const { given, suggested } = overridesOf('prod');
-    expect(Object.keys(given).length).toBeGreaterThan(5);
-    for (const [name, value] of Object.entries(given)) {
-      const parameter = worker.Parameters[name];
-      expect([name, parameter && isAllowed(parameter, value)]).toEqual([name, true]);
-    }
-    for (const name of suggested) expect(worker.Parameters).toHaveProperty(name);
-    expect(suggested).toEqual(expect.arrayContaining(Object.keys(fromValkey())));
-    expect(stackOf(worker, given).complaints).toEqual(['CacheBackend valkey needs ValkeyUrl']);
-    expect(stackOf(worker, { ...given, ...fromValkey() }).complaints).toEqual([]);
+    expect(Object.keys(given('prod')).length).toBeGreaterThan(5);
+    expect(stackOf(worker, given('prod')).complaints).toEqual(['CacheBackend valkey needs ValkeyUrl']);
+    expect(stackOf(worker, given('prod', fill(text, 'prod', fromValkey()))).complaints).toEqual([]);
   });
 });
 
