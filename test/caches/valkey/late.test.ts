@@ -163,7 +163,8 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       await cache.get('a');
       await cache.getMany(['a', 'b']);
       await cache.list('a', { limit: 1 });
-      expect(front.received).toEqual(['mget', 'mget', 'eval']);
+      expect(front.received).toHaveLength(3);
+      expect(front.received).not.toContain('time');
     });
 
     it.each([-HOUR, -10_000, 10_000, HOUR])(
