@@ -153,7 +153,9 @@ function messages(service: string, found: readonly unknown[]): string {
 }
 
 function isLetter(fields: Fields): boolean {
-  return isObject(fields.DDBStreamBatchInfo) || (typeof fields.payload === 'string' && isObject(fields.millrace));
+  const { DDBStreamBatchInfo, payload } = fields;
+  const event = typeof payload === 'string' ? jsonIn(payload) : payload;
+  return isObject(DDBStreamBatchInfo) || (isObject(event) && Array.isArray(event.Records));
 }
 
 /** Whether each field is an attribute with its type, such as {"S": "text"}. */

@@ -143,6 +143,7 @@ describe('readSavedEvents', () => {
     ['a logged event of another service', { ...logged, event: { Records: [sqs] } }, /an event of Amazon SQS/],
     ['a log line without an event', logged, /no log line has an event of a DynamoDB stream: save/],
     ['a dead letter', { ...letter, payload: json(event) }, /a dead letter: millrace redrive takes dead letters up/],
+    ['a dead letter of which only the payload is left', { payload: event }, /a dead letter: millrace redrive/],
     ['a dead letter without records', letter, /a dead letter without records, as SQS and SNS receive them: make the on-failure/],
     [
       'the output of GetRecords',
