@@ -1,45 +1,11 @@
-import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { BatchFacts } from './batch-facts.ts';
+import type { MetricsLogOptions } from './log-level.ts';
 import type { RedriveFacts } from './redrive-handler.ts';
+import { UnfilteredMetrics } from './unfiltered-metrics.ts';
 
 /** Of one metric in one line. Powertools ends a line at 100, and CloudWatch Logs charges by the byte. */
 const MOST_VALUES = 5;
-
-/** A level of Lambda's log filter. */
-type LogLevel = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
-
-interface MetricsLogOptions {
-  /** The lowest level that Lambda keeps: `AWS_LAMBDA_LOG_LEVEL`. Default: INFO. */
-  readonly logLevel?: LogLevel;
-}
-
-type ExtraFields = Readonly<Record<string, string | number>>;
-
-/**
- * Metrics of Powertools that no log level of the function silences. Lambda's filter reads the level of a line only beside a valid timestamp, and
- * assigns INFO to every other line. Each line therefore has a timestamp and the lowest level that Lambda keeps, but at least INFO.
- *
- * Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
- */
-export class UnfilteredMetrics extends Metrics {
-  readonly #level: LogLevel;
-  #fields: ExtraFields = {};
-
-  constructor({ logLevel = 'INFO', namespace }: MetricsLogOptions & { readonly namespace?: string } = {}) {
-    super({ namespace });
-    this.#level = logLevel === 'TRACE' || logLevel === 'DEBUG' ? 'INFO' : logLevel;
-  }
-
-  /** Writes the line of the metrics, with further fields that are no metrics. */
-  publish(fields: ExtraFields): void {
-    this.#fields = fields;
-    this.publishStoredMetrics();
-  }
-
-  override serializeMetrics() {
-    return { level: this.#level, timestamp: new Date().toISOString(), ...this.#fields, ...super.serializeMetrics() };
-  }
-}
 
 /**
  * Writes one line a batch in CloudWatch's embedded metric format: namespace `Millrace`, dimensions `service` (`POWERTOOLS_SERVICE_NAME`) and, on

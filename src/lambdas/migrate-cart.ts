@@ -1,5 +1,5 @@
 import { parseShopConfig } from '../config/shop.ts';
-import { UnfilteredMetrics } from '../handlers/metrics.ts';
+import { UnfilteredMetrics } from '../handlers/unfiltered-metrics.ts';
 import { migrateCartApi } from '../shop/migrate-cart-api.ts';
 import { dynamoDb } from '../shop/table.ts';
 
