@@ -68,10 +68,10 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
   let renewal: Promise<void> | undefined;
   let renewedAt = -Infinity;
 
-  const open = (key: MomentoKey | undefined): Session => {
+  const open = (key: MomentoKey | undefined, before?: Session): Session => {
     const credentialProvider = access.kind === 'local' ? localProvider(access) : provider(key as MomentoKey);
     // The client connects at its first call. The default TTL is never used, because each write has its own.
-    const session = new Session({ configuration, credentialProvider, defaultTtlSeconds: 60 }, key, commandTimeoutMs);
+    const session = new Session({ configuration, credentialProvider, defaultTtlSeconds: 60 }, key, commandTimeoutMs, before);
     sessions.add(session);
     return session;
   };
@@ -83,9 +83,10 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
   };
   let current = open(access.kind === 'local' ? undefined : await readKey(access));
   const replaceCurrent = (key: MomentoKey | undefined): void => {
+    const old = current;
+    current = open(key, old);
     // The old session's calls have ended by then.
-    setTimeout(closeSession, commandTimeoutMs, current).unref();
-    current = open(key);
+    setTimeout(closeSession, commandTimeoutMs, old).unref();
   };
 
   /** Reads the secret again after its key was refused, because the key may have been replaced. */
@@ -120,8 +121,11 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
       clearTimeout(timer);
     }
     const code = isFailed(answer) ? answer.errorCode() : undefined;
-    if (!isTimeout(code)) session.answered();
-    else if (session.unanswered(sentAt) && session === current) replaceCurrent(session.key);
+    if (isTimeout(code)) {
+      if (session.unanswered(sentAt) && session === current) replaceCurrent(session.key);
+      return answer;
+    }
+    session.answered();
     if (isUnreachable(code)) pause.begin(sentAt);
     else pause.end();
     return answer;

@@ -8,6 +8,9 @@ type ClientProps = ConstructorParameters<typeof CacheClient>[0];
  * taken, and an attempt may be cut short by the deadline of its call.
  */
 const ENOUGH = 0.8;
+/** How many timeouts a connection has for its first answer, if the one before it has answered. */
+const FIRST_ANSWER = 2;
+const LONGEST_FIRST_ANSWER = 8;
 
 /** The SDK's client, for calls of a cache alone. */
 class DataClient extends CacheClient {
@@ -29,13 +32,20 @@ export class Session {
   /** The API key that the client uses; no key with a local server. */
   readonly key: MomentoKey | undefined;
   readonly #timeoutMs: number;
+  readonly #firstAnswer: number;
   #answeredAt: number | undefined;
   #silentSince: number | undefined;
 
-  /** @param timeoutMs of one call */
-  constructor(props: ClientProps, key: MomentoKey | undefined, timeoutMs: number) {
+  /**
+   * @param timeoutMs of one call
+   * @param before the session that this one replaces. If it never answered, handshakes may be slow: this one gets twice its time, so that one
+   *   handshake ends at last
+   */
+  constructor(props: ClientProps, key: MomentoKey | undefined, timeoutMs: number, before?: Session) {
     this.client = new DataClient(props);
     [this.key, this.#timeoutMs] = [key, timeoutMs];
+    const isDoubled = before !== undefined && before.#answeredAt === undefined;
+    this.#firstAnswer = isDoubled ? Math.min(2 * before.#firstAnswer, LONGEST_FIRST_ANSWER) : FIRST_ANSWER;
   }
 
   /** Call for each answer, an error of the service included. */
@@ -46,13 +56,13 @@ export class Session {
 
   /**
    * Call for each call that got no answer. Returns true if the connection counts as dead: while calls waited, nothing was answered for one
-   * timeout. A connection that has never answered may still be in its handshake, so it gets two.
+   * timeout. A connection that has never answered may still be in its handshake, so it gets two or more.
    *
    * @param sentAt by the clock of `performance.now()`, ms
    */
   unanswered(sentAt: number): boolean {
     this.#silentSince ??= Math.max(sentAt, this.#answeredAt ?? -Infinity);
-    const timeouts = this.#answeredAt === undefined ? 2 : 1;
+    const timeouts = this.#answeredAt === undefined ? this.#firstAnswer : 1;
     return performance.now() - this.#silentSince >= ENOUGH * timeouts * this.#timeoutMs;
   }
 }

@@ -99,6 +99,13 @@ describe('cells', () => {
     ]);
   });
 
+  it('reads a blank state again when the store did not return its hash', async () => {
+    const { fake, update } = start();
+    fake.returnsHashes = false;
+    expect(await update(append('a'))).toBe('');
+    expect([fake.text('k'), fake.calls]).toEqual(['a', ['read', 'write', 'read', 'write']]);
+  });
+
   it('writes nothing into an empty cell for an edit without a next state', async () => {
     const { fake, update } = start();
     expect(await update(look)).toBeUndefined();

@@ -251,7 +251,7 @@ describe('a service that is down', () => {
   }
 
   it('gets at most one new connection in two timeouts when it does not answer, and is used again once it does', async () => {
-    const cache = await client();
+    const cache = await client({ deadlineMs: 10_000 });
     await cache.apply([put('a', 1)]);
     proxy.swallow();
     proxy.later('swallow');

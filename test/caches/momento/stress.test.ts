@@ -296,12 +296,13 @@ describe('several writers and readers of a Momento that lags, refuses calls and 
   /** Runs histories, several at the same time, each group with its own clients. */
   async function histories(mode: Mode): Promise<void> {
     const fates = generator(SEED);
+    const commandTimeoutMs = mode === 'stragglers' ? 150 : 600;
     const strikes = (): Fault | undefined => {
       const dice = fates();
       if (dice < 0.03) return unavailable();
       if (dice < 0.06) return lostReply();
       // Arrives after the command timeout, when its writer has written again.
-      if (dice < 0.07) return late(160 + fates() * 500);
+      if (dice < 0.065) return late(commandTimeoutMs * 1.1 + fates() * 400);
       return dice < 0.4 ? late(fates() * 6, fates() < 0.5 ? 'before' : 'after') : undefined;
     };
     const total = { hit: 0, gone: 0, complete: 0, settled: 0, lost: 0, repeated: 0 };
@@ -309,7 +310,7 @@ describe('several writers and readers of a Momento that lags, refuses calls and 
     let next = 0;
     const lane = async () => {
       const access = { kind: 'local', host: server.host, port: server.port } as const;
-      const options = { access, cacheName: CACHE, commandTimeoutMs: 150, deadlineMs: 30_000 };
+      const options = { access, cacheName: CACHE, commandTimeoutMs, deadlineMs: 30_000 };
       // The third client's memo holds almost nothing.
       const clients = await Promise.all([2 ** 20, 2 ** 20, 1_500].map((memoBytes) => momentoCache({ ...options, memoBytes })));
       while (next < HISTORIES) {
