@@ -42,7 +42,7 @@ export function keyOnly(marshalled: Marshalled): Marshalled {
     const value = marshalled[name];
     const type = typeOf(value, name, 0);
     if (type !== 'S' && type !== 'N' && type !== 'B')
-      throw new MalformedRecordError(`key attribute ${quoted(name)} is of type ${quoted(type)}: a key is S, N or B`);
+      throw new MalformedRecordError(`key attribute ${quoted(name)} is of ${typeName(type)}: a key is S, N or B`);
     const content = (value as Marshalled)[type];
     if (lengthOf(content) > (type === 'B' ? MOST_BASE64 : MOST_KEY_BYTES))
       throw new MalformedRecordError(`key attribute ${quoted(name)} is longer than the ${MOST_KEY_BYTES} bytes that DynamoDB takes`);
@@ -101,7 +101,7 @@ function decode(marshalled: unknown, name: string, level: number): unknown {
     case 'BS':
       return listOf(name, level, type, value).map((binary) => base64(binary, name, level, type));
     default:
-      throw new MalformedRecordError(`${whereOf(name, level)} is of type ${quoted(type)}, which DynamoDB does not have`);
+      throw new MalformedRecordError(`${whereOf(name, level)} is of ${typeName(type)}, which DynamoDB does not have`);
   }
 }
 
@@ -128,7 +128,7 @@ function certainType(marshalled: Marshalled, name: string, level: number): strin
   const given = Object.keys(marshalled).filter((name) => marshalled[name] !== undefined && marshalled[name] !== null);
   const strange = given.find((type) => !TYPES.includes(type) && !/^Is[A-Z]+Set$/.test(type));
   if (strange !== undefined)
-    throw new MalformedRecordError(`${whereOf(name, level)} is of type ${quoted(strange)}, which DynamoDB does not have`);
+    throw new MalformedRecordError(`${whereOf(name, level)} is of ${typeName(strange)}, which DynamoDB does not have`);
   const types = given.filter((name) => TYPES.includes(name));
   // The SDK for .NET says which type was set: IsLSet, IsMSet, IsBOOLSet.
   const said = types.filter((type) => marshalled[`Is${type}Set`] === true);
@@ -165,6 +165,11 @@ function base64(value: unknown, name: string, level: number, type: string): stri
 /** The names within an attribute may be keys that the item's author chose, so an error does not show them. */
 function whereOf(name: string, level: number): string {
   return `${level > 0 ? 'a part of ' : ''}attribute ${quoted(name)}`;
+}
+
+/** What stands where a type belongs may be a value, so only a short word is shown. */
+function typeName(type: string): string {
+  return /^[A-Za-z]{1,8}$/.test(type) ? `type "${type}"` : `a type of ${type.length} characters`;
 }
 
 function refuse(name: string, level: number, type: string, value: unknown, wanted: string): never {

@@ -110,6 +110,7 @@ const FAULTS = [
   'of a wrong type',
   'without image',
   'in a strange form',
+  'of a strange type',
 ] as const;
 
 const past = fc.record({
@@ -143,6 +144,7 @@ function recordOf(of: Past, n: number): StreamRecord {
     quantity: fault === 'of a wrong type' ? value : 1,
   };
   const image = fault === 'in a strange form' ? { ...marshall(item), value: { S: value, N: other }, nested: value } : marshall(item);
+  if (fault === 'of a strange type') Object.assign(image, { value: { [other]: value } });
   const missing = fault === 'without image';
   return {
     eventID: `event-${n}`,
