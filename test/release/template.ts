@@ -29,6 +29,7 @@ export interface Resource {
 }
 
 export interface Template {
+  readonly Transform?: string;
   readonly Metadata: Properties;
   readonly Parameters: Readonly<Record<string, Parameter>>;
   readonly Rules?: Readonly<
@@ -80,9 +81,12 @@ export function readTemplate(file: (typeof TEMPLATES)[keyof typeof TEMPLATES]): 
   return { ...template, Resources: Object.fromEntries(resources) };
 }
 
+function isMap(value: unknown): value is Properties {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** As SAM merges globals: maps together, and of anything else the property of the function. */
 function merged(globals: Properties, own: Properties): Properties {
-  const isMap = (value: unknown): value is Properties => typeof value === 'object' && value !== null && !Array.isArray(value);
   const names = [...new Set([...Object.keys(globals), ...Object.keys(own)])];
   return Object.fromEntries(
     names.map((name) => {
@@ -124,11 +128,11 @@ const REF_IS_ARN = ['AWS::SNS::Topic', 'AWS::IAM::ManagedPolicy'];
 
 /**
  * Evaluates conditions, rules and functions. `Ref` of the resource DeadLetters gives `dead-letters`, or an ARN if CloudFormation gives one.
- * `GetAtt` gives an ARN, a port or a host.
+ * `GetAtt` gives an ARN, a port or a host. With `keepsReferences`, references to resources stay as they are, and so do functions of them.
  *
  * @throws Error when a value is missing, or when the template names a parameter, condition or resource that does not exist.
  */
-export function stackOf(template: Template, answers: Answers = {}): Stack {
+export function stackOf(template: Template, answers: Answers = {}, { keepsReferences = false } = {}): Stack {
   const parameter = (name: string): string | readonly string[] | undefined => {
     const declared = template.Parameters[name];
     if (declared === undefined) return undefined;
@@ -164,11 +168,13 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
     const value = PSEUDO[name] ?? parameter(name);
     if (value !== undefined) return value;
     mentioned(name);
+    if (keepsReferences) return { Ref: name };
     return REF_IS_ARN.includes(typeOf(name)) ? arnOf(name) : kebab(name);
   };
-  const attribute = (path: string): string => {
+  const attribute = (path: string): unknown => {
     const [name = '', ...rest] = path.split('.');
     mentioned(name);
+    if (keepsReferences) return { 'Fn::GetAtt': [name, rest.join('.')] };
     const last = rest.at(-1) ?? '';
     if (last === 'Port') return '6379';
     if (!/arn$/i.test(last)) return [name, ...rest].map(kebab).join('.');
@@ -186,9 +192,14 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
         return attribute(Array.isArray(argument) ? argument.join('.') : String(argument));
       case 'Fn::Sub': {
         const [text, own = {}] = Array.isArray(argument) ? (argument as [string, Properties?]) : [String(argument)];
-        return text.replace(/\$\{([^}]+)\}/g, (_, path: string) =>
-          String(path in own ? work(own[path]) : path.includes('.') ? attribute(path) : ref(path)),
-        );
+        const kept: Record<string, unknown> = {};
+        const result = text.replace(/\$\{([^}]+)\}/g, (variable, path: string) => {
+          const value = path in own ? work(own[path]) : path.includes('.') ? attribute(path) : ref(path);
+          if (typeof value !== 'object') return String(value);
+          if (path in own) kept[path] = value;
+          return variable;
+        });
+        return result.includes('${') ? { 'Fn::Sub': Object.keys(kept).length > 0 ? [result, kept] : result } : result;
       }
       case 'Fn::If': {
         const [condition, yes, no] = argument as [string, unknown, unknown];
@@ -196,14 +207,15 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
       }
       case 'Fn::Join': {
         const [separator, parts] = list(argument) as [string, readonly string[]];
-        return parts.join(separator);
+        return parts.some(isMap) ? { [name]: [separator, parts] } : parts.join(separator);
       }
       case 'Fn::Split': {
         const [separator, text] = list(argument) as [string, string];
-        return text.split(separator);
+        return isMap(text) ? { [name]: [separator, text] } : text.split(separator);
       }
       case 'Fn::Select': {
         const [index, parts] = list(argument) as [number, readonly string[]];
+        if (isMap(parts)) return { [name]: [index, parts] };
         const part = parts[Number(index)];
         if (part === undefined) throw new Error(`Select finds no ${index} in ${JSON.stringify(parts)}`);
         return part;
@@ -250,6 +262,23 @@ export function stackOf(template: Template, answers: Answers = {}): Stack {
     complaints,
     resources: Object.fromEntries(made.map(([name, it]) => [name, { ...it, Properties: work(it.Properties ?? {}) as Properties }])),
     outputs: Object.fromEntries(shown.map(([name, { Value }]) => [name, work(Value)])),
+  };
+}
+
+/**
+ * The template with the values of all parameters and conditions in place, so that a linter sees what CloudFormation makes.
+ *
+ * @throws Error when the parameters break a rule.
+ */
+export function resolvedTemplate(template: Template, answers: Answers = {}): Properties {
+  const { complaints, resources, outputs } = stackOf(template, answers, { keepsReferences: true });
+  if (complaints.length > 0) throw new Error(complaints.join('\n'));
+  const withoutCondition = Object.entries(resources).map(([name, { Condition, ...resource }]) => [name, resource]);
+  return {
+    AWSTemplateFormatVersion: '2010-09-09',
+    ...(template.Transform !== undefined && { Transform: template.Transform }),
+    Resources: Object.fromEntries(withoutCondition),
+    Outputs: Object.fromEntries(Object.entries(outputs).map(([name, Value]) => [name, { Value }])),
   };
 }
 

@@ -9,20 +9,20 @@ const [RECORD] = CUSTOMER_EVENT.Records;
 /**
  * Makes the README's application in a folder, from the packed package, and builds it as its reader does. Returns the trials of its function.
  *
- * @param {(title: string, command: string, args: readonly string[], timeoutMs: number, cwd?: string) => Promise<void>} step
+ * @param {(title: string, command: string, args: readonly string[], timeoutMs: number, options?: { cwd?: string }) => Promise<unknown>} step
  */
 export async function buildApplication(step, sam, folder, project) {
   const { handler, template, commands } = readmeApplication();
   const here = join(folder, 'application');
   await mkdir(join(here, 'src'), { recursive: true });
-  await step('npm pack', 'npm', ['pack', '--silent', '--pack-destination', here], NPM_TIMEOUT_MS, project);
+  await step('npm pack', 'npm', ['pack', '--silent', '--pack-destination', here], NPM_TIMEOUT_MS, { cwd: project });
   await writeFile(join(here, 'package.json'), '{ "name": "application", "private": true }');
   await writeFile(join(here, 'src/handler.ts'), handler);
   await writeFile(join(here, 'template.yaml'), template);
   for (const command of commands)
-    await step(command, 'npm', [...command.split(' ').slice(1), '--no-audit', '--no-fund'], NPM_TIMEOUT_MS, here);
-  await step('sam validate --lint of the README', sam, ['validate', '--lint'], BUILD_TIMEOUT_MS, here);
-  await step('sam build of the README', sam, ['build'], BUILD_TIMEOUT_MS, here);
+    await step(command, 'npm', [...command.split(' ').slice(1), '--no-audit', '--no-fund'], NPM_TIMEOUT_MS, { cwd: here });
+  await step('sam validate --lint of the README', sam, ['validate', '--lint'], BUILD_TIMEOUT_MS, { cwd: here });
+  await step('sam build of the README', sam, ['build'], BUILD_TIMEOUT_MS, { cwd: here });
   const files = await readdir(join(here, '.aws-sam/build/SyncFunction'));
   if (files.join() !== 'handler.mjs') throw new Error(`the build of the README's application has ${files.join(', ')}`);
 

@@ -1,17 +1,25 @@
-// Runs the built functions as AWS Lambda does: sam validate and sam build for every template, then sam local invoke for every saved
-// event, whose response must equal the recorded one. Does the same with the application of the README.  node test/release/sam/run.mjs [--events DIR]
+// Checks what is deployed, as AWS would see it.  node test/release/sam/run.mjs [--events DIR]
+//
+// 1. cfn-lint for every template, Region and set of parameters
+// 2. sam validate and sam build for every template
+// 3. sam deploy of every environment of samconfig.toml, up to the change set, against moto
+// 4. sam local invoke for every saved event, whose response must equal the recorded one, and for every log level
+// 5. the same for the application of the README
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { buildApplication } from './application.mjs';
+import { deployAll } from './deploy.mjs';
+import { lintAll } from './lint.mjs';
+import { isKept, LOG_LEVELS } from './log-filter.mjs';
+import { environment, exists, interruption, isCi, MissingTool, onPath, PROJECT, run, StepFailed, step } from './tools.mjs';
 
-const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const MAKE_IMAGE = fileURLToPath(new URL('./lambda-image/mkimage.sh', import.meta.url));
 const FUNCTION = 'SyncFunction';
 const ARCHITECTURE = 'x86_64';
@@ -41,81 +49,10 @@ const PULL_TIMEOUT_MS = 300_000;
 const MAKE_IMAGE_TIMEOUT_MS = 300_000;
 const BUILD_TIMEOUT_MS = 300_000;
 const INVOKE_TIMEOUT_MS = 120_000;
-const STOP_GRACE_MS = 10_000;
 const ANSWER_WIDTH_CHARS = 60;
 
 // A sandbox may lack overlay mounts, or the right to change packet filters. Each attempt needs less than the previous one.
 const DAEMON_ATTEMPTS = [[], ['--storage-driver=vfs'], ['--storage-driver=vfs', '--iptables=false', '--ip6tables=false']];
-
-const interruption = new AbortController();
-const isCi = !['', 'false', '0'].includes(process.env.CI ?? '');
-const environment = {
-  ...process.env,
-  SAM_CLI_TELEMETRY: '0',
-  AWS_DEFAULT_REGION: process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
-  // sam local cannot evaluate the template's choice between two tables. No event here uses the name.
-  TABLE_NAME: 'shop',
-  // A folder inside the container.
-  DEAD_LETTERS: '/tmp/dead-letters',
-};
-
-/** A tool that this machine lacks, and the command that installs it. */
-class MissingTool extends Error {
-  constructor(tool, remedy) {
-    super(`${tool} is missing. ${remedy}`);
-  }
-}
-
-class StepFailed extends Error {}
-
-/** Runs a program to its end; never throws for an exit status, only for an interruption. */
-async function run(command, args, { timeoutMs, cwd = PROJECT }) {
-  interruption.signal.throwIfAborted();
-  const started = performance.now();
-  const child = spawn(command, args, { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (output[name] += text));
-
-  // On SIGINT, sam removes its container and exits. A program that ignores SIGINT is killed.
-  let killer;
-  const stop = () => {
-    child.kill('SIGINT');
-    killer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
-  };
-  const timer = setTimeout(stop, timeoutMs);
-  interruption.signal.addEventListener('abort', stop);
-  const status = await new Promise((done) => {
-    child.on('close', done).on('error', (error) => {
-      output.stderr += error.message;
-      done(null);
-    });
-  });
-  interruption.signal.removeEventListener('abort', stop);
-  clearTimeout(timer);
-  clearTimeout(killer);
-  interruption.signal.throwIfAborted();
-  return { ...output, status, ok: status === 0, ms: Math.round(performance.now() - started) };
-}
-
-async function step(title, command, args, timeoutMs, cwd) {
-  const result = await run(command, args, { timeoutMs, cwd });
-  console.log(`${result.ok ? 'ok    ' : 'FAILED'} ${title} (${result.ms} ms)`);
-  if (!result.ok) throw new StepFailed(`${result.stdout}${result.stderr}`.trim() || `${command} did not end within ${timeoutMs} ms`);
-}
-
-const exists = (path) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
-async function onPath(program) {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder, program);
-    if (folder !== '' && (await exists(path))) return path;
-  }
-  return undefined;
-}
 
 async function findSam() {
   const inProject = join(PROJECT, '.venv/bin/sam');
@@ -233,7 +170,7 @@ async function trialsIn(folder) {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
   const trials = await Promise.all(names.map((name) => savedTrial(folder, name)));
   if (trials.length === 0) throw new StepFailed(`${folder} holds no events`);
-  if (names.includes(OUTAGE_EVENT)) trials.push(await outageTrial(folder));
+  if (names.includes(OUTAGE_EVENT)) trials.push(await outageTrial(folder), ...(await logTrials(folder)));
   if (await exists(join(folder, API_EVENTS))) trials.push(...(await apiTrialsIn(join(folder, API_EVENTS))));
   return trials;
 }
@@ -264,6 +201,22 @@ async function outageTrial(folder) {
   return { name: `${OUTAGE_EVENT}, Valkey unreachable`, file, expected, parameters: UNREACHABLE_CACHE };
 }
 
+/** The metrics of a batch must pass Lambda's log filter at every level, and a batch that succeeds writes one line. */
+async function logTrials(folder) {
+  const file = join(folder, OUTAGE_EVENT);
+  return LOG_LEVELS.map((level) => ({
+    name: `${OUTAGE_EVENT}, LogLevel ${level}`,
+    file,
+    expected: { batchItemFailures: [] },
+    parameters: [`LogLevel=${level}`],
+    faultOf({ stdout, stderr }) {
+      const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line.startsWith('{') && line.includes('"level"'));
+      const kept = lines.filter((line) => isKept(line, level) && line.includes('"CloudWatchMetrics"'));
+      return lines.length === 1 && kept.length === 1 ? undefined : `of the lines of the batch, the filter keeps ${kept.length}: ${lines}`;
+    },
+  }));
+}
+
 async function invoke(sam, build, trial) {
   if (trial.fault) return { ...trial, answer: '', ms: 0 };
   const overrides = [...ARCHITECTURE_OVERRIDE, ...trial.parameters];
@@ -280,7 +233,7 @@ async function invoke(sam, build, trial) {
   ];
   const result = await run(sam, args, { timeoutMs: INVOKE_TIMEOUT_MS });
   const answer = answerIn(result.stdout);
-  const fault = faultOf(result, answer, trial.expected);
+  const fault = faultOf(result, answer, trial.expected) ?? trial.faultOf?.(result);
   return { ...trial, answer: JSON.stringify(answer) ?? '', ms: result.ms, fault: fault && `${fault}\n${result.stderr}` };
 }
 
@@ -314,6 +267,7 @@ function printTable(results) {
 
 async function test(folder, events) {
   const sam = await findSam();
+  await unlessMissing(() => lintAll(sam, folder));
   const endDocker = await useDocker(folder);
   try {
     await useImage();
@@ -326,6 +280,7 @@ async function test(folder, events) {
       await step(`sam build --template ${template}`, sam, [...buildArgs, ...ARCHITECTURE_OVERRIDE], BUILD_TIMEOUT_MS);
       await checkBundle(buildDir, functions);
     }
+    await unlessMissing(() => deployAll(sam, folder, build));
 
     const ofReadme = await buildApplication(step, sam, folder, PROJECT);
 
@@ -340,6 +295,16 @@ async function test(folder, events) {
     return { passed: results.length - failed, failed };
   } finally {
     await endDocker();
+  }
+}
+
+/** Skips checks whose tool is missing, but not in CI. */
+async function unlessMissing(checks) {
+  try {
+    await checks();
+  } catch (error) {
+    if (!(error instanceof MissingTool) || isCi) throw error;
+    console.log(`skipped: ${error.message}`);
   }
 }
 
