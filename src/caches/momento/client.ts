@@ -150,10 +150,11 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
   return {
     async call(deadline, send) {
       let reason: Code | undefined;
-      for (let attempts = 1; ; attempts += 1) {
-        if (!(await pause.wait(deadline))) throw refusal(reason ?? Code.SERVER_UNAVAILABLE, cacheName, access);
+      for (let attempts = 0; ; attempts += 1) {
+        const tried = attempts === 0 ? '' : ` (tried ${attempts} times)`;
+        if (!(await pause.wait(deadline))) throw refusal(reason ?? Code.SERVER_UNAVAILABLE, cacheName, access, tried);
         // The process may have been frozen since the call began. Its caller has given up.
-        if (remaining(deadline) === 0) throw refusal(reason ?? Code.TIMEOUT_ERROR, cacheName, access);
+        if (remaining(deadline) === 0) throw refusal(reason ?? Code.TIMEOUT_ERROR, cacheName, access, tried);
         const session = current;
         const answer = await attempt(session, deadline, send);
         if (!isFailed(answer)) return answer as Exclude<typeof answer, Failed>;
@@ -165,8 +166,8 @@ export async function connectMomento(options: MomentoConnectionOptions, probe: s
         if (!isTransientCode(code)) throw refusal(code, cacheName, access);
         // Reports the last failure that is no timeout: the last attempt often ends with the deadline, whatever failed before.
         reason = isTimeout(code) ? (reason ?? code) : code;
-        if (!(await waitForRetry(attempts - 1, FIRST_WAIT_MS, deadline)))
-          throw refusal(reason, cacheName, access, ` (tried ${attempts} times)`);
+        if (!(await waitForRetry(attempts, FIRST_WAIT_MS, deadline)))
+          throw refusal(reason, cacheName, access, ` (tried ${attempts + 1} times)`);
       }
     },
     ...('hashUint8Array' in probed && { sample: probed.hashUint8Array() }),
