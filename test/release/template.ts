@@ -269,6 +269,7 @@ export function stackOf(template: Template, answers: Answers = {}, { keepsRefere
  * The template with the values of all parameters and conditions in place, so that a linter sees what CloudFormation makes.
  *
  * @throws Error when the parameters break a rule.
+ * @public
  */
 export function resolvedTemplate(template: Template, answers: Answers = {}): Properties {
   const { complaints, resources, outputs } = stackOf(template, answers, { keepsReferences: true });
