@@ -11,7 +11,8 @@ import { spread } from './statistics.mjs';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const KIB = 1_024;
-const LIMIT_KIB = 240;
+/** 230 of them before the calls of the Valkey backend had windows in server time, errors with a way out, and rules for a full server. */
+const LIMIT_KIB = 260;
 const VALKEY = { CACHE_BACKEND: 'valkey', CACHE_URL: 'valkeys://127.0.0.1:6379' };
 
 /**
