@@ -58,6 +58,7 @@ function issueOf({ path, expected, format }: { path?: unknown; expected?: unknow
   return { field: pathText(path) || 'the item', fault: wanted === undefined ? 'is not valid' : `is not a valid ${wanted}` };
 }
 
+/** Only names like those of a schema's fields are shown. Another name below the first may be a key of a record, and so a value of the item. */
 function pathText(path: unknown): string {
   const parts = (Array.isArray(path) ? path : []).map((part) =>
     typeof part === 'object' && part !== null && 'key' in part ? part.key : part,
@@ -65,7 +66,8 @@ function pathText(path: unknown): string {
   return parts
     .map((part, i) => {
       if (i === 0) return String(part);
-      return typeof part === 'string' && /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
+      if (typeof part === 'number') return `[${part}]`;
+      return typeof part === 'string' && /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : '[…]';
     })
     .join('');
 }
