@@ -117,7 +117,7 @@ describe.skipIf(absent)('the bundled handler', () => {
 
       const emf = lines.map((line) => JSON.parse(line)).filter((line) => '_aws' in line);
       expect(emf).toMatchObject([
-        { service: 'millrace', function_name: 'sync', Records: 1, SetAside: 0 },
+        { service: 'millrace', function_name: 'sync', Records: 1 },
         { service: 'millrace', function_name: 'sync', Records: 5, SetAside: 1 },
       ]);
 
