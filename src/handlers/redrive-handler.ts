@@ -57,11 +57,11 @@ const MAXIMUM_POSITION_BYTES = 1_000_000;
 
 /** Where the next run goes on. */
 interface Position {
-  /** The letter to begin with. Absent: the oldest. */
+  /** The letter to begin with. Absent: the oldest, or the one after `trying`. */
   readonly next?: string;
-  /** The letters that were being tried. A run that comes to its end leaves none, so these may have killed the run. */
+  /** The letters that were being tried. A run that comes to its end leaves none, so one of these may have killed the run. */
   readonly trying: readonly string[];
-  /** Letters that may have killed an earlier run, and were not tried by themselves since. */
+  /** Letters that may have killed an earlier run, and have not come to their end since. */
   readonly suspects: readonly string[];
 }
 
@@ -69,8 +69,8 @@ interface Position {
  * Makes a Lambda handler that redrives dead letters, on a schedule or by hand with a `RedriveRequest`. A run ends in time, and the next run goes on
  * where it ended. Letters take turns, oldest first, so a letter that fails again and again does not keep the others waiting.
  *
- * The position is saved before letters are tried, so a letter that kills the function does not stop the redrive. The next run keeps the letters
- * that were being tried, unread, and the run after that tries each of them by itself.
+ * The position is saved before letters are tried, so a letter that kills the function does not stop the redrive. The next run begins after the
+ * letters that were being tried; when their turn comes again, each is tried by itself.
  *
  * The handler throws when the request is wrong, and when the letter store does not answer.
  */
@@ -84,8 +84,15 @@ export function redriveHandler(
     const remaining = context?.getRemainingTimeInMillis?.();
     let names: readonly string[] = [];
     const before = await readPosition(letters);
-    const spared = new Set(before?.trying);
-    const suspects = new Set([...(before?.suspects ?? []), ...spared]);
+    const suspects = new Set([...(before?.suspects ?? []), ...(before?.trying ?? [])]);
+    if (before && before.trying.length > 0) {
+      logger.error('the redrive before this one did not come to its end', {
+        answer:
+          'one of these letters may have killed the function: the redrive goes on after them, and when their turn comes again, each is tried by itself; if one is at fault, give the function more memory or time, or remove the letter (no harm if that redrive is still running)',
+        letters: before.trying.slice(0, 5),
+        count: before.trying.length,
+      });
+    }
     let trying: readonly string[] = [];
     let hasPosition = before !== undefined;
     const savePosition = async (next: string | undefined): Promise<void> => {
@@ -104,16 +111,16 @@ export function redriveHandler(
       store: letters,
       filter: { ...filter, table: filter.table ?? tableName },
       from: before?.next,
+      after: before?.trying.at(-1),
       suspects,
-      spared,
       limit,
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining - marginMs))),
       // A run may be killed by its timeout or its memory.
       ...(!dryRun && {
-        onStep(step) {
+        onStep(some) {
           endStep();
-          trying = step.trying;
-          return savePosition(step.next);
+          trying = some;
+          return savePosition(undefined);
         },
       }),
       onNames(all) {

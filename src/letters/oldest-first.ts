@@ -10,13 +10,15 @@ export interface LetterRange {
   readonly until?: Date;
   /** The name to begin with; names before it come last. The letter may have been removed. */
   readonly from?: string;
+  /** As `from`, but begins after this name. */
+  readonly after?: string;
 }
 
 /**
  * The names of the letters in a store, by the time in the name. Names without a time come first; a range excludes them. Other objects of the store
  * are left out: they have neither a time in their name nor the worker's folder.
  */
-export async function oldestFirst(store: LetterStore, { since, until, from }: LetterRange = {}): Promise<string[]> {
+export async function oldestFirst(store: LetterStore, { since, until, from, after }: LetterRange = {}): Promise<string[]> {
   const letters: { readonly name: string; readonly place: string }[] = [];
   for await (const name of store.names()) {
     const at = letterTime(name);
@@ -26,7 +28,9 @@ export async function oldestFirst(store: LetterStore, { since, until, from }: Le
   }
   letters.sort((a, b) => (a.place < b.place ? -1 : 1));
   const names = letters.map(({ name }) => name);
-  const first = from === undefined ? 0 : letters.findIndex(({ place }) => place >= placeOf(from));
+  const first = letters.findIndex(
+    ({ place }) => (from === undefined || place >= placeOf(from)) && (after === undefined || place > placeOf(after)),
+  );
   return first > 0 ? [...names.slice(first), ...names.slice(0, first)] : names;
 }
 

@@ -16,28 +16,18 @@ export interface RedriveInput extends Omit<SettleInput, 'breaker'> {
   readonly filter: LetterFilter;
   /** The letter to begin with. Letters before it come last. */
   readonly from?: string;
+  /** As `from`, but begins after this letter. */
+  readonly after?: string;
   /** The greatest number of letters to try. Default: all. */
   readonly limit?: number;
   readonly now?: () => Date;
   /** Called once with the letters that may be tried, in order. */
   readonly onNames?: (names: readonly string[]) => void;
   readonly onLetter?: (report: LetterReport) => void;
-  /** Letters that an earlier run may have been killed by. Each is tried by itself, so that a second kill names it. Default: none. */
+  /** Letters that an earlier run may have been killed by. Each is tried by itself, so that a second kill tells which letter it is. Default: none. */
   readonly suspects?: ReadonlySet<string>;
-  /**
-   * Letters that the run before this one may have been killed by. If there are others, they are kept unread, so that this run comes to its end.
-   * Default: none.
-   */
-  readonly spared?: ReadonlySet<string>;
-  /** Called before letters are tried. What it notes outlives a run that these letters kill. */
-  readonly onStep?: (step: RedriveStep) => Promise<void>;
-}
-
-interface RedriveStep {
-  /** The letters that are tried next, as far as time and memory allow. */
-  readonly trying: readonly string[];
-  /** The letter after them. Absent: they are the last. */
-  readonly next?: string;
+  /** Called with letters before they are tried, as far as time and memory allow. What it notes outlives a run that one of them kills. */
+  readonly onStep?: (trying: readonly string[]) => Promise<void>;
 }
 
 export interface RedriveReport {
@@ -78,27 +68,16 @@ const READS_AT_ONCE = 4;
  * @throws what the store throws when it cannot list its letters.
  */
 export async function redrive(input: RedriveInput): Promise<RedriveReport> {
-  const { store, filter, from, limit = Infinity, signal, onNames, onLetter, onStep } = input;
-  const names = await oldestFirst(store, { since: filter.since, until: filter.until, from });
+  const { store, filter, from, after, limit = Infinity, suspects = NONE, signal, onNames, onLetter, onStep } = input;
+  const names = await oldestFirst(store, { since: filter.since, until: filter.until, from, after });
   onNames?.(names);
-  const spared = names.every((name) => input.spared?.has(name)) ? NONE : (input.spared ?? NONE);
   const breakers: Breakers = { store: new CircuitBreaker(), items: new CircuitBreaker() };
   const letters: LetterReport[] = [];
   for (let at = 0; at < names.length; ) {
     const stopped = signal?.aborted ? 'aborted' : isOpen(breakers) ? 'unavailable' : letters.length >= limit ? 'limit' : undefined;
     if (stopped) return { letters, stopped, next: names[at] };
-    const end = endOfStep(names, at, spared, input.suspects);
-    if (spared.has(names[at] as string)) {
-      for (const name of names.slice(at, end)) {
-        if (!matches(filter, undefined)) continue;
-        const report: LetterReport = { name, records: 0, status: 'kept', causes: [{ stage: 'letter', error: suspected() }] };
-        letters.push(report);
-        onLetter?.(report);
-      }
-      at = end;
-      continue;
-    }
-    if (onStep) await attempt(breakers.store, () => onStep({ trying: names.slice(at, end), next: names[end] }));
+    const end = endOfStep(names, at, suspects);
+    if (onStep) await attempt(breakers.store, () => onStep(names.slice(at, end)));
     const step = await openSome(input, names, breakers, { at, end, most: limit - letters.length });
     const reports = await tryAll(input, breakers, step.letters);
     for (const report of reports) {
@@ -113,19 +92,11 @@ export async function redrive(input: RedriveInput): Promise<RedriveReport> {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** The place after the last letter of the step that begins at a place: of spared letters all in a row, of suspects one. */
-function endOfStep(names: readonly string[], at: number, spared: ReadonlySet<string>, suspects = NONE): number {
-  const kindOf = (name: string) => (spared.has(name) ? 'spared' : suspects.has(name) ? 'suspect' : 'other');
-  const kind = kindOf(names[at] as string);
-  const most = kind === 'suspect' ? 1 : LETTERS_A_STEP;
-  const same = names.slice(at, at + most).findIndex((name) => kindOf(name) !== kind);
-  return same === -1 ? Math.min(at + most, names.length) : at + same;
-}
-
-function suspected(): Error {
-  return new Error(
-    'the run before did not come to its end while it tried this letter, by itself or with others: the next run tries it by itself; if that run does not come to its end either, give the function more memory or time, or remove the letter',
-  );
+/** The place after the last letter of the step that begins at a place. A suspect is a step by itself. */
+function endOfStep(names: readonly string[], at: number, suspects: ReadonlySet<string>): number {
+  const some = names.slice(at, at + LETTERS_A_STEP);
+  const suspect = some.findIndex((name) => suspects.has(name));
+  return at + (suspect === -1 ? some.length : Math.max(1, suspect));
 }
 
 /** One of the store, one of cache and table, because an answer of the store says nothing about the others. */

@@ -70,45 +70,39 @@ function scene(count: number, deadly: readonly number[]) {
 }
 
 describe('a letter that kills the run', () => {
-  it('does not stop the redrive: the next run leaves it out, and settles the others', async () => {
+  it('does not stop the redrive: the next run settles all others, and tries the letter last and by itself', async () => {
     const it = scene(250, [120]);
     expect(await it.run()).toBe(KILLED);
     expect(it.left).toHaveLength(150);
-    expect(await it.run()).toMatchObject({ removed: 50, kept: 100, causes: { letter: 100 } });
-    expect(it.left).toEqual(Array.from({ length: 100 }, (_, n) => 100 + n));
-    expect(it.lines.at(-1)).toMatchObject({
-      level: 'warn',
-      fields: {
-        cause: {
-          stage: 'letter',
-          error: { message: expect.stringMatching(/did not come to its end while it tried this letter.*remove the letter/) },
-        },
-      },
-    });
-  });
-
-  it('is found: the run after that tries each suspect by itself, and only the letter at fault stays', async () => {
-    const it = scene(250, [120]);
-    for (let runs = 0; runs < 2; runs += 1) await it.run();
     expect(await it.run()).toBe(KILLED);
+    // Those after it are settled before it, because the run begins there; those before it are settled each by itself.
     expect(it.left).toEqual(Array.from({ length: 80 }, (_, n) => 120 + n));
-    expect(JSON.parse(it.store.texts.get(POSITION) as string)).toMatchObject({ trying: [lambdaName(120)], next: lambdaName(121) });
-    expect(await it.run()).toMatchObject({ removed: 79, kept: 1 });
+    expect(JSON.parse(it.store.texts.get(POSITION) as string)).toMatchObject({ trying: [lambdaName(120)] });
+    expect(await it.run()).toBe(KILLED);
     expect(it.left).toEqual([120]);
   });
 
-  it('has its turn again later, and is settled when it no longer kills', async () => {
+  it('is named in the log of the next run, at last by itself', async () => {
+    const it = scene(250, [120]);
+    for (let runs = 0; runs < 3; runs += 1) await it.run();
+    const named = it.lines.filter(({ level }) => level === 'error').map(({ fields }) => [fields.count, fields.letters]);
+    expect(named).toEqual([
+      [100, [100, 101, 102, 103, 104].map((n) => lambdaName(n))],
+      [1, [lambdaName(120)]],
+    ]);
+    expect(it.lines[0]?.fields.answer).toMatch(/give the function more memory or time, or remove the letter/);
+  });
+
+  it('is settled when it no longer kills, and then nothing remains', async () => {
     const it = scene(3, [1]);
-    expect(await it.run()).toBe(KILLED);
-    // There is nothing but suspects, so the next run tries them, each by itself.
-    expect(await it.run()).toBe(KILLED);
-    expect(it.left).toEqual([1, 2]);
-    expect(await it.run()).toMatchObject({ removed: 1, kept: 1 });
+    for (let runs = 0; runs < 3; runs += 1) expect(await it.run()).toBe(KILLED);
     expect(it.left).toEqual([1]);
-    expect(await it.run()).toBe(KILLED);
     it.deaths.clear();
     expect(await it.run()).toMatchObject({ removed: 1, kept: 0 });
     expect(it.store.texts.size).toBe(0);
+    it.lines.length = 0;
+    await it.run();
+    expect(it.lines.map(({ level }) => level)).toEqual(['info']);
   });
 
   it('keeps no new letter waiting', async () => {
@@ -116,29 +110,33 @@ describe('a letter that kills the run', () => {
     for (let n = 1; n < 8; n += 1) {
       await it.run();
       it.store.texts.set(lambdaName(n), lambdaLetter(streamEvent([insert({ pk: `new${n}` })], { keys: ['pk'] }).Records));
+      await it.run();
+      expect(it.store.texts.has(lambdaName(n))).toBe(false);
     }
-    await it.run();
-    await it.run();
     expect([...it.store.texts.keys()].filter((name) => name !== POSITION)).toEqual([lambdaName(0)]);
   });
 
-  it.each([[[0, 249]], [[10, 11, 12]], [[99, 100]], [[0, 1, 120, 248, 249]]])(
-    'is one of several, %j: all others are settled',
+  it.each([[[0, 249]], [[10, 11, 12]], [[99, 100]], [[0, 1, 120, 248, 249]], [[0]], [[249]]])(
+    'is one of several, %j: all others are settled, by turns',
     async (deadly) => {
       const it = scene(250, deadly);
-      for (let runs = 0; runs < 4 * deadly.length + 4 && it.left.length > deadly.length; runs += 1) await it.run();
+      for (let runs = 0; runs <= 2 * deadly.length && it.left.length > deadly.length; runs += 1) await it.run();
       expect(it.left).toEqual(deadly);
     },
   );
 
-  it('is not forgotten by a dry run, nor by a run that looks at other letters', async () => {
+  it('stays a suspect through a dry run, and through a run that looks at other letters', async () => {
     const it = scene(250, [120]);
     await it.run();
     const position = it.store.texts.get(POSITION);
-    expect(await it.run({ dryRun: true })).toMatchObject({ removed: 50, kept: 100, dryRun: true });
+    it.deaths.clear();
+    expect(await it.run({ dryRun: true })).toMatchObject({ removed: 150, kept: 0, dryRun: true });
     expect(it.store.texts.get(POSITION)).toBe(position);
-    await it.run({ until: '2026-11-22T03:00:10Z' });
-    expect(JSON.parse(it.store.texts.get(POSITION) as string).suspects).toContain(lambdaName(120));
+    await it.run({ since: '2026-11-22T03:03:40Z' });
+    expect(JSON.parse(it.store.texts.get(POSITION) as string)).toMatchObject({
+      trying: [],
+      suspects: expect.arrayContaining([lambdaName(120)]),
+    });
   });
 });
 
@@ -147,8 +145,11 @@ describe('the position', () => {
     const it = scene(250, []);
     expect(await it.run()).toMatchObject({ removed: 250 });
     const positions = it.steps.map((text) => JSON.parse(text));
-    expect(positions.map(({ next }) => next)).toEqual([lambdaName(100), lambdaName(200), undefined]);
-    expect(positions.map(({ trying }) => trying.length)).toEqual([100, 100, 50]);
+    expect(positions.map(({ trying }) => [trying[0], trying.length])).toEqual([
+      [lambdaName(0), 100],
+      [lambdaName(100), 100],
+      [lambdaName(200), 50],
+    ]);
     expect(it.store.texts.size).toBe(0);
   });
 
