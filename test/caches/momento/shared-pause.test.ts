@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { deadlineIn } from '../../../src/caches/momento/deadline.ts';
 import { SharedPause } from '../../../src/caches/momento/shared-pause.ts';
@@ -6,56 +5,51 @@ import { SharedPause } from '../../../src/caches/momento/shared-pause.ts';
 describe('a pause of all calls', () => {
   let pause: SharedPause;
   beforeEach(() => {
-    pause = new SharedPause();
+    // The clock stands still between steps.
+    vi.useFakeTimers({ toFake: ['performance'] });
     vi.spyOn(Math, 'random').mockReturnValue(0.999);
+    pause = new SharedPause();
   });
   afterEach(() => {
+    vi.useRealTimers();
     vi.restoreAllMocks();
   });
-  /** Waits, and resolves to the time that it took, ms. */
-  const wait = async () => {
-    const started = performance.now();
-    expect(await pause.wait(deadlineIn(5_000))).toBe(true);
-    return performance.now() - started;
-  };
   const fails = () => pause.begin(performance.now());
+  /** Whether the pause ends within this time from now, ms. */
+  const endsWithin = (ms: number) => pause.wait(deadlineIn(ms));
 
   it('does not begin before a failure', async () => {
-    expect(await wait()).toBeLessThan(100);
+    expect(await endsWithin(1)).toBe(true);
   });
 
-  it('doubles with each failure of a call that was sent after it', async () => {
-    const waits: number[] = [];
-    for (let n = 0; n < 3; n += 1) {
+  it('doubles with each failure of a call that was sent after it, up to half a second', async () => {
+    for (const limit of [25, 50, 100, 200, 400, 500, 500]) {
       fails();
-      waits.push(await wait());
-      // A timer of Node may end 1 ms early. The next call must be sent after the pause.
-      await setTimeout(5);
+      expect([limit, await endsWithin(limit - 1), await endsWithin(limit)]).toEqual([limit, false, true]);
+      vi.advanceTimersByTime(limit);
+      expect(await endsWithin(1)).toBe(true);
     }
-    // Each wait may be 1 ms short for the same reason.
-    for (const [n, ms] of waits.entries()) expect(ms).toBeGreaterThan(20 * 2 ** n - 2);
   });
 
   it('is not prolonged by calls that were sent before it', async () => {
     const sentAt = performance.now();
     for (let n = 0; n < 50; n += 1) pause.begin(sentAt);
-    expect(await wait()).toBeLessThan(400);
+    expect(await endsWithin(25)).toBe(true);
   });
 
-  it('ends with a success', async () => {
-    for (let n = 0; n < 8; n += 1) pause.begin(Infinity);
+  it('ends with a success, and begins short again', async () => {
+    for (let n = 0; n < 4; n += 1) pause.begin(Infinity);
+    expect(await endsWithin(100)).toBe(false);
     pause.end();
-    expect(await wait()).toBeLessThan(400);
+    expect(await endsWithin(1)).toBe(true);
     fails();
-    expect(await wait()).toBeLessThan(400);
+    expect([await endsWithin(24), await endsWithin(25)]).toEqual([false, true]);
   });
 
-  it('refuses at once a wait that would end after the deadline', async () => {
-    for (let n = 0; n < 8; n += 1) pause.begin(Infinity);
-    const started = performance.now();
-    expect(await pause.wait(deadlineIn(400))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(300);
-    // The longest pause is half a second.
-    expect(await pause.wait(deadlineIn(1_000))).toBe(true);
+  it('lets a call wait until it is over', async () => {
+    for (let n = 0; n < 3; n += 1) pause.begin(Infinity);
+    const started = process.hrtime.bigint();
+    expect(await endsWithin(1_000)).toBe(true);
+    expect(process.hrtime.bigint() - started).toBeGreaterThan(90_000_000n);
   });
 });
