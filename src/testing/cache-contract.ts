@@ -44,18 +44,18 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
    */
   readonly evictPart: ((list: string, part: number, client: Client, namespace: string) => Promise<boolean> | boolean) | Cannot;
   /**
-   * Writes these bytes behind the backend's back, as another program could: at the key of a document, or at a key of a list, of the type that
-   * the backend uses there. The key is empty. Default: such cases are skipped.
+   * Writes these bytes at the key of a document, or at a key of a list, as another program could. The key is empty, and gets the type that the
+   * backend uses there. Default: the cases that need it are skipped.
    */
   readonly plantBytes?: ((target: LeaseTarget, bytes: string, client: Client, namespace: string) => Promise<void> | void) | Cannot;
   /**
-   * Replaces a key of a document or list by a key of a type that the backend does not use there: the `part`th key (any natural number, by
-   * remainder). Default: such cases are skipped.
+   * Replaces a key of a document or list by one of a type that the backend does not use there. `part` chooses the key: any natural number,
+   * modulo the number of keys. Default: the cases that need it are skipped.
    */
   readonly plantType?: ((target: LeaseTarget, part: number, client: Client, namespace: string) => Promise<void> | void) | Cannot;
   /**
-   * Lets this time pass for the backend, ms. `open` then takes `entryTtlMs` and `tombstoneTtlMs`. Default: cases about times to live are
-   * skipped.
+   * Lets time pass for the backend, ms. A subject that has it also passes `entryTtlMs` and `tombstoneTtlMs` of `open` to its client. Default:
+   * the cases that need it are skipped.
    */
   readonly elapse?: ((ms: number) => Promise<void> | void) | Cannot;
 }

@@ -9,7 +9,7 @@ export const listLeases: Section = {
   about: 'leases on lists',
   cases: [
     {
-      it: 'settles what the table has, older than any change, and draws the bottom at the member that follows',
+      it: 'settles the members of the table at a version older than any change, with the bottom at the member that follows',
       async run({ client }) {
         await settles(client, found({ a: 9, b: 6 }, 5));
         await shows(client, 'list', ['a read', 'b read'], false, { limit: 3 });

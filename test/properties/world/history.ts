@@ -5,7 +5,7 @@ import type { ViewSet } from './views.ts';
 /**
  * - `calm`: duplicates, replays and stragglers, but no evictions and no fills, so answers never step back.
  * - `forked`: like calm, but a renewed stream is read before the old one is drained, so the changes of an item come out of order.
- * - `filled`: like calm, and readers fill lists. A late record then finds lists that have dropped a newer version of its member.
+ * - `filled`: like calm, but readers fill lists. A late record then finds lists that dropped a newer version of its member.
  * - `rough`: evictions, flushes and fills by readers. The stream comes in order, and is replayed.
  */
 type Mode = 'calm' | 'forked' | 'filled' | 'rough';
