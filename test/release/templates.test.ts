@@ -58,7 +58,6 @@ describe('all templates', () => {
     const given = new Set(functions.flatMap(([, properties]) => Object.keys(environmentOf(properties))));
     const elsewhere = {
       AWS_REGION: 'Lambda sets it',
-      AWS_LAMBDA_LOG_LEVEL: 'Lambda sets it',
       MOMENTO_API_KEY: 'MOMENTO_SECRET_ID keeps the key out of variables',
       MOMENTO_ENDPOINT: 'the secret contains it',
       MOMENTO_LOCAL: 'for tests on one machine',
