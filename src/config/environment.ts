@@ -1,11 +1,8 @@
-import * as z from 'zod/mini';
+import type * as z from 'zod/mini';
 import { ConfigurationError, shownValue } from '../errors.ts';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** `AWS_LAMBDA_LOG_LEVEL`: the lowest level that Lambda keeps. Lambda sets the variable from the function's `ApplicationLogLevel`. */
-export const lowestLogLevel = z._default(z.enum(['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']), 'INFO');
 
 /** The variables that have a value. An empty variable counts as absent, because a template cannot leave a variable out. */
 export function givenVariables(env: Environment = process.env): Environment {

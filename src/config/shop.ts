@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { shownValue } from '../errors.ts';
 import type { IdempotencyOptions } from '../shop/idempotency.ts';
 import type { CartCookie } from '../shop/migrate-cart-api.ts';
-import { type Environment, givenVariables, lowestLogLevel, parseVariables, requireNoFaults } from './environment.ts';
+import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
 
 const name = (fallback: string) => z._default(z.string(), fallback);
 const whole = (fallback: number, minimum: number, maximum: number) =>
@@ -23,7 +23,6 @@ const shop = z.object({
   CART_COOKIE_MAX_AGE_SECONDS: whole(2_592_000, 0, 34_560_000),
   CART_COOKIE_SAME_SITE: z._default(z.enum(['Strict', 'Lax', 'None']), 'None'),
   CART_LINES_AT_ONCE: whole(8, 1, 100),
-  AWS_LAMBDA_LOG_LEVEL: lowestLogLevel,
 });
 
 /** The configuration of the write side: the functions in `shop/`. */
@@ -35,8 +34,6 @@ export interface ShopConfig {
   readonly cookie: CartCookie;
   /** How many lines of a cart are moved concurrently. */
   readonly linesAtOnce: number;
-  /** The lowest level that Lambda keeps. */
-  readonly logLevel: z.infer<typeof lowestLogLevel>;
 }
 
 /**
@@ -79,7 +76,6 @@ export function parseShopConfig(env?: Environment): ShopConfig {
     allowedOrigins,
     cookie: { maxAgeSeconds: data.CART_COOKIE_MAX_AGE_SECONDS, sameSite: data.CART_COOKIE_SAME_SITE },
     linesAtOnce: data.CART_LINES_AT_ONCE,
-    logLevel: data.AWS_LAMBDA_LOG_LEVEL,
   };
   return requireNoFaults(config, faults);
 }

@@ -3,7 +3,7 @@ import { type MomentoAccess, nameFaults, parseAccess } from '../caches/momento/a
 import { parseCacheUrl } from '../caches/valkey/url.ts';
 import { shownValue } from '../errors.ts';
 import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
-import { type Environment, givenVariables, lowestLogLevel, parseVariables, requireNoFaults } from './environment.ts';
+import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
 
 const milliseconds = (fallback: number) => z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(900_000)), fallback);
 const DAY_SECONDS = 86_400;
@@ -30,7 +30,6 @@ const worker = z.object({
   POISON_RUN_LIMIT: z._default(z.coerce.number().check(z.int(), z.minimum(0)), 10),
   RETENTION_WARNING_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(DAY_SECONDS)), 21_600),
   METRICS: z._default(z.enum(['true', 'false']), 'false'),
-  AWS_LAMBDA_LOG_LEVEL: lowestLogLevel,
 });
 
 /** The configuration of the stream worker. */
@@ -53,8 +52,6 @@ export type Config = {
   readonly retentionWarningMs: number;
   /** Whether the function writes metrics. */
   readonly metrics: boolean;
-  /** The lowest level that Lambda keeps. */
-  readonly logLevel: z.infer<typeof lowestLogLevel>;
 } & (
   | { readonly backend: 'memory' }
   | {
@@ -112,7 +109,6 @@ export function readConfig(given: Environment, faults: string[]): Config | undef
     poisonRunLimit: data.POISON_RUN_LIMIT,
     retentionWarningMs: data.RETENTION_WARNING_SECONDS * 1_000,
     metrics: data.METRICS === 'true',
-    logLevel: data.AWS_LAMBDA_LOG_LEVEL,
   };
   switch (data.CACHE_BACKEND) {
     case 'memory':

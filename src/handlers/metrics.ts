@@ -1,6 +1,5 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { BatchFacts } from './batch-facts.ts';
-import type { MetricsLogOptions } from './log-level.ts';
 import type { RedriveFacts } from './redrive-handler.ts';
 import { UnfilteredMetrics } from './unfiltered-metrics.ts';
 
@@ -12,8 +11,8 @@ const MOST_VALUES = 5;
  * Lambda, `function_name`. The line is also the log line of a batch that succeeded, so it has `message: 'batch'` and the duration. A count of 0 is
  * left out, except that of the records.
  */
-export function batchMetrics(options: MetricsLogOptions = {}): (facts: BatchFacts) => void {
-  const metrics = new UnfilteredMetrics({ ...options, namespace: 'Millrace' });
+export function batchMetrics(): (facts: BatchFacts) => void {
+  const metrics = new UnfilteredMetrics({ namespace: 'Millrace' });
   return ({ functionName, headroom, lagsMs, cacheMs, milliseconds, ...counts }) => {
     if (functionName) metrics.addDimension('function_name', functionName);
     for (const name of COUNTS) {
@@ -48,8 +47,8 @@ function sampleOf(values: readonly number[]): readonly number[] {
  * Writes one line a run of the redrive, with the namespace and the dimensions of `batchMetrics`, and with `message: 'redrive'`. A count of 0 is
  * written too, because the alarm on kept letters keeps its state until the next value.
  */
-export function redriveMetrics(options: MetricsLogOptions = {}): (facts: RedriveFacts) => void {
-  const metrics = new UnfilteredMetrics({ ...options, namespace: 'Millrace' });
+export function redriveMetrics(): (facts: RedriveFacts) => void {
+  const metrics = new UnfilteredMetrics({ namespace: 'Millrace' });
   return ({ redriven, kept, milliseconds, functionName }) => {
     if (functionName) metrics.addDimension('function_name', functionName);
     metrics.addMetric('Redriven', MetricUnit.Count, redriven);

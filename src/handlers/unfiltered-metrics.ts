@@ -1,5 +1,5 @@
+import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics } from '@aws-lambda-powertools/metrics';
-import type { LogLevel, MetricsLogOptions } from './log-level.ts';
 
 type ExtraFields = Readonly<Record<string, string | number>>;
 
@@ -10,13 +10,8 @@ type ExtraFields = Readonly<Record<string, string | number>>;
  * Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  */
 export class UnfilteredMetrics extends Metrics {
-  readonly #level: LogLevel;
+  readonly #level = lowestLevel();
   #fields: ExtraFields = {};
-
-  constructor({ logLevel = 'INFO', namespace }: MetricsLogOptions & { readonly namespace?: string } = {}) {
-    super({ namespace });
-    this.#level = logLevel === 'TRACE' || logLevel === 'DEBUG' ? 'INFO' : logLevel;
-  }
 
   /** Writes the line of the metrics, with further fields that are no metrics. */
   publish(fields: ExtraFields): void {
@@ -26,5 +21,20 @@ export class UnfilteredMetrics extends Metrics {
 
   override serializeMetrics() {
     return { level: this.#level, timestamp: new Date().toISOString(), ...this.#fields, ...super.serializeMetrics() };
+  }
+}
+
+/** Powertools' logger knows the function's log level (`AWS_LAMBDA_LOG_LEVEL`). It calls Lambda's FATAL by another name. */
+function lowestLevel(): string {
+  const level = new Logger().getLevelName();
+  switch (level) {
+    case 'TRACE':
+    case 'DEBUG':
+      return 'INFO';
+    case 'CRITICAL':
+    case 'SILENT':
+      return 'FATAL';
+    default:
+      return level;
   }
 }

@@ -15,6 +15,6 @@ export const handler = redriveHandler({
   letters: (await openLetters(config.cache)) as LetterStore,
   table: tableReader({ client, readUnitsPerSecond: config.readUnitsPerSecond }),
   tableName: config.tableName,
-  metrics: config.cache.metrics ? (await import('../handlers/metrics.ts')).redriveMetrics(config.cache) : undefined,
+  metrics: config.cache.metrics ? (await import('../handlers/metrics.ts')).redriveMetrics() : undefined,
   marginMs: config.cache.deadlineMs + 10_000,
 });

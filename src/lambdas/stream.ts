@@ -8,7 +8,7 @@ export const handler = streamHandler({
   views: appViews,
   cache: await openCache(config),
   letters: await openLetters(config),
-  metrics: config.metrics ? (await import('../handlers/metrics.ts')).batchMetrics(config) : undefined,
+  metrics: config.metrics ? (await import('../handlers/metrics.ts')).batchMetrics() : undefined,
   // Leaves time for the last call of the cache, so that its outcome is reported.
   marginMs: config.deadlineMs + 500,
   poisonRunLimit: config.poisonRunLimit,

@@ -38,7 +38,6 @@ describe('parseShopConfig', () => {
       allowedOrigins: [],
       cookie: { maxAgeSeconds: 2_592_000, sameSite: 'None' },
       linesAtOnce: 8,
-      logLevel: 'INFO',
     });
     expect(parseShopConfig({ ...NAMES, IDEMPOTENCY_SORT_KEY_ATTRIBUTE: '', CORS_ALLOWED_ORIGINS: ' ' })).toEqual(parseShopConfig(NAMES));
   });
@@ -58,7 +57,6 @@ describe('parseShopConfig', () => {
       CART_COOKIE_MAX_AGE_SECONDS: '0',
       CART_COOKIE_SAME_SITE: 'Lax',
       CART_LINES_AT_ONCE: '1',
-      AWS_LAMBDA_LOG_LEVEL: 'WARN',
     };
     expect(parseShopConfig(env)).toEqual({
       tableName: 'shop',
@@ -76,7 +74,6 @@ describe('parseShopConfig', () => {
       allowedOrigins: ['https://shop.example', 'http://localhost:3000'],
       cookie: { maxAgeSeconds: 0, sameSite: 'Lax' },
       linesAtOnce: 1,
-      logLevel: 'WARN',
     });
   });
 

@@ -30,7 +30,6 @@ describe('parseConfig, with an environment without faults,', () => {
       poisonRunLimit: 10,
       retentionWarningMs: 21_600_000,
       metrics: false,
-      logLevel: 'INFO',
     });
   });
 
@@ -66,7 +65,6 @@ describe('parseConfig, with an environment without faults,', () => {
       poisonRunLimit: 10,
       retentionWarningMs: 21_600_000,
       metrics: false,
-      logLevel: 'INFO',
     });
   });
 
@@ -158,8 +156,8 @@ describe('parseConfig, with an environment without faults,', () => {
   });
 
   it('reads the poison-run limit, the retention warning and whether to write metrics', () => {
-    const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true', AWS_LAMBDA_LOG_LEVEL: 'FATAL' };
-    expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true, logLevel: 'FATAL' });
+    const env = { POISON_RUN_LIMIT: '0', RETENTION_WARNING_SECONDS: '600', METRICS: 'true' };
+    expect(parseConfig(env)).toMatchObject({ poisonRunLimit: 0, retentionWarningMs: 600_000, metrics: true });
   });
 
   it('takes an empty variable for an absent one, because a template cannot leave a variable out', () => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse as parseToml } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
-import { FILLED_IN } from './sam/parameter-sets.mjs';
+import { FILLED_IN, PARAMETER_SETS } from './sam/parameter-sets.mjs';
 import { fill, overridesOf, suggestionsIn, uncomment } from './sam/samconfig.mjs';
 import {
   environmentOf,
@@ -13,6 +13,7 @@ import {
   PROJECT,
   type Properties,
   readTemplate,
+  resolvedTemplate,
   sourceOf,
   stackOf,
   TEMPLATES,
@@ -58,7 +59,6 @@ describe('all templates', () => {
     const given = new Set(functions.flatMap(([, properties]) => Object.keys(environmentOf(properties))));
     const elsewhere = {
       AWS_REGION: 'Lambda sets it',
-      AWS_LAMBDA_LOG_LEVEL: 'Lambda sets it',
       MOMENTO_API_KEY: 'MOMENTO_SECRET_ID keeps the key out of variables',
       MOMENTO_ENDPOINT: 'the secret contains it',
       MOMENTO_LOCAL: 'for tests on one machine',
@@ -67,6 +67,20 @@ describe('all templates', () => {
     const own = [...given].filter((name) => !name.startsWith('POWERTOOLS_'));
     expect(own.filter((name) => !read.includes(name) && !access.includes(name))).toEqual([]);
     expect(read.filter((name) => !constants.has(name) && !given.has(name) && !(name in elsewhere))).toEqual([]);
+  });
+});
+
+describe('a set of parameters', () => {
+  const sets = Object.values(TEMPLATES).flatMap((file) =>
+    Object.entries(PARAMETER_SETS[file] ?? {}).map(([name, answers]) => ({ file, name, answers })),
+  );
+
+  it.each(sets)('leaves no parameter, condition or choice open in $file, with $name', ({ file, answers }) => {
+    const template = readTemplate(file);
+    const text = JSON.stringify(resolvedTemplate(template, answers));
+    expect(text).toContain('"Resources"');
+    for (const name of Object.keys(template.Parameters)) expect([name, text.includes(`{"Ref":"${name}"}`)]).toEqual([name, false]);
+    expect(text).not.toMatch(/"Fn::(If|Equals)"|"Condition":"/);
   });
 });
 
