@@ -45,6 +45,15 @@ describe('oldestFirst', () => {
     expect(await oldestFirst(dated, { since: at(4) })).toEqual([]);
   });
 
+  it('begins after the name `after`, whether its letter is still there or not, and with the oldest when none is newer', async () => {
+    const names = [1, 2, 3, 4].map((n) => lambdaName(n));
+    const [one, two, three, four] = names as [string, string, string, string];
+    expect(await oldestFirst(storeOf(...names), { after: two })).toEqual([three, four, one, two]);
+    expect(await oldestFirst(storeOf(one, three, four), { after: two })).toEqual([three, four, one]);
+    for (const after of [four, lambdaName(9)]) expect(await oldestFirst(storeOf(...names), { after })).toEqual(names);
+    expect(await oldestFirst(storeOf(two), { after: two })).toEqual([two]);
+  });
+
   it('goes by the last time in a name, because a folder may have one too', async () => {
     const inFolder = 'backup-2020-01-01T00.00.00/2026-11-22T03.00.05-1.json';
     expect(await oldestFirst(storeOf(inFolder, lambdaName(1), lambdaName(9)))).toEqual([lambdaName(1), inFolder, lambdaName(9)]);
