@@ -108,6 +108,7 @@ export interface ValkeyConnection {
    * @throws CacheUnavailableError when there is no answer within the deadline, or the server refuses the command.
    */
   call<T>(send: (commands: Commands) => Promise<T>): Promise<T>;
+  /** Waits for the calls under way, and closes the connection. No call may follow. */
   close(): Promise<void>;
 }
 
@@ -121,7 +122,7 @@ export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnectio
   /** Why the connection was lost, or why it could not be opened. */
   let lastFailure: string | undefined;
   let databaseFault: string | undefined;
-  let closed = false;
+  const underWay = new Set<Promise<unknown>>();
 
   const onFailure = (error: Error): void => {
     const message = plainMessage(error.message);
@@ -194,54 +195,61 @@ export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnectio
     return new CacheUnavailableError(`cache at ${host}:${port}: ${what}${advice === undefined ? '' : `: ${advice}`}`);
   };
 
-  return {
-    async call(send) {
-      login?.renew(() => ('nodes' in client ? client.nodes() : [client]));
-      const deadline = performance.now() + deadlineMs;
-      let reason = `no answer in ${deadlineMs} ms`;
-      let isOver = false;
-      let timer: NodeJS.Timeout | undefined;
-      const timeout = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => {
-          isOver = true;
-          reject(new Error(reason));
-        }, deadlineMs);
-      });
-      // The first repetition follows at once, because a new connection is pause enough.
-      let [refusals, corrections] = [0, 0];
-      const pauseMs = (error: Error): number => {
-        if (!(error instanceof NotExecutedError)) return refusals++ === 0 ? 0 : fullJitter(refusals, 25, 500);
-        return corrections++ < 4 ? 0 : 100;
-      };
-      try {
-        for (;;) {
-          if (client.status === 'end' && !closed) {
-            databaseFault = undefined;
-            lastFailure = undefined;
-            client.connect().catch(() => {});
-          }
-          try {
-            const attempt = new Attempt(client, Math.min(deadline, performance.now() + commandTimeoutMs));
-            const answer = await Promise.race([send(attempt), timeout]);
-            lastFailure = undefined;
-            return answer;
-          } catch (thrown) {
-            const error = asError(thrown);
-            const fault = finalFault();
-            if (fault !== undefined) reason = fault;
-            else if (!(error instanceof NotExecutedError)) reason = error.message;
-            const delayMs = pauseMs(error);
-            isOver ||= closed || fault !== undefined || !isRepeatable(error) || performance.now() + delayMs >= deadline;
-            if (isOver) throw unavailable(reason);
-            if (delayMs > 0) await sleep(delayMs);
-          }
+  const callUntilDeadline: ValkeyConnection['call'] = async (send) => {
+    login?.renew(() => ('nodes' in client ? client.nodes() : [client]));
+    const deadline = performance.now() + deadlineMs;
+    let reason = `no answer in ${deadlineMs} ms`;
+    let isOver = false;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        isOver = true;
+        reject(new Error(reason));
+      }, deadlineMs);
+    });
+    // The first repetition follows at once, because a new connection is pause enough.
+    let [refusals, corrections] = [0, 0];
+    const pauseMs = (error: Error): number => {
+      if (!(error instanceof NotExecutedError)) return refusals++ === 0 ? 0 : fullJitter(refusals, 25, 500);
+      return corrections++ < 4 ? 0 : 100;
+    };
+    try {
+      for (;;) {
+        if (client.status === 'end') {
+          databaseFault = undefined;
+          lastFailure = undefined;
+          client.connect().catch(() => {});
         }
-      } finally {
-        clearTimeout(timer);
+        try {
+          const attempt = new Attempt(client, Math.min(deadline, performance.now() + commandTimeoutMs));
+          const answer = await Promise.race([send(attempt), timeout]);
+          lastFailure = undefined;
+          return answer;
+        } catch (thrown) {
+          const error = asError(thrown);
+          const fault = finalFault();
+          if (fault !== undefined) reason = fault;
+          else if (!(error instanceof NotExecutedError)) reason = error.message;
+          const delayMs = pauseMs(error);
+          isOver ||= fault !== undefined || !isRepeatable(error) || performance.now() + delayMs >= deadline;
+          if (isOver) throw unavailable(reason);
+          if (delayMs > 0) await sleep(delayMs);
+        }
       }
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  return {
+    call(send) {
+      const call = callUntilDeadline(send).finally(() => underWay.delete(call));
+      underWay.add(call);
+      return call;
     },
     async close() {
-      closed = true;
+      // First, because a cluster client that is closing does not send a call again, and does not reject it.
+      await Promise.allSettled(underWay);
       if (client.status === 'ready') {
         await Promise.race([client.quit().catch(() => {}), sleep(commandTimeoutMs, undefined, { ref: false })]);
       }

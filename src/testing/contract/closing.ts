@@ -49,7 +49,7 @@ export const closing: Section = {
           client.settle(document, { kind: 'document', json: '"b"' }),
           client.settle(list, found({ a: 1 })),
         ]);
-        await client.close();
+        const closed = client.close();
         assert.deepEqual(await answers, [
           [{ type: 'applied' }, { type: 'applied' }],
           hit('a', 1),
@@ -58,6 +58,17 @@ export const closing: Section = {
           'settled',
           'settled',
         ]);
+        await closed;
+      },
+    },
+    {
+      it: 'answers its first calls if it is closed before it has connected',
+      async run({ client }) {
+        const answers = Promise.all([client.apply([put('a', 1, 'a'), put('b', 1, 'b')]), client.getMany(['x', 'y']), client.lease(target)]);
+        const closed = client.close();
+        const [outcomes, lookups, lease] = await answers;
+        assert.deepEqual([outcomes, lookups, lease.target], [[{ type: 'applied' }, { type: 'applied' }], [MISSED, MISSED], target]);
+        await closed;
       },
     },
   ],
