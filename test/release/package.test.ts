@@ -26,7 +26,7 @@ interface Result {
 
 /** Node and npm of this process, in an environment that has nothing of vitest's or of an outer npm's. */
 async function run(folder: string, command: string, ...args: string[]): Promise<Result> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_)|VITEST|NODE_|TEST$)/.test(name)));
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_)|VITEST|NODE_(?!EXTRA_CA_CERTS$)|TEST$)/.test(name)));
   try {
     const { stdout, stderr } = await promisify(execFile)(command, args, { cwd: folder, env, maxBuffer: 2 ** 26 });
     return { code: 0, output: stdout + stderr };
