@@ -68,8 +68,8 @@ export async function listLength({ quick, progress }) {
     const sharers = (length) => Math.max(1, Math.ceil((writes * (most + 1) * 10) / length));
     /** @param {string} name @param {number} length @param {number} keep */
     const fill = async (name, length, keep) => {
-      const lease = await cache.lease({ kind: 'list', list: name, keep });
-      await cache.settle(lease, { kind: 'list', newest: [] });
+      const [lease] = await cache.lease([{ kind: 'list', list: name, keep }]);
+      await cache.settle([{ lease, found: { kind: 'list', newest: [] } }]);
       for (const chunk of chunksOf(range(length), FILL_AT_ONCE)) await cache.apply(chunk.map((n) => put(name, n, keep, FLOOR)));
     };
     for (const length of LENGTHS) {

@@ -48,17 +48,24 @@ export interface CacheClient {
   list<Key extends string>(list: Key, query: PageQuery): Promise<Page<MemberValue<Key>>>;
 
   /**
-   * Announces that the table is about to be read for this document or list. Take the lease first and read the table after it; otherwise a
-   * change between the read and the lease is lost.
+   * Reads documents, and takes a lease on each that the cache does not know, in the same round trip. Returns one answer per key, in the order of
+   * the keys; none for none.
+   */
+  getOrLease<Key extends string>(keys: readonly Key[]): Promise<readonly LookupOrLease<DocumentValue<Key>>[]>;
+
+  /**
+   * Announces that the table is about to be read for these documents and lists. Take the lease first and read the table after it; otherwise a
+   * change between the read and the lease is lost. Returns one lease per target, in the order of the targets.
    *
    * Until a document is written to, all leases on it are the same lease. A lease on a document that the cache does not hold can be settled
    * for `LEASE_TTL_MS` after it was first taken. Leases on a list are independent, and one of them can be settled.
    */
-  lease(target: LeaseTarget): Promise<Lease>;
+  lease(targets: readonly LeaseTarget[]): Promise<readonly Lease[]>;
 
   /**
-   * Fills in what the table had (`ConsistentRead`) after the lease was taken. Each filled value gets the version that the lease saw, or
-   * `FLOOR` where the lease saw none, so the stream always wins.
+   * Fills in what the table had (`ConsistentRead`) after each lease was taken. Each filled value gets the version that the lease saw, or
+   * `FLOOR` where the lease saw none, so the stream always wins. Returns one answer per fill, in the order of the fills; the fills are made in any
+   * order, each of them atomically.
    *
    * - A document is `settled` if nothing was written to it since the lease.
    * - A list is `settled` if no other lease on it was settled since. Members that changed since the lease keep what the stream said.
@@ -66,9 +73,12 @@ export interface CacheClient {
    *   document's value is too large for the cache. The reader may still use what it read. After a value that is too large, the lease can
    *   still be settled.
    *
-   * @throws TypeError when `found` does not fit the lease. The lease can still be settled.
+   * An item that the table lacks, and of which the cache knew no version, is `gone` for the backend's `absentTtlMs` only: otherwise guessed keys
+   * would fill the cache with tombstones.
+   *
+   * @throws TypeError when what was found does not fit its lease. No lease was settled then, and each still can be.
    */
-  settle(lease: Lease, found: Found): Promise<'settled' | 'lost'>;
+  settle(fills: readonly Fill[]): Promise<readonly Settled[]>;
 
   /**
    * Returns for each document whether it has a lease that can be settled, for people who look into the cache. Absent where the backend does not
@@ -93,6 +103,11 @@ export type Lookup<Value = Parsed> =
   | { readonly type: 'gone'; readonly version: Version }
   | { readonly type: 'miss' };
 
+/** A lookup, and for a miss a lease on the document. */
+export type LookupOrLease<Value = Parsed> =
+  | Exclude<Lookup<Value>, { readonly type: 'miss' }>
+  | { readonly type: 'miss'; readonly lease: Lease };
+
 export const MISS: Lookup = { type: 'miss' };
 
 /** The answer for a stored value: a miss if the value is not JSON text. The error of the parser would quote the value. */
@@ -106,6 +121,12 @@ export function hitOf(json: string, version: Version): Lookup {
 
 /** How long a lease on a document that the cache does not hold can be settled, ms. */
 export const LEASE_TTL_MS = 60_000;
+
+/** How long a lease stands, ms: so long other readers may expect that the reader that took it will settle it. */
+export const STANDING_MS = 500;
+
+/** Default of the backends' `absentTtlMs`. */
+export const ABSENT_TTL_MS = 60_000;
 
 export interface PageQuery {
   /** The number of members on a full page, a positive integer of any size. */
@@ -141,7 +162,22 @@ export type LeaseTarget =
 /** A backend adds what the lease saw. Pass the lease to `settle` unchanged. */
 export interface Lease {
   readonly target: LeaseTarget;
+  /**
+   * How long ago another reader took a lease on the same target, ms, by the cache's clock; on Momento by the clocks of the readers. Present while
+   * that lease stands: for `STANDING_MS`, and of a document only as long as it is a miss. Then wait for about one read of the table, and look into
+   * the cache again. After that, the next reader's lease stands in its place; it has no `standingMs`.
+   */
+  readonly standingMs?: number;
 }
+
+/** A lease, and what the table had after it was taken. */
+export interface Fill {
+  readonly lease: Lease;
+  readonly found: Found;
+}
+
+/** What became of a fill. */
+export type Settled = 'settled' | 'lost';
 
 /** What a reader found in the table. */
 export type Found = FoundDocument | FoundList;
@@ -207,8 +243,17 @@ export function checkFound({ target }: Lease, found: Found): void {
     );
 }
 
-/** @throws TypeError when a document or list cannot be leased by this target. */
-export function checkTarget(target: LeaseTarget): void {
+/** @throws TypeError when one of the fills is not one that `CacheClient` takes. */
+export function checkFills(fills: readonly Fill[]): void {
+  for (const { lease, found } of fills) checkFound(lease, found);
+}
+
+/** @throws TypeError when a document or list cannot be leased by one of these targets. */
+export function checkTargets(targets: readonly LeaseTarget[]): void {
+  for (const target of targets) checkTarget(target);
+}
+
+function checkTarget(target: LeaseTarget): void {
   if (target?.kind === 'document') checkKeys([target.key]);
   else if (target?.kind === 'list') {
     checkListName(target.list);

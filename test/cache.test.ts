@@ -4,7 +4,7 @@ import {
   checkKeys,
   checkListName,
   checkMutations,
-  checkTarget,
+  checkTargets,
   cursorOf,
   type FoundList,
   hitOf,
@@ -86,8 +86,10 @@ describe('the checks of arguments', () => {
   it('accept what CacheClient takes', () => {
     checkKeys(['a', '\u{1f355}', ' ', 'x'.repeat(MAX_NAME_BYTES)]);
     checkListName('{}');
-    checkTarget({ kind: 'document', key: 'a' });
-    checkTarget({ kind: 'list', list: 'l', keep: Number.MAX_SAFE_INTEGER });
+    checkTargets([
+      { kind: 'document', key: 'a' },
+      { kind: 'list', list: 'l', keep: Number.MAX_SAFE_INTEGER },
+    ]);
     checkMutations([put, { ...put, from: -0 }, { ...put, type: 'forget' }, { kind: 'document', type: 'delete', key: 'a', version: FLOOR }]);
   });
 
@@ -100,8 +102,12 @@ describe('the checks of arguments', () => {
     ],
     ['a name that is too long', () => checkListName('€'.repeat(21_846)), /^the name of a list has more than 65536 bytes$/],
     ['a key that is no string', () => checkKeys([7 as never]), /^the key of a document is of type number$/],
-    ['a list of no members', () => checkTarget({ kind: 'list', list: 'l', keep: 0 }), /^a list keeps 0 members: give a positive integer$/],
-    ['a target of no kind', () => checkTarget({ kind: 'set' } as never), /^a lease is on a target of the kind "document" or "list"$/],
+    [
+      'a list of no members',
+      () => checkTargets([{ kind: 'list', list: 'l', keep: 0 }]),
+      /^a list keeps 0 members: give a positive integer$/,
+    ],
+    ['a target of no kind', () => checkTargets([{ kind: 'set' } as never]), /^a lease is on a target of the kind "document" or "list"$/],
     [
       'an endless score',
       () => checkMutations([put, { ...put, score: Infinity }]),

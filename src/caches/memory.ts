@@ -1,16 +1,19 @@
 import {
+  ABSENT_TTL_MS,
   type CacheClient,
-  checkFound,
+  checkFills,
   checkKeys,
   checkListName,
   checkMutations,
-  checkTarget,
+  checkTargets,
+  type Fill,
   hitOf,
   LEASE_TTL_MS,
   type Lease,
   type LeaseTarget,
   type Lookup,
   MISS,
+  STANDING_MS,
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
@@ -27,6 +30,8 @@ export interface MemoryOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
+  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  readonly absentTtlMs?: number;
   /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
@@ -44,6 +49,8 @@ interface Document {
   readonly json: string;
   /** Set by a lease, and removed by the next write: while it is set, nothing was written since the lease. */
   lease?: symbol;
+  /** When the lease was taken, ms since 1970. */
+  leasedAt?: number;
 }
 
 interface Holder {
@@ -53,6 +60,8 @@ interface Holder {
   /** ms since 1970 */
   readonly expiresAt: number;
 }
+
+type ListTarget = Extract<LeaseTarget, { readonly kind: 'list' }>;
 
 interface MemoryLease extends Lease {
   /** The leased list itself, which serves as its birth (R13). */
@@ -64,9 +73,18 @@ interface MemoryLease extends Lease {
 
 /** A cache in the memory of this process. It is the default backend, and the reference for the others. */
 export function memoryCache(options: MemoryOptions = {}): MemoryCache {
-  const { maxEntries = 100_000, maxValueBytes = 1_048_576, entryTtlMs = 0, tombstoneTtlMs = 90_000_000, now = Date.now } = options;
+  const {
+    maxEntries = 100_000,
+    maxValueBytes = 1_048_576,
+    entryTtlMs = 0,
+    tombstoneTtlMs = 90_000_000,
+    absentTtlMs = ABSENT_TTL_MS,
+  } = options;
+  const { now = Date.now } = options;
   /** By name, least recently used first. */
   const holders = new Map<string, Holder>();
+  /** When the lease on a list was taken that stands, ms since 1970. */
+  const leasedLists = new WeakMap<BoundedList, number>();
   let weight = 0;
   let closed = false;
 
@@ -128,6 +146,58 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
     if (held.state === 'gone') return { type: 'gone', version: held.version };
     return hitOf(held.json, held.version);
   };
+  /** Whether a lease stands; if it does not, the present one does from now on. */
+  const standing = (takenAt: number | undefined, take: (at: number) => void): Pick<Lease, 'standingMs'> => {
+    const at = now();
+    const age = takenAt === undefined ? -1 : at - takenAt;
+    if (age >= 0 && age < STANDING_MS) return { standingMs: age };
+    take(at);
+    return {};
+  };
+  const leaseDocument = (key: string): MemoryLease => {
+    const known = document(key);
+    const held: Document = known ?? { version: FLOOR, state: 'forgotten', json: '' };
+    if (!known) hold(`document ${key}`, held, LEASE_TTL_MS);
+    const token = held.lease ?? Symbol('lease');
+    held.lease = token;
+    const isMiss = get(key).type === 'miss';
+    return {
+      target: { kind: 'document', key },
+      token,
+      ...(isMiss &&
+        standing(held.leasedAt, (at) => {
+          held.leasedAt = at;
+        })),
+    };
+  };
+  const leaseList = (target: ListTarget): MemoryLease => {
+    const known = list(target.list);
+    const held = known ?? new BoundedList();
+    if (!known) holdList(target.list, held);
+    return { target, list: held, seen: held.lease(), ...standing(leasedLists.get(held), (at) => leasedLists.set(held, at)) };
+  };
+  const settle = ({ lease, found }: { readonly lease: MemoryLease; readonly found: Fill['found'] }): boolean => {
+    const { target } = lease;
+    if (target.kind === 'list' && found.kind === 'list') {
+      const held = list(target.list);
+      if (!held || held !== lease.list || !lease.seen) return false;
+      if (!held.settle(lease.seen, found, target.keep, now(), tooLarge)) return false;
+      holdList(target.list, held);
+      return true;
+    }
+    if (target.kind !== 'document' || found.kind !== 'document') return false;
+    const held = document(target.key);
+    if (!held?.lease || held.lease !== lease.token) return false;
+    const { version } = held;
+    const { json } = found;
+    if (json === undefined) {
+      hold(`document ${target.key}`, { version, state: 'gone', json: '' }, version === FLOOR ? absentTtlMs : tombstoneTtlMs);
+      return true;
+    }
+    if (tooLarge(json)) return false;
+    holdDocument(target.key, { version, state: 'live', json });
+    return true;
+  };
   const open = (): void => {
     if (closed) throw new CacheUnavailableError('the memory cache was closed');
   };
@@ -153,39 +223,23 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       checkListName(name);
       return (list(name) ?? new BoundedList()).page(query);
     },
-    async lease(target): Promise<MemoryLease> {
+    async getOrLease(keys) {
       open();
-      checkTarget(target);
-      if (target.kind === 'list') {
-        const known = list(target.list);
-        const held = known ?? new BoundedList();
-        if (!known) holdList(target.list, held);
-        return { target, list: held, seen: held.lease() };
-      }
-      const held = document(target.key);
-      const token = held?.lease ?? Symbol('lease');
-      if (held) held.lease = token;
-      else hold(`document ${target.key}`, { version: FLOOR, state: 'forgotten', json: '', lease: token }, LEASE_TTL_MS);
-      return { target, token };
+      checkKeys(keys);
+      return keys.map((key) => {
+        const lookup = get(key);
+        return lookup.type === 'miss' ? { type: 'miss', lease: leaseDocument(key) } : lookup;
+      });
     },
-    async settle(lease: MemoryLease, found) {
+    async lease(targets) {
       open();
-      checkFound(lease, found);
-      const { target } = lease;
-      if (target.kind === 'list' && found.kind === 'list') {
-        const held = list(target.list);
-        if (!held || held !== lease.list || !lease.seen) return 'lost';
-        if (!held.settle(lease.seen, found, target.keep, now(), tooLarge)) return 'lost';
-        holdList(target.list, held);
-        return 'settled';
-      }
-      if (target.kind !== 'document' || found.kind !== 'document') return 'lost';
-      const held = document(target.key);
-      if (!held?.lease || held.lease !== lease.token) return 'lost';
-      const { json } = found;
-      if (json !== undefined && tooLarge(json)) return 'lost';
-      holdDocument(target.key, { version: held.version, state: json === undefined ? 'gone' : 'live', json: json ?? '' });
-      return 'settled';
+      checkTargets(targets);
+      return targets.map((target) => (target.kind === 'document' ? leaseDocument(target.key) : leaseList(target)));
+    },
+    async settle(fills) {
+      open();
+      checkFills(fills);
+      return fills.map((fill) => (settle(fill) ? 'settled' : 'lost'));
     },
     async close() {
       closed = true;

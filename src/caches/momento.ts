@@ -1,15 +1,28 @@
-import { type CacheClient, checkFound, checkKeys, checkListName, checkMutations, checkTarget, type Lease, parseQuery } from '../cache.ts';
+import {
+  type CacheClient,
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMutations,
+  checkTargets,
+  type Fill,
+  type Lease,
+  type LeaseTarget,
+  type LookupOrLease,
+  parseQuery,
+} from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { checkNamespace } from './checks.ts';
 import { BoundedList } from './list/bounded-list.ts';
 import { applier, type MomentoKeys } from './momento/apply.ts';
 import { cells } from './momento/cell.ts';
 import { connectMomento, type MomentoConnectionOptions } from './momento/client.ts';
-import { deadlineIn } from './momento/deadline.ts';
+import { type Deadline, deadlineIn } from './momento/deadline.ts';
 import { documentCodec, leaseDocument, lookup, settleDocument } from './momento/document.ts';
 import { type LimitOptions, limitsOf } from './momento/limits.ts';
 import { type ListSeen, leaseList, listCodec, settleList } from './momento/list.ts';
 import { memoOf } from './momento/memo.ts';
+import { standingLeases } from './momento/standing-leases.ts';
 import { store } from './momento/store.ts';
 
 export interface MomentoOptions extends MomentoConnectionOptions, LimitOptions {
@@ -25,6 +38,8 @@ interface MomentoLease extends Lease {
   /** Of a list. */
   readonly seen?: ListSeen;
 }
+
+type MomentoFill = Fill & { readonly lease: MomentoLease };
 
 const MEMO_BYTES = 16 * 1_048_576;
 
@@ -62,6 +77,26 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
   };
   const deadline = () => deadlineIn(deadlineMs);
 
+  const leases = standingLeases(stored);
+  const lease = async (target: LeaseTarget, at: Deadline): Promise<MomentoLease> => {
+    if (target.kind === 'document') return { target, ...(await documents.update(keys.document(target.key), at, leaseDocument())) };
+    const [seen, standing] = await Promise.all([
+      lists.update(keys.list(target.list), at, leaseList()),
+      leases.take(`${namespace}:lease:${target.list}`, at),
+    ]);
+    return { target, seen, ...standing };
+  };
+  const settle = async ({ lease: { target, token, seen }, found }: MomentoFill, at: Deadline): Promise<boolean> => {
+    if (target.kind === 'list' && found.kind === 'list' && seen) {
+      const tooLarge = (json: string) => limits.member(json) !== undefined;
+      return await lists.update(keys.list(target.list), at, settleList(seen, found, target.keep, tooLarge));
+    }
+    if (target.kind !== 'document' || found.kind !== 'document' || token === undefined) return false;
+    const key = keys.document(target.key);
+    const fits = found.json === undefined || limits.document(key, found.json) === undefined;
+    return fits && (await documents.update(key, at, settleDocument(token, found.json, limits.ttls)));
+  };
+
   return {
     apply: (mutations) =>
       run(async () => {
@@ -88,26 +123,28 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
         const list = (bytes && listCells.decode(bytes)?.state.list) ?? new BoundedList();
         return list.page(query);
       }),
-    lease: (target) =>
-      run(async (): Promise<MomentoLease> => {
-        checkTarget(target);
-        if (target.kind === 'list') return { target, seen: await lists.update(keys.list(target.list), deadline(), leaseList()) };
-        return { target, token: await documents.update(keys.document(target.key), deadline(), leaseDocument()) };
-      }),
-    settle: (lease: MomentoLease, found) =>
+    getOrLease: (names) =>
       run(async () => {
-        checkFound(lease, found);
-        const { target, token, seen } = lease;
-        let settled = false;
-        if (target.kind === 'list' && found.kind === 'list' && seen) {
-          const tooLarge = (json: string) => limits.member(json) !== undefined;
-          settled = await lists.update(keys.list(target.list), deadline(), settleList(seen, found, target.keep, tooLarge));
-        } else if (target.kind === 'document' && found.kind === 'document' && token !== undefined) {
-          const key = keys.document(target.key);
-          const fits = found.json === undefined || limits.document(key, found.json) === undefined;
-          settled = fits && (await documents.update(key, deadline(), settleDocument(token, found.json, limits.ttls)));
-        }
-        return settled ? 'settled' : 'lost';
+        checkKeys(names);
+        if (names.length === 0) return [];
+        const [at, lookups] = [deadline(), (await stored.getMany(names.map(keys.document), deadline())).map(lookup)];
+        return await Promise.all(
+          lookups.map(async (found, i): Promise<LookupOrLease> => {
+            return found.type === 'miss' ? { type: 'miss', lease: await lease({ kind: 'document', key: names[i] as string }, at) } : found;
+          }),
+        );
+      }),
+    lease: (targets) =>
+      run(async (): Promise<readonly MomentoLease[]> => {
+        checkTargets(targets);
+        const at = deadline();
+        return await Promise.all(targets.map((target) => lease(target, at)));
+      }),
+    settle: (fills: readonly MomentoFill[]) =>
+      run(async () => {
+        checkFills(fills);
+        const at = deadline();
+        return await Promise.all(fills.map(async (fill) => ((await settle(fill, at)) ? 'settled' : 'lost')));
       }),
     async close() {
       closed = true;

@@ -1,22 +1,25 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
+  ABSENT_TTL_MS,
   type CacheClient,
-  checkFound,
+  checkFills,
   checkKeys,
   checkListName,
   checkMutations,
-  checkTarget,
+  checkTargets,
   cursorOf,
+  type Fill,
   type FoundList,
   hitOf,
   isComplete,
-  LEASE_TTL_MS,
   type Lease,
+  type LeaseTarget,
   type ListPosition,
+  type LookupOrLease,
   parseQuery,
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { FLOOR, VERSION_LENGTH, type Version } from '../version.ts';
+import { VERSION_LENGTH, type Version } from '../version.ts';
 import { checkNamespace, checkWholeNumbers, overLimit } from './checks.ts';
 import { batcher } from './valkey/batch.ts';
 import { connectValkey, type ValkeyConnectionOptions } from './valkey/client.ts';
@@ -33,16 +36,34 @@ export interface ValkeyOptions extends ValkeyConnectionOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
+  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  readonly absentTtlMs?: number;
   /** A larger value is `rejected`, bytes. Default: 1 MiB. */
   readonly maxValueBytes?: number;
 }
 
 interface ValkeyLease extends Lease {
-  /** Of a document. */
+  /** Of a document; empty if the server had no memory for the lease. */
   readonly token?: string;
   /** Of a list: what the script LEASE_LIST returned. */
   readonly seen?: readonly string[];
 }
+
+type ListTarget = Extract<LeaseTarget, { readonly kind: 'list' }>;
+
+type ValkeyFill = Fill & { readonly lease: ValkeyLease };
+
+/** What a script says of a document's lease. `age`: of a standing lease, ms; else -1. */
+type TakenLease = readonly [token: string, age: number];
+
+interface DocumentFill {
+  readonly key: string;
+  readonly token: string;
+  readonly json: string | undefined;
+}
+
+/** The most documents of one script call. Between the calls the server serves other clients. */
+const MOST_DOCUMENTS = 256;
 
 /**
  * Valkey 7.2 or later, or Redis 6.2 or later; a single server or a cluster.
@@ -50,11 +71,13 @@ interface ValkeyLease extends Lease {
  * @throws TypeError when an option is out of its range
  */
 export function valkeyCache(options: ValkeyOptions): CacheClient {
-  const { namespace = 'millrace', entryTtlMs = 0, tombstoneTtlMs = 90_000_000, maxValueBytes = 1_048_576, cluster = false } = options;
+  const { namespace = 'millrace', maxValueBytes = 1_048_576, cluster = false } = options;
+  const { entryTtlMs = 0, tombstoneTtlMs = 90_000_000, absentTtlMs = ABSENT_TTL_MS } = options;
   checkNamespace(namespace);
   checkWholeNumbers([
     ['entryTtlMs', entryTtlMs, 0],
     ['tombstoneTtlMs', tombstoneTtlMs, 1],
+    ['absentTtlMs', absentTtlMs, 1],
     ['maxValueBytes', maxValueBytes, 1],
   ]);
   const connection = connectValkey(options);
@@ -66,12 +89,52 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   };
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
-  const settleDocument = async (key: string, token: string, json: string | undefined): Promise<boolean> => {
-    if (json !== undefined && tooLarge(json)) return false;
-    const [state, ttl] = json === undefined ? [STATES.delete, tombstoneTtlMs] : [STATES.put, entryTtlMs];
-    return (
-      (await connection.call((commands) => commands.millraceSettleDocument(1, keys.document(key), token, state, json ?? '', ttl))) === 1
-    );
+  /**
+   * Sends scripts on documents, and returns one answer per document: on a single server one script for up to `MOST_DOCUMENTS`; on a cluster one for
+   * each document, because a script call may not span slots.
+   */
+  const inScripts = async <T, Answer>(
+    documents: readonly T[],
+    send: (documents: readonly T[]) => Promise<readonly Answer[]>,
+  ): Promise<readonly Answer[]> => {
+    const size = cluster ? 1 : MOST_DOCUMENTS;
+    const chunks = Array.from({ length: Math.ceil(documents.length / size) }, (_, i) => documents.slice(i * size, (i + 1) * size));
+    return (await Promise.all(chunks.map(send))).flat();
+  };
+  const leaseDocuments = (names: readonly string[]): Promise<readonly ValkeyLease[]> =>
+    inScripts(names, async (some) => {
+      const wanted = some.map(keys.document);
+      const taken = await connection.call((commands) => commands.millraceLeaseDocuments(wanted.length, ...wanted, newToken()));
+      return (taken as readonly TakenLease[]).map((lease, i) => documentLeaseOf(some[i] as string, lease));
+    });
+  const getOrLease = (names: readonly string[]): Promise<readonly LookupOrLease[]> =>
+    inScripts(names, async (some) => {
+      const wanted = some.map(keys.document);
+      const reply = await connection.call((commands) => commands.millraceGetOrLeaseDocuments(wanted.length, ...wanted, newToken()));
+      const answers = (typeof reply === 'string' ? [reply] : reply) as readonly (string | TakenLease)[];
+      return await Promise.all(
+        answers.map(async (answer, i): Promise<LookupOrLease> => {
+          const key = some[i] as string;
+          if (typeof answer !== 'string') return { type: 'miss', lease: documentLeaseOf(key, answer) };
+          const lookup = lookupOf(answer);
+          // Only another program's bytes look like a document to the script and are none.
+          return lookup.type === 'miss' ? { type: 'miss', lease: (await leaseDocuments([key]))[0] as ValkeyLease } : lookup;
+        }),
+      );
+    });
+  const settleDocuments = (fills: readonly DocumentFill[]): Promise<readonly boolean[]> =>
+    inScripts(fills, async (some) => {
+      const rows = some.flatMap(({ token, json }) => [token, json === undefined ? STATES.delete : STATES.put, json ?? '']);
+      const packed = packStrings([...[entryTtlMs, tombstoneTtlMs, absentTtlMs].map(String), ...rows]);
+      const wanted = some.map(({ key }) => keys.document(key));
+      const digits = await connection.call((commands) => commands.millraceSettleDocuments(wanted.length, ...wanted, packed));
+      return [...(digits as string)].map((digit) => digit === '1');
+    });
+  const leaseList = async (target: ListTarget): Promise<ValkeyLease> => {
+    const [age, ...seen] = (await connection.call((commands) =>
+      commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs),
+    )) as [number, ...unknown[]];
+    return { target, seen: seen.map(String), ...(age >= 0 && { standingMs: age }) };
   };
   const settleList = async (list: string, keep: number, seen: readonly string[], { newest, next }: FoundList): Promise<boolean> => {
     const [birth, bottom, lost, settled, ...members] = seen as [string, string, string, string, ...string[]];
@@ -128,29 +191,43 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       const isReadable = members.length === positions.length;
       return { members, ...(last && { cursor: cursorOf(last) }), complete: isReadable && isComplete(coverage, descending, after, last) };
     },
-    async lease(target): Promise<ValkeyLease> {
+    async getOrLease(names) {
       checkOpen();
-      checkTarget(target);
-      if (target.kind === 'list') {
-        const seen = await connection.call((commands) =>
-          commands.millraceLeaseList(3, ...keys.list(target.list), entryTtlMs, tombstoneTtlMs),
-        );
-        return { target, seen: (seen as unknown[]).map(String) };
-      }
-      const fresh = randomUUID().replaceAll('-', '').slice(0, TOKEN_LENGTH);
-      const token = await connection.call((commands) =>
-        commands.millraceLeaseDocument(1, keys.document(target.key), fresh, FLOOR + STATES.forget, LEASE_TTL_MS),
-      );
-      return { target, token: String(token) };
+      checkKeys(names);
+      return await getOrLease(names);
     },
-    async settle(lease: ValkeyLease, found) {
+    async lease(targets): Promise<readonly ValkeyLease[]> {
       checkOpen();
-      checkFound(lease, found);
-      const { target, token, seen } = lease;
-      let settled = false;
-      if (target.kind === 'document' && found.kind === 'document' && token) settled = await settleDocument(target.key, token, found.json);
-      if (target.kind === 'list' && found.kind === 'list' && seen) settled = await settleList(target.list, target.keep, seen, found);
-      return settled ? 'settled' : 'lost';
+      checkTargets(targets);
+      const [documents, lists] = await Promise.all([
+        leaseDocuments(targets.flatMap((target) => (target.kind === 'document' ? target.key : []))),
+        Promise.all(targets.flatMap((target) => (target.kind === 'list' ? leaseList(target) : []))),
+      ]);
+      const [nextDocument, nextList] = [documents.values(), lists.values()];
+      return targets.map(({ kind }) => (kind === 'document' ? nextDocument : nextList).next().value as ValkeyLease);
+    },
+    async settle(fills: readonly ValkeyFill[]) {
+      checkOpen();
+      checkFills(fills);
+      const settled = fills.map(() => false);
+      const documents: (DocumentFill & { readonly at: number })[] = [];
+      const lists: Promise<void>[] = [];
+      for (const [at, { lease, found }] of fills.entries()) {
+        const { target, token, seen } = lease;
+        if (target.kind === 'document' && found.kind === 'document') {
+          const fits = found.json === undefined || !tooLarge(found.json);
+          if (token && fits) documents.push({ at, key: target.key, token, json: found.json });
+        } else if (target.kind === 'list' && found.kind === 'list' && seen) {
+          lists.push(
+            settleList(target.list, target.keep, seen, found).then((answer) => {
+              settled[at] = answer;
+            }),
+          );
+        }
+      }
+      const [answers] = await Promise.all([settleDocuments(documents), ...lists]);
+      for (const [i, { at }] of documents.entries()) settled[at] = answers[i] === true;
+      return settled.map((is) => (is ? 'settled' : 'lost'));
     },
     async leased(names) {
       checkOpen();
@@ -163,6 +240,14 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       await connection.close();
     },
   };
+}
+
+function newToken(): string {
+  return randomBytes(6).toString('base64url').slice(0, TOKEN_LENGTH);
+}
+
+function documentLeaseOf(key: string, [token, age]: TakenLease): ValkeyLease {
+  return { target: { kind: 'document', key }, token, ...(age >= 0 && { standingMs: age }) };
 }
 
 /** @param rows name, score and field of each member */

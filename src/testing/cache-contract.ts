@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { CacheClient, LeaseTarget } from '../cache.ts';
 import { callArguments } from './contract/arguments.ts';
+import { bulk, getOrLease, standing } from './contract/bulk.ts';
 import type { Case, Section, TimesToLive, Trial } from './contract/case.ts';
 import { closing } from './contract/closing.ts';
 import { concurrency } from './contract/concurrency.ts';
@@ -54,7 +55,7 @@ export interface CacheSubject<Client extends CacheClient = CacheClient> {
    */
   readonly plantType?: ((target: LeaseTarget, part: number, client: Client, namespace: string) => Promise<void> | void) | Cannot;
   /**
-   * Lets time pass for the backend, ms. A subject that has it also passes `entryTtlMs` and `tombstoneTtlMs` of `open` to its client. Default:
+   * Lets time pass for the backend, ms. A subject that has it also passes `entryTtlMs`, `tombstoneTtlMs` and `absentTtlMs` of `open` to its client. Default:
    * the cases that need it are skipped.
    */
   readonly elapse?: ((ms: number) => Promise<void> | void) | Cannot;
@@ -94,6 +95,9 @@ const sections: readonly Section[] = [
   lists,
   documentLeases,
   listLeases,
+  bulk,
+  getOrLease,
+  standing,
   lateRecords,
   expiry,
   foreignKeys,
@@ -141,7 +145,7 @@ async function run<Client extends CacheClient>(subject: CacheSubject<Client>, { 
   const { evict, evictPart, plantBytes, plantType, elapse } = subject;
   const maxValueBytes = typeof subject.maxValueBytes === 'number' ? subject.maxValueBytes : Infinity;
   const opened: Client[] = [];
-  const open = async (ttls?: TimesToLive): Promise<Client> => {
+  const open = async (ttls?: Partial<TimesToLive>): Promise<Client> => {
     const client = await subject.open({ namespace, maxValueBytes, ...ttls });
     opened.push(client);
     return client;

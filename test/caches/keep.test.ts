@@ -4,6 +4,7 @@ import { memoryCache } from '../../src/caches/memory.ts';
 import { momentoCache } from '../../src/caches/momento.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import type { MemberMutation } from '../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { versionOf } from '../../src/version.ts';
 import { startMomentoServer } from '../servers/momento/server.ts';
 import { missing } from '../servers/requires.ts';
@@ -63,8 +64,8 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
   async function filled(): Promise<CacheClient> {
     const cache = await open();
     const newest = Array.from({ length: 300 }, (_, n) => ({ member: `m${300 - n}`, score: 300 - n, json: String(300 - n) }));
-    const lease = await cache.lease({ kind: 'list', list: LIST, keep: 1_000 });
-    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
+    const lease = await leaseOn(cache, { kind: 'list', list: LIST, keep: 1_000 });
+    expect(await settleOn(cache, lease, { kind: 'list', newest })).toBe('settled');
     return cache;
   }
   const values = async (cache: CacheClient, limit: number) => {
@@ -96,10 +97,10 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
 
   it.skipIf(cannot)('is not settled below its new bottom by a lease from before', async () => {
     const cache = await filled();
-    const lease = await cache.lease({ kind: 'list', list: LIST, keep: 1_000 });
+    const lease = await leaseOn(cache, { kind: 'list', list: LIST, keep: 1_000 });
     const newest = down(300, 300).map((n) => ({ member: `m${n}`, score: n, json: String(n) }));
     await cache.apply([mutation(put(301), 150), mutation({ ...put(9), clock: 302, type: 'delete' }, 150)]);
-    await cache.settle(lease, { kind: 'list', newest });
+    await settleOn(cache, lease, { kind: 'list', newest });
     expect(await values(cache, 150)).toEqual({ values: down(301, 150), complete: true });
     const all = await values(cache, 1_000);
     expect([all.complete, all.values.includes(9)]).toEqual([false, false]);
@@ -137,12 +138,12 @@ describe.each(Object.keys(backends))('a list whose keep becomes smaller, in %s',
         ]);
         // A duplicate of a recent record.
         if (upTo(3) === 0) await cache.apply([mutation(changes[changes.length - 1 - upTo(Math.min(changes.length, 5))] as Change, keep)]);
-        if (upTo(4) === 0) readers.push({ keep, lease: await cache.lease({ kind: 'list', list: LIST, keep }) });
+        if (upTo(4) === 0) readers.push({ keep, lease: await leaseOn(cache, { kind: 'list', list: LIST, keep }) });
         for (const reader of readers) {
           const all = members().map(({ member, score, clock }) => ({ member, score, json: String(clock) }));
           if (upTo(2) === 0) reader.found ??= { kind: 'list', newest: all.slice(0, reader.keep), next: all[reader.keep]?.score };
         }
-        if (upTo(3) === 0) for (const { lease, found } of readers.splice(0, 1)) if (found) await cache.settle(lease, found);
+        if (upTo(3) === 0) for (const { lease, found } of readers.splice(0, 1)) if (found) await settleOn(cache, lease, found);
         const truth = members();
         for (const limit of [1, 3, 6, 20]) {
           const page = await cache.list(LIST, { limit });

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { LEASE_TTL_MS } from '../../src/cache.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { Mutation } from '../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { versionOf } from '../../src/version.ts';
 
 const version = (n: number) => versionOf('2026-11-22T03:01:52.091', String(n));
@@ -56,14 +57,14 @@ it('loses a lease on a document that it does not hold after a minute', async () 
   let now = 0;
   const cache = memoryCache({ now: () => now });
   const target = { kind: 'document', key: 'a' } as const;
-  const first = await cache.lease(target);
+  const first = await leaseOn(cache, target);
   now = LEASE_TTL_MS - 1;
-  expect(await cache.settle(await cache.lease(target), { kind: 'document', json: '1' })).toBe('settled');
+  expect(await settleOn(cache, await leaseOn(cache, target), { kind: 'document', json: '1' })).toBe('settled');
   const other = { kind: 'document', key: 'b' } as const;
-  const late = await cache.lease(other);
+  const late = await leaseOn(cache, other);
   now += LEASE_TTL_MS - 1;
-  await cache.lease(other);
+  await leaseOn(cache, other);
   now += 1;
-  expect(await cache.settle(late, { kind: 'document', json: '1' })).toBe('lost');
-  expect(await cache.settle(first, { kind: 'document', json: '1' })).toBe('lost');
+  expect(await settleOn(cache, late, { kind: 'document', json: '1' })).toBe('lost');
+  expect(await settleOn(cache, first, { kind: 'document', json: '1' })).toBe('lost');
 });

@@ -11,6 +11,7 @@ import type { CacheClient, Found, FoundMember, Lease } from '../../src/cache.ts'
 import { type MomentoOptions, momentoCache } from '../../src/caches/momento.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import type { DocumentMutation, MemberMutation, Mutation } from '../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { versionOf } from '../../src/version.ts';
 import { hanging, late, lostReply, type MomentoServer, startMomentoServer, throttled } from '../servers/momento/server.ts';
 
@@ -141,15 +142,15 @@ describe('the number of calls', () => {
     expect(await callsOf(() => cache.list('l', { limit: 1 }))).toBe(1);
   });
 
-  it('takes 2 calls for a lease, and 2 for a settle by another client', async () => {
+  it('takes 2 calls for a lease on a document, 3 for one on a list, and 2 for a settle by another client', async () => {
     const [cache, other] = [await client(), await client()];
-    for (const [target, found] of [
-      [a, read],
-      [l, listed()],
+    for (const [target, found, calls] of [
+      [a, read, 2],
+      [l, listed(), 3],
     ] as const) {
       const leases: Lease[] = [];
-      expect(await callsOf(async () => leases.push(await cache.lease(target)))).toBe(2);
-      expect(await callsOf(() => other.settle(leases[0] as Lease, found))).toBe(2);
+      expect(await callsOf(async () => leases.push(await leaseOn(cache, target)))).toBe(calls);
+      expect(await callsOf(() => settleOn(other, leases[0] as Lease, found))).toBe(2);
     }
   });
 
@@ -157,8 +158,8 @@ describe('the number of calls', () => {
     const cache = await client();
     server.resetCounters();
     await cache.apply([put('a', 1), member('x', 1), remove('a', 2), gone('x', 2, 1)]);
-    await cache.settle(await cache.lease(a), { kind: 'document' });
-    await cache.settle(await cache.lease(l), listed());
+    await settleOn(cache, await leaseOn(cache, a), { kind: 'document' });
+    await settleOn(cache, await leaseOn(cache, l), listed());
     expect(Object.keys(server.counters()).sort()).toEqual(['GetWithHash', 'SetIfHash']);
   });
 
@@ -196,9 +197,9 @@ describe('lost replies', () => {
     ] as const) {
       server.resetCounters();
       loseWrites();
-      const lease = await cache.lease(target);
+      const lease = await leaseOn(cache, target);
       server.resetCounters();
-      expect(await cache.settle(lease, found)).toBe('settled');
+      expect(await settleOn(cache, lease, found)).toBe('settled');
     }
     expect(await cache.get('a')).toMatchObject({ value: 'read', version: version(1) });
     expect(await cache.list('l', { limit: 9 })).toMatchObject({ complete: true, members: [{ member: 'x' }, { member: 'y' }] });
@@ -242,7 +243,7 @@ describe('failing calls', () => {
       () => cache.get('a'),
       () => cache.getMany(['a']),
       () => cache.list('l', { limit: 1 }),
-      () => cache.lease(a),
+      () => leaseOn(cache, a),
     ];
     for (const call of calls) {
       const error = await call().catch((error: unknown) => error);
@@ -314,7 +315,7 @@ describe('values that are too large', () => {
 
   it('rejects a list member over 128 KiB', async () => {
     const cache = await client();
-    await cache.settle(await cache.lease(l), listed());
+    await settleOn(cache, await leaseOn(cache, l), listed());
     expect(await types(cache, member('x', 1, { value: text(131_072) }), member('y', 2, { value: text(131_073) }))).toEqual([
       'applied',
       'rejected',
@@ -324,7 +325,7 @@ describe('values that are too large', () => {
 
   it('keeps fewer members of a list over the item limit, and does not call it complete', async () => {
     const cache = await client({ maxItemBytes: 65_536 });
-    await cache.settle(await cache.lease(l), listed());
+    await settleOn(cache, await leaseOn(cache, l), listed());
     // Random text does not compress.
     const value = () => Array.from({ length: 1_000 }, () => String.fromCharCode(33 + Math.random() * 90)).join('');
     const held = new Map<string, unknown>();
@@ -346,7 +347,7 @@ describe('values that are too large', () => {
 
   it('drops markers of a list whose markers alone are over the item limit, and counts them as lost', async () => {
     const cache = await client({ maxItemBytes: 8_192 });
-    const lease = await cache.lease(l);
+    const lease = await leaseOn(cache, l);
     const long = (n: number) => Array.from({ length: 3_000 }, (_, i) => String.fromCharCode(33 + ((n * 7 + i * i * 31) % 90))).join('') + n;
     const forgotten = [1, 2, 3].map((n): Mutation => ({ ...gone(long(n), n, n), type: 'forget' }));
     const random = forgotten.map((it) => ({
@@ -356,9 +357,9 @@ describe('values that are too large', () => {
     expect(await types(cache, ...(random as Mutation[]))).toEqual(['applied', 'applied', 'applied']);
     expect(await cache.list('l', { limit: 9 })).toEqual({ members: [], complete: false });
     // Dropped markers count as lost, so a settle of the older lease must not lower the bottom. A later one may.
-    expect(await cache.settle(lease, listed('x'))).toBe('settled');
+    expect(await settleOn(cache, lease, listed('x'))).toBe('settled');
     expect(await cache.list('l', { limit: 9 })).toEqual({ members: [], complete: false });
-    expect(await cache.settle(await cache.lease(l), listed('x'))).toBe('settled');
+    expect(await settleOn(cache, await leaseOn(cache, l), listed('x'))).toBe('settled');
     expect(await cache.list('l', { limit: 9 })).toMatchObject({ members: [{ member: 'x' }], complete: true });
   });
 });
@@ -386,17 +387,17 @@ describe('expiry', () => {
     const cache = await client({ entryTtlMs: 2_000 });
     await cache.apply([put('a', 1)]);
     await new Promise((done) => setTimeout(done, 1_100));
-    await cache.lease(a);
+    await leaseOn(cache, a);
     server.advance(1_100);
     expect(await cache.get('a')).toEqual({ type: 'miss' });
   });
 
   it('expires a lease on an absent document after one minute', async () => {
     const cache = await client();
-    const lease = await cache.lease(a);
+    const lease = await leaseOn(cache, a);
     server.advance(60_001);
     expect(server.keys(CACHE)).not.toContain(documentKey('a'));
-    expect(await cache.settle(lease, read)).toBe('lost');
+    expect(await settleOn(cache, lease, read)).toBe('lost');
   });
 
   it('throws for a TTL that is longer than the cache allows', async () => {

@@ -11,6 +11,7 @@ import type { CacheClient } from '../../src/cache.ts';
 import { type ValkeyOptions, valkeyCache } from '../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { APPLIED, type Mutation, STALE } from '../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { FLOOR, versionOf } from '../../src/version.ts';
 import { freePort } from '../servers/processes.ts';
 import { missing } from '../servers/requires.ts';
@@ -53,7 +54,7 @@ const leave = (list: string, member: string, n: number, score: number): Mutation
   version: version(n),
 });
 const settleEmpty = async (cache: CacheClient, list: string, keep = 1_000) =>
-  cache.settle(await cache.lease({ kind: 'list', list, keep }), { kind: 'list', newest: [] });
+  settleOn(cache, await leaseOn(cache, { kind: 'list', list, keep }), { kind: 'list', newest: [] });
 
 describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backend', () => {
   describe('on a single server', () => {
@@ -163,7 +164,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
         { type: 'gone', version: version(1) },
         { type: 'miss' },
       ]);
-      expect(await cache.lease({ kind: 'document', key: 'leased' })).toMatchObject({ token: '0123456789abcde' });
+      expect(await leaseOn(cache, { kind: 'document', key: 'leased' })).toMatchObject({ token: '0123456' });
       const page = { members: [{ member: 'a', score: 6, value: 6 }, { member: 'b' }] };
       expect(await cache.list('l', { limit: 2 })).toMatchObject({ ...page, complete: false });
       expect(await cache.apply([enter('l', 'c', 6), leave('l', 'd', 9, 8), enter('l', 'e', 9, 1)])).toEqual([STALE, APPLIED, APPLIED]);
@@ -191,9 +192,9 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const earlier = '1700000000.000001 1 4 2 0 1 0';
       await raw.hset(members, '', earlier, 'a', `${version(6)}p6`);
       await raw.zadd(scores, 6, 'a');
-      const lease = await cache.lease({ kind: 'list', list: 'l', keep: 5 });
+      const lease = await leaseOn(cache, { kind: 'list', list: 'l', keep: 5 });
       const found = { kind: 'list', newest: [{ member: 'a', score: 6, json: '7' }] } as const;
-      expect(await cache.settle(lease, found)).toBe('settled');
+      expect(await settleOn(cache, lease, found)).toBe('settled');
       expect(await cache.list('l', { limit: 5 })).toMatchObject({
         members: [{ member: 'a', value: 7, version: version(6) }],
         complete: true,
@@ -201,7 +202,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       // A lease that an earlier version took.
       await raw.hset(members, '', earlier);
       const taken = { target: lease.target, seen: ['1700000000.000001', '1', '4', '2', 'a', version(6)] };
-      expect(await cache.settle(taken, found)).toBe('lost');
+      expect(await settleOn(cache, taken, found)).toBe('lost');
     });
 
     it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {
@@ -220,8 +221,8 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const keep = 100_000;
       const newest = Array.from({ length: keep }, (_, i) => ({ member: `m${i}`, score: keep - i, json: '1' }));
       for (const times of [1, 2]) {
-        const lease = await cache.lease({ kind: 'list', list: 'long', keep });
-        expect([times, await cache.settle(lease, { kind: 'list', newest })]).toEqual([times, 'settled']);
+        const lease = await leaseOn(cache, { kind: 'list', list: 'long', keep });
+        expect([times, await settleOn(cache, lease, { kind: 'list', newest })]).toEqual([times, 'settled']);
       }
       expect(await cache.list('long', { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'm0' }] });
     });
@@ -229,10 +230,10 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     it('refuses to settle a list of which one key was evicted since the lease', async () => {
       const { cache, namespace } = open();
       await cache.apply([enter('l', 'a', 1)]);
-      const lease = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
+      const lease = await leaseOn(cache, { kind: 'list', list: 'l', keep: 9 });
       await raw.del(`${namespace}:list:{l}:scores`);
       await cache.apply([enter('l', 'b', 2)]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [] })).toBe('lost');
+      expect(await settleOn(cache, lease, { kind: 'list', newest: [] })).toBe('lost');
     });
 
     it('expires tombstones and forgotten documents, and entries only if they have a TTL', async () => {
@@ -284,9 +285,9 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const list = 'l';
       await cache.apply([enter(list, 'a', 3, 3, 1), enter(list, 'b', 4, 4, 1), leave(list, 'x', 9, 9)]);
       await sleep(2_100);
-      const lease = await cache.lease({ kind: 'list', list, keep: 1 });
+      const lease = await leaseOn(cache, { kind: 'list', list, keep: 1 });
       expect(await cache.apply([enter(list, 'b', 2, 8, 1)])).toEqual([STALE]);
-      expect(await cache.settle(lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }] })).toBe('settled');
+      expect(await settleOn(cache, lease, { kind: 'list', newest: [{ member: 'b', score: 4, json: '4' }] })).toBe('settled');
       expect(await cache.list(list, { limit: 1 })).toMatchObject({ complete: true, members: [{ member: 'b' }] });
       expect(await cache.list(list, { limit: 2 })).toMatchObject({ complete: false, members: [{ member: 'b' }] });
     });
@@ -579,7 +580,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
 
 /** Settles with what the table of the eviction test has: the two newest members, and older ones. */
 async function settleNewest(cache: CacheClient, list: string, round: number): Promise<void> {
-  const lease = await cache.lease({ kind: 'list', list, keep: 2 });
+  const lease = await leaseOn(cache, { kind: 'list', list, keep: 2 });
   const newest = [`b${round}`, `a${round}`].map((member) => ({ member, score: round, json: String(round) }));
-  await cache.settle(lease, { kind: 'list', newest, next: round - 1 });
+  await settleOn(cache, lease, { kind: 'list', newest, next: round - 1 });
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { momentoCache } from '../../src/caches/momento.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { FLOOR, versionOf } from '../../src/version.ts';
 import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
 import { startMomentoServer } from '../servers/momento/server.ts';
@@ -108,10 +109,10 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the contents of 
       { ...document('detail@1:c'), type: 'forget' },
       ...['x', 'y', 'z'].map((name, i) => member(name, i)),
     ]);
-    const lease = await cache.lease({ kind: 'document', key: 'detail@1:filled' });
-    await cache.settle(lease, { kind: 'document', json: '1' });
-    await cache.lease({ kind: 'document', key: 'detail@1:a' });
-    await cache.lease({ kind: 'document', key: 'detail@1:leased' });
+    const lease = await leaseOn(cache, { kind: 'document', key: 'detail@1:filled' });
+    await settleOn(cache, lease, { kind: 'document', json: '1' });
+    await leaseOn(cache, { kind: 'document', key: 'detail@1:a' });
+    await leaseOn(cache, { kind: 'document', key: 'detail@1:leased' });
   });
   afterAll(async () => {
     await cache?.close();
@@ -173,9 +174,9 @@ detail@1:filled
 
   it('tells a list that is complete, and the order', async () => {
     const list = 'orders@1:filled';
-    const lease = await cache.lease({ kind: 'list', list, keep: 9 });
+    const lease = await leaseOn(cache, { kind: 'list', list, keep: 9 });
     const newest = [2, 1].map((score) => ({ member: String(score), score, json: '{}' }));
-    await cache.settle(lease, { kind: 'list', newest });
+    await settleOn(cache, lease, { kind: 'list', newest });
     const { stdout } = await millrace(['list', list, '--order', 'asc', ...where]);
     expect(stdout).toMatch(/ {2}complete {2}yes\n/);
     expect(stdout).toMatch(/\n1 {2}1\n[\s\S]*\n2 {2}2\n/);

@@ -15,6 +15,7 @@ import { itemOf } from '../../src/change.ts';
 import { decodeRecord, type StreamRecord } from '../../src/dynamodb/record.ts';
 import { eventRecord } from '../../src/event-source-mapping/index.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { keyOf, type View } from '../../src/view.ts';
 import { views as shopViews } from '../../src/views/index.ts';
 import { type Backend, memoryBackend, valkeyBackend } from '../properties/world/backend.ts';
@@ -205,9 +206,9 @@ function membersIn(table: readonly Projected[], list: string): FoundMember[] {
 /** Settles each list from the table, as a reader does. Only then may the cache call the list complete. */
 async function fill(cache: CacheClient, shop: Shop): Promise<void> {
   for (const list of LISTS) {
-    const lease = await cache.lease({ kind: 'list', list, keep: 1_000 });
+    const lease = await leaseOn(cache, { kind: 'list', list, keep: 1_000 });
     const newest = membersIn(await shop.projected(), list);
-    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
+    expect(await settleOn(cache, lease, { kind: 'list', newest })).toBe('settled');
   }
 }
 

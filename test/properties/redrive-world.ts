@@ -8,6 +8,7 @@ import { parseLetter } from '../../src/letters/letter.ts';
 import type { Mutation } from '../../src/mutation.ts';
 import { redrive } from '../../src/redrive/redrive.ts';
 import type { TableReader } from '../../src/table.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import type { View } from '../../src/view.ts';
 import { lambdaLetter, lambdaName, type MemoryStore, memoryStore } from '../letters/letters.ts';
 import type { OrderStep } from './world/history.ts';
@@ -109,7 +110,7 @@ export class RedriveWorld {
       case 'lease': {
         const [list, { view, keep }] = pick([...this.table.lists], step.list) ?? ['', { view: '', keep: 0 }];
         if (keep === 0) return;
-        const lease = await this.cache.lease({ kind: 'list', list, keep });
+        const lease = await leaseOn(this.cache, { kind: 'list', list, keep });
         const newest = this.table.membersOf(list);
         // Otherwise the projection of the reader would throw.
         if (!newest.some(({ row }) => row.cursed.has(view))) this.#leases.push({ list, lease, newest });
@@ -279,7 +280,7 @@ export class RedriveWorld {
   async #settle({ list, lease, newest }: { readonly list: string; readonly lease: Lease; readonly newest: Members }): Promise<void> {
     const keep = this.table.lists.get(list)?.keep ?? 0;
     const found = newest.slice(0, keep).map(({ member, score, json }) => ({ member, score, json }));
-    this.tally.add(await this.cache.settle(lease, { kind: 'list', newest: found, next: newest[keep]?.score }));
+    this.tally.add(await settleOn(this.cache, lease, { kind: 'list', newest: found, next: newest[keep]?.score }));
   }
 }
 

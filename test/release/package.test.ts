@@ -26,7 +26,9 @@ interface Result {
 
 /** Node and npm of this process, in an environment that has nothing of vitest's or of an outer npm's. */
 async function run(folder: string, command: string, ...args: string[]): Promise<Result> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_)|VITEST|NODE_(?!EXTRA_CA_CERTS$)|TEST$)/.test(name)));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_)|VITEST|NODE_(?!EXTRA_CA_CERTS$)|TEST$)/.test(name)),
+  );
   try {
     const { stdout, stderr } = await promisify(execFile)(command, args, { cwd: folder, env, maxBuffer: 2 ** 26 });
     return { code: 0, output: stdout + stderr };
@@ -449,8 +451,9 @@ export function countingCache(options?: MemoryOptions): CountingCache {
     get: (key) => inner.get(key),
     getMany: (keys) => inner.getMany(keys),
     list: (list, query) => inner.list(list, query),
-    lease: (target) => inner.lease(target),
-    settle: (lease, found) => inner.settle(lease, found),
+    getOrLease: (keys) => inner.getOrLease(keys),
+    lease: (targets) => inner.lease(targets),
+    settle: (fills) => inner.settle(fills),
     close: () => inner.close(),
   };
 }

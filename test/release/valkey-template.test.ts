@@ -2,6 +2,7 @@ import { Redis } from 'iovalkey';
 import { describe, expect, it } from 'vitest';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import { APPLIED, type Mutation } from '../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { versionOf } from '../../src/version.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '../servers/valkey.ts';
@@ -129,10 +130,10 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the user of depl
           { type: 'hit' },
           { type: 'miss' },
         ]);
-        const document = await cache.lease({ kind: 'document', key: 'd' });
-        expect(await cache.settle(document, { kind: 'document', json: '1' })).toBe('settled');
-        const list = await cache.lease({ kind: 'list', list: 'l', keep: 9 });
-        expect(await cache.settle(list, { kind: 'list', newest: [{ member: 'm', score: 1, json: '1' }] })).toBe('settled');
+        const document = await leaseOn(cache, { kind: 'document', key: 'd' });
+        expect(await settleOn(cache, document, { kind: 'document', json: '1' })).toBe('settled');
+        const list = await leaseOn(cache, { kind: 'list', list: 'l', keep: 9 });
+        expect(await settleOn(cache, list, { kind: 'list', newest: [{ member: 'm', score: 1, json: '1' }] })).toBe('settled');
         expect(await cache.list('l', { limit: 9 })).toMatchObject({ complete: true, members: [{ member: 'm' }] });
         if ('moveSlot' in servers) {
           const admin = new Redis(servers.url);

@@ -5,6 +5,7 @@ import { itemOf } from '../../src/change.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { importOrdersApi } from '../../src/shop/import-orders-api.ts';
 import { migrateCartApi } from '../../src/shop/migrate-cart-api.ts';
+import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { keyOf, type View } from '../../src/view.ts';
 import { views as shopViews } from '../../src/views/index.ts';
 import { project } from '../properties/world/table.ts';
@@ -48,14 +49,14 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the views of the wri
   /** Fills a list from the table, like a reader. */
   const fill = async (owner: string): Promise<void> => {
     const list = keyOf(shopViews.cart, owner);
-    const lease = await cache.lease({ kind: 'list', list, keep: 1_000 });
+    const lease = await leaseOn(cache, { kind: 'list', list, keep: 1_000 });
     const newest = (await shop.lines(owner)).flatMap((image) => {
       const { pk, sk } = image as { pk: string; sk: string };
       return project(views, itemOf({ pk, sk }), image).flatMap((place) =>
         place.kind === 'member' ? [{ member: place.member, score: place.score, json: place.json }] : [],
       );
     });
-    expect(await cache.settle(lease, { kind: 'list', newest })).toBe('settled');
+    expect(await settleOn(cache, lease, { kind: 'list', newest })).toBe('settled');
   };
   const shown = async (owner: string) => {
     const { members, complete } = await cache.list(keyOf(shopViews.cart, owner), { limit: 100 });

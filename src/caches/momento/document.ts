@@ -1,14 +1,18 @@
-import { hitOf, LEASE_TTL_MS, type Lookup, MISS } from '../../cache.ts';
+import { randomBytes } from 'node:crypto';
+import { hitOf, LEASE_TTL_MS, type Lookup, MISS, STANDING_MS } from '../../cache.ts';
 import type { DocumentMutation } from '../../mutation.ts';
 import { FLOOR, VERSION_LENGTH, type Version } from '../../version.ts';
-import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
+import { type Codec, type Edit, NONCE_LENGTH } from './cell.ts';
 
 /** A document as it is stored at its key. */
 export interface DocumentCell {
   readonly version: Version;
   readonly state: 'live' | 'gone' | 'forgotten';
   readonly json: string;
-  /** Set by a lease, and removed by the next write: while it is set, nothing was written since the lease. */
+  /**
+   * Set by a lease, and removed by the next write: while it is set, nothing was written since the lease. It is a token, and then when a reader took the
+   * lease: the last 32 bits of the ms since 1970 by the reader's clock, as 8 hex digits.
+   */
   readonly lease?: string;
   /** ms since 1970. A lease does not prolong it. */
   readonly expiresAt: number;
@@ -18,12 +22,16 @@ export interface DocumentCell {
 export interface Ttls {
   readonly entryTtlMs: number;
   readonly tombstoneTtlMs: number;
+  /** Of an item that the table lacks and of which no version is known. */
+  readonly absentTtlMs: number;
 }
 
 const MARK = 'M1';
 const STATES = { live: 'p', gone: 'd', forgotten: 'f' } as const;
 const NO_LEASE = ' '.repeat(NONCE_LENGTH);
 const TIME_LENGTH = 13;
+const TOKEN_LENGTH = 8;
+const CLOCK_RANGE = 2 ** 32;
 const TOKEN = `[\\w ]{${NONCE_LENGTH}}`;
 const VERSION = '\\d{4}-\\d\\d-\\d\\dT[\\d:.]{12}/\\d{40}';
 const HEADER = new RegExp(`^${MARK}([pdf])(${VERSION})(${TOKEN})(${TOKEN})(\\d{${TIME_LENGTH}})`);
@@ -46,7 +54,10 @@ export const documentCodec: Codec<DocumentCell> = {
     const cell = { version: version as Version, state, json: text.slice(header.length), expiresAt: Number(time) };
     return { state: lease === NO_LEASE ? cell : { ...cell, lease }, nonce, weight: bytes.byteLength };
   },
-  blank: () => ({ version: FLOOR, state: 'forgotten', json: '', lease: newNonce(), expiresAt: Date.now() + LEASE_TTL_MS }),
+  blank() {
+    const now = Date.now();
+    return { version: FLOOR, state: 'forgotten', json: '', lease: newToken() + clockAt(now), expiresAt: now + LEASE_TTL_MS };
+  },
   ttlMs: ({ expiresAt }) => expiresAt - Date.now(),
 };
 
@@ -74,12 +85,29 @@ export function applyDocument(mutation: DocumentMutation, ttls: Ttls): Edit<Docu
   };
 }
 
-/** Results in the token of the lease taken since the last write, or of a new lease. */
-export function leaseDocument(): Edit<DocumentCell, string> {
-  const fresh = newNonce();
+/** What a lease on a document notes. */
+export interface DocumentLease {
+  readonly token: string;
+  readonly standingMs?: number;
+}
+
+/** Results in the lease taken since the last write, or in a new one. */
+export function leaseDocument(): Edit<DocumentCell, DocumentLease> {
+  const fresh = newToken();
+  let wasEmpty = false;
   return (held) => {
-    if (held?.lease !== undefined) return { result: held.lease };
-    return { result: fresh, next: { ...(held ?? documentCodec.blank()), lease: fresh } };
+    const now = Date.now();
+    // Then the edit runs again, on a blank document of this client.
+    if (!held) {
+      wasEmpty = true;
+      return { result: { token: fresh }, next: documentCodec.blank() };
+    }
+    if (held.lease === undefined) return { result: { token: fresh }, next: { ...held, lease: fresh + clockAt(now) } };
+    const token = tokenOf(held.lease);
+    if (held.state !== 'forgotten') return { result: { token } };
+    const age = (now - Number.parseInt(held.lease.slice(TOKEN_LENGTH), 16) + CLOCK_RANGE) % CLOCK_RANGE;
+    if (!(age < STANDING_MS)) return { result: { token }, next: { ...held, lease: token + clockAt(now) } };
+    return { result: { token, ...(!wasEmpty && { standingMs: age }) } };
   };
 }
 
@@ -88,11 +116,25 @@ export function leaseDocument(): Edit<DocumentCell, string> {
  *
  * @param json absent: the table has no such item
  */
-export function settleDocument(lease: string, json: string | undefined, ttls: Ttls): Edit<DocumentCell, boolean> {
+export function settleDocument(token: string, json: string | undefined, ttls: Ttls): Edit<DocumentCell, boolean> {
   return (held) => {
-    if (held?.lease !== lease) return { result: false };
-    return { result: true, next: cellOf(held.version, json, ttls) };
+    if (held?.lease === undefined || tokenOf(held.lease) !== token) return { result: false };
+    const cell = cellOf(held.version, json, ttls);
+    const isUnknown = json === undefined && held.version === FLOOR;
+    return { result: true, next: isUnknown ? { ...cell, expiresAt: Date.now() + ttls.absentTtlMs } : cell };
   };
+}
+
+function newToken(): string {
+  return randomBytes(6).toString('base64url').replaceAll('-', '_');
+}
+
+function tokenOf(lease: string): string {
+  return lease.slice(0, TOKEN_LENGTH);
+}
+
+function clockAt(ms: number): string {
+  return (ms % CLOCK_RANGE).toString(16).padStart(NONCE_LENGTH - TOKEN_LENGTH, '0');
 }
 
 function cellOf(version: Version, json: string | undefined, { entryTtlMs, tombstoneTtlMs }: Ttls): DocumentCell {

@@ -1,3 +1,4 @@
+import { ABSENT_TTL_MS } from '../../cache.ts';
 import { checkWholeNumbers, overLimit } from '../checks.ts';
 import { DOCUMENT_OVERHEAD_BYTES, type Ttls } from './document.ts';
 
@@ -9,6 +10,8 @@ export interface LimitOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; at least the longest replay (a stream keeps 24 h). Default: 24 h. */
   readonly tombstoneTtlMs?: number;
+  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  readonly absentTtlMs?: number;
   /** The longest TTL that the cache allows, ms; a provisioned cache allows more. Default: 24 h. */
   readonly maxTtlMs?: number;
   /** The largest item that the cache allows, bytes of key and value. A larger list keeps fewer members. Default: 4,883 KiB. */
@@ -41,19 +44,20 @@ export const KEY_BYTES = 4_096;
 /** @throws TypeError that names the option which is out of its range */
 export function limitsOf(options: LimitOptions): Limits {
   const { entryTtlMs = 0, maxTtlMs = DAY_MS, tombstoneTtlMs = DAY_MS, maxItemBytes = ITEM_BYTES } = options;
-  const { maxValueBytes = maxItemBytes } = options;
+  const { maxValueBytes = maxItemBytes, absentTtlMs = ABSENT_TTL_MS } = options;
   checkWholeNumbers([
     ['maxTtlMs', maxTtlMs, 1_000],
     ['entryTtlMs', entryTtlMs, 0],
     ['tombstoneTtlMs', tombstoneTtlMs, 1],
+    ['absentTtlMs', absentTtlMs, 1],
     ['maxItemBytes', maxItemBytes, 2 * KEY_BYTES],
     ['maxValueBytes', maxValueBytes, 1],
   ]);
-  for (const [name, ttlMs] of Object.entries({ entryTtlMs, tombstoneTtlMs })) {
+  for (const [name, ttlMs] of Object.entries({ entryTtlMs, tombstoneTtlMs, absentTtlMs })) {
     if (ttlMs > maxTtlMs) throw new TypeError(`cache option ${name} is ${ttlMs}: give ${maxTtlMs} or less, as maxTtlMs requires`);
   }
   return {
-    ttls: { entryTtlMs: entryTtlMs === 0 ? maxTtlMs : entryTtlMs, tombstoneTtlMs },
+    ttls: { entryTtlMs: entryTtlMs === 0 ? maxTtlMs : entryTtlMs, tombstoneTtlMs, absentTtlMs },
     listBytes: maxItemBytes - KEY_BYTES,
     document: (key, json) => overLimit(json, Math.min(maxValueBytes, maxItemBytes - DOCUMENT_OVERHEAD_BYTES - Buffer.byteLength(key))),
     member: (json) => overLimit(json, Math.min(maxValueBytes, MEMBER_BYTES)),

@@ -1,7 +1,7 @@
 import { type Mutation, type Outcome, STALE } from '../../mutation.ts';
 import { admit, overLimit } from '../checks.ts';
 import type { ValkeyConnection } from './client.ts';
-import { STATES, TOKEN_LENGTH, type ValkeyKeys } from './layout.ts';
+import { LEASE_LENGTH, STATES, type ValkeyKeys } from './layout.ts';
 import { packStrings } from './msgpack.ts';
 
 /**
@@ -46,7 +46,7 @@ interface Lane {
   characters: number;
 }
 
-const NO_TOKEN = ' '.repeat(TOKEN_LENGTH);
+const NO_LEASE = ' '.repeat(LEASE_LENGTH);
 
 /**
  * Gathers the mutations of all calls in one turn of the event loop into few script calls, because the client's work per command is the main
@@ -125,7 +125,7 @@ export function batcher(connection: ValkeyConnection, keys: ValkeyKeys, options:
     const header = mutation.version + STATES[mutation.type];
     if (mutation.kind === 'document') {
       lane.documentKeys.push(keys.document(mutation.key));
-      lane.documents.push(header + NO_TOKEN + json);
+      lane.documents.push(header + NO_LEASE + json);
       lane.documentSlots.push(slot);
     } else {
       let group = lane.lists.get(mutation.list);

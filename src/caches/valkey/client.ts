@@ -8,10 +8,10 @@ import { type ConnectionFacts, isFinal, isFormerPrimary, isPassing, isVague, pla
 import type { Login } from './login.ts';
 import { callScript, NotExecutedError, type Script, scriptOf } from './script-call.ts';
 import { APPLY } from './scripts/apply.ts';
-import { LEASE_DOCUMENT } from './scripts/lease-document.ts';
+import { GET_OR_LEASE_DOCUMENTS, LEASE_DOCUMENTS } from './scripts/lease-documents.ts';
 import { LEASE_LIST } from './scripts/lease-list.ts';
 import { PAGE } from './scripts/page.ts';
-import { SETTLE_DOCUMENT } from './scripts/settle-document.ts';
+import { SETTLE_DOCUMENTS } from './scripts/settle-documents.ts';
 import { SETTLE_LIST } from './scripts/settle-list.ts';
 import { parseCacheUrl } from './url.ts';
 
@@ -43,8 +43,9 @@ interface Commands {
   mget(keys: string[]): Promise<(string | null)[]>;
   millraceApply(...args: readonly Argument[]): Promise<unknown>;
   millracePage(...args: readonly Argument[]): Promise<unknown>;
-  millraceLeaseDocument(...args: readonly Argument[]): Promise<unknown>;
-  millraceSettleDocument(...args: readonly Argument[]): Promise<unknown>;
+  millraceGetOrLeaseDocuments(...args: readonly Argument[]): Promise<unknown>;
+  millraceLeaseDocuments(...args: readonly Argument[]): Promise<unknown>;
+  millraceSettleDocuments(...args: readonly Argument[]): Promise<unknown>;
   millraceLeaseList(...args: readonly Argument[]): Promise<unknown>;
   millraceSettleList(...args: readonly Argument[]): Promise<unknown>;
 }
@@ -52,8 +53,9 @@ interface Commands {
 const SCRIPTS = {
   apply: scriptOf(APPLY, true),
   page: scriptOf(PAGE, false),
-  leaseDocument: scriptOf(LEASE_DOCUMENT, true),
-  settleDocument: scriptOf(SETTLE_DOCUMENT, true),
+  getOrLeaseDocuments: scriptOf(GET_OR_LEASE_DOCUMENTS, true),
+  leaseDocuments: scriptOf(LEASE_DOCUMENTS, true),
+  settleDocuments: scriptOf(SETTLE_DOCUMENTS, true),
   leaseList: scriptOf(LEASE_LIST, true),
   settleList: scriptOf(SETTLE_LIST, true),
 };
@@ -80,12 +82,16 @@ class Attempt implements Commands {
     return this.#script(SCRIPTS.page, args);
   }
 
-  millraceLeaseDocument(...args: readonly Argument[]) {
-    return this.#script(SCRIPTS.leaseDocument, args);
+  millraceGetOrLeaseDocuments(...args: readonly Argument[]) {
+    return this.#script(SCRIPTS.getOrLeaseDocuments, args);
   }
 
-  millraceSettleDocument(...args: readonly Argument[]) {
-    return this.#script(SCRIPTS.settleDocument, args);
+  millraceLeaseDocuments(...args: readonly Argument[]) {
+    return this.#script(SCRIPTS.leaseDocuments, args);
+  }
+
+  millraceSettleDocuments(...args: readonly Argument[]) {
+    return this.#script(SCRIPTS.settleDocuments, args);
   }
 
   millraceLeaseList(...args: readonly Argument[]) {

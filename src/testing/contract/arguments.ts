@@ -2,7 +2,22 @@ import assert from 'node:assert/strict';
 import type { CacheClient, Found, LeaseTarget } from '../../cache.ts';
 import { MAX_NAME_BYTES, type Mutation } from '../../mutation.ts';
 import { FLOOR } from '../../version.ts';
-import { at, documentAt, found, hit, MISSED, membersOf, outcomes, put, reads, refuses, type Section, shows } from './case.ts';
+import {
+  at,
+  documentAt,
+  found,
+  hit,
+  leaseOn,
+  MISSED,
+  membersOf,
+  outcomes,
+  put,
+  reads,
+  refuses,
+  type Section,
+  settleOn,
+  shows,
+} from './case.ts';
 
 const { put: add, del, forget, target } = membersOf('list', 3);
 const [key, member, list] = [documentAt('a'), add('m', 1, 1), target];
@@ -32,21 +47,21 @@ export const callArguments: Section = {
     {
       it: 'rejects names that are empty, too long, cut inside a surrogate pair or no strings',
       async run({ client }) {
-        const lease = await client.lease(list);
+        const lease = await leaseOn(client, list);
         for (const name of NO_NAMES as readonly string[]) {
           const why = JSON.stringify(name)?.slice(0, 20);
           await refuses(() => client.get(name), why);
           await refuses(() => client.getMany(['a', name]), why);
           await refuses(() => client.list(name, { limit: 1 }), why);
-          await refuses(() => client.lease({ kind: 'document', key: name }), why);
-          await refuses(() => client.lease({ kind: 'list', list: name, keep: 3 }), why);
-          await refuses(() => client.settle(lease, { kind: 'list', newest: [{ member: name, score: 1, json: '1' }] }), why);
+          await refuses(() => leaseOn(client, { kind: 'document', key: name }), why);
+          await refuses(() => leaseOn(client, { kind: 'list', list: name, keep: 3 }), why);
+          await refuses(() => settleOn(client, lease, { kind: 'list', newest: [{ member: name, score: 1, json: '1' }] }), why);
           await changesNothing(client, { ...put('b', 1, 'b'), key: name } as Mutation, why);
           await changesNothing(client, { ...member, list: name }, why);
           await changesNothing(client, { ...member, member: name }, why);
           await changesNothing(client, { ...del('m', 1, 1), member: name }, why);
         }
-        assert.equal(await client.settle(lease, found({ a: 1 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 1 })), 'settled');
       },
     },
     {
@@ -58,7 +73,7 @@ export const callArguments: Section = {
           await reads(client, name, hit('long', 1));
           await shows(client, name, ['long'], false);
           const newest = [{ member: name, score: 1, json: '"read"' }];
-          assert.equal(await client.settle(await client.lease(target), { kind: 'list', newest }), 'settled');
+          assert.equal(await settleOn(client, await leaseOn(client, target), { kind: 'list', newest }), 'settled');
           const page = await client.list(name, { limit: 1 });
           assert.deepEqual([page.members[0]?.member === name, page.complete], [true, true]);
           assert.deepEqual((await client.list(name, { limit: 1, after: page.cursor })).members, []);
@@ -72,9 +87,9 @@ export const callArguments: Section = {
           const why = String(score);
           for (const mutation of [add('m', 1, score), del('m', 1, score), forget('m', 1, score), add('m', 1, 1, { from: score })])
             await changesNothing(client, mutation, why);
-          const lease = await client.lease(list);
-          await refuses(() => client.settle(lease, found({ a: score })), why);
-          await refuses(() => client.settle(lease, found({ a: 9 }, score)), why);
+          const lease = await leaseOn(client, list);
+          await refuses(() => settleOn(client, lease, found({ a: score })), why);
+          await refuses(() => settleOn(client, lease, found({ a: 9 }, score)), why);
         }
         await changesNothing(client, add('m', 1, undefined as never));
       },
@@ -86,7 +101,7 @@ export const callArguments: Section = {
           const why = String(keep);
           for (const mutation of [add('m', 1, 1), del('m', 1, 1), forget('m', 1, 1)])
             await changesNothing(client, { ...mutation, keep }, why);
-          await refuses(() => client.lease({ kind: 'list', list: 'list', keep }), why);
+          await refuses(() => leaseOn(client, { kind: 'list', list: 'list', keep }), why);
         }
         await shows(client, 'list', [], false);
       },
@@ -96,7 +111,7 @@ export const callArguments: Section = {
       async run({ client }) {
         const { put, target } = membersOf('list', Number.MAX_SAFE_INTEGER);
         await client.apply([put('a', 1, 1), put('b', 1, 2)]);
-        assert.equal(await client.settle(await client.lease(target), found({ b: 2, a: 1 })), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, target), found({ b: 2, a: 1 })), 'settled');
         await shows(client, 'list', ['b read', 'a read'], true);
       },
     },
@@ -112,17 +127,17 @@ export const callArguments: Section = {
     {
       it: 'rejects values that are no JSON text, or text that is cut inside a surrogate pair',
       async run({ client }) {
-        const [document, members] = [await client.lease(key), await client.lease(list)];
+        const [document, members] = [await leaseOn(client, key), await leaseOn(client, list)];
         for (const json of NO_JSON as readonly never[]) {
           const why = JSON.stringify(json);
           await changesNothing(client, { kind: 'document', type: 'put', key: 'b', version: at(1), json }, why);
           await changesNothing(client, { ...member, json } as Mutation, why);
-          await refuses(() => client.settle(document, { kind: 'document', json }), why);
-          await refuses(() => client.settle(members, { kind: 'list', newest: [{ member: 'm', score: 1, json }] }), why);
+          await refuses(() => settleOn(client, document, { kind: 'document', json }), why);
+          await refuses(() => settleOn(client, members, { kind: 'list', newest: [{ member: 'm', score: 1, json }] }), why);
         }
         await changesNothing(client, { kind: 'document', type: 'put', key: 'b', version: at(1) } as never);
-        assert.equal(await client.settle(document, { kind: 'document', json: '"read"' }), 'settled');
-        assert.equal(await client.settle(members, found({ m: 1 })), 'settled');
+        assert.equal(await settleOn(client, document, { kind: 'document', json: '"read"' }), 'settled');
+        assert.equal(await settleOn(client, members, found({ m: 1 })), 'settled');
       },
     },
     {
@@ -139,14 +154,14 @@ export const callArguments: Section = {
           await changesNothing(client, mutation, JSON.stringify(mutation));
         }
         for (const target of targets as readonly never[]) {
-          await refuses(() => client.lease(target), JSON.stringify(target));
+          await refuses(() => leaseOn(client, target), JSON.stringify(target));
         }
       },
     },
     {
       it: 'rejects a fill that does not fit its lease, and keeps the lease',
       async run({ client }) {
-        const [document, members] = [await client.lease(key), await client.lease({ ...list, keep: 2 })];
+        const [document, members] = [await leaseOn(client, key), await leaseOn(client, { ...list, keep: 2 })];
         const [a, b] = found({ a: 3, b: 2 }).newest;
         assert.ok(a && b);
         const unfit: readonly Found[] = [
@@ -163,20 +178,20 @@ export const callArguments: Section = {
           undefined as never,
           {} as never,
         ];
-        for (const wrong of unfit) await refuses(() => client.settle(members, wrong), JSON.stringify(wrong));
-        await refuses(() => client.settle(document, found({})));
+        for (const wrong of unfit) await refuses(() => settleOn(client, members, wrong), JSON.stringify(wrong));
+        await refuses(() => settleOn(client, document, found({})));
         await shows(client, 'list', [], false);
         await reads(client, 'a', MISSED);
-        assert.equal(await client.settle(members, { kind: 'list', newest: [a, b], next: 2 }), 'settled');
-        assert.equal(await client.settle(document, { kind: 'document' }), 'settled');
+        assert.equal(await settleOn(client, members, { kind: 'list', newest: [a, b], next: 2 }), 'settled');
+        assert.equal(await settleOn(client, document, { kind: 'document' }), 'settled');
       },
     },
     {
       it: 'says what to give instead of the former flag `more`',
       async run({ client }) {
-        const lease = await client.lease(list);
+        const lease = await leaseOn(client, list);
         await assert.rejects(
-          client.settle(lease, { ...found({ a: 1 }), more: true } as Found),
+          settleOn(client, lease, { ...found({ a: 1 }), more: true } as Found),
           /give "next", the score of the member that follows/,
         );
       },
@@ -214,8 +229,8 @@ export const callArguments: Section = {
       async run({ client }) {
         const three = membersOf('list', 3);
         await client.apply([three.put('a', 1, 1), three.put('b', 1, 2), three.put('c', 1, 3)]);
-        const lease = await client.lease(membersOf('list', 2).target);
-        assert.equal(await client.settle(lease, found({ c: 3, b: 2 }, 1)), 'settled');
+        const lease = await leaseOn(client, membersOf('list', 2).target);
+        assert.equal(await settleOn(client, lease, found({ c: 3, b: 2 }, 1)), 'settled');
         await shows(client, 'list', ['c read', 'b read'], true, { limit: 2 });
         await shows(client, 'list', ['c read', 'b read'], false, { limit: 3 });
       },
@@ -232,7 +247,7 @@ export const callArguments: Section = {
           ),
           ['applied', 'applied', 'applied'],
         );
-        assert.equal(await client.settle(await client.lease(documentAt('b')), { kind: 'document', json: 'undefined' }), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, documentAt('b')), { kind: 'document', json: 'undefined' }), 'settled');
         assert.deepEqual(await client.getMany(['a', 'b']), [MISSED, MISSED]);
         await reads(client, 'a', MISSED);
         await shows(client, 'list', ['b 1'], false);
@@ -240,7 +255,7 @@ export const callArguments: Section = {
           { member: 'a', score: 3, json: '' },
           { member: 'b', score: 2, json: '"b"' },
         ];
-        assert.equal(await client.settle(await client.lease(list), { kind: 'list', newest }), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, list), { kind: 'list', newest }), 'settled');
         await shows(client, 'list', ['b'], false);
         const first = await client.list('list', { limit: 1 });
         assert.deepEqual([first.members, first.complete], [[], false]);
@@ -250,10 +265,10 @@ export const callArguments: Section = {
     {
       it: 'loses a lease that no call of `lease` returned',
       async run({ client }) {
-        await client.lease(key);
-        await client.lease(list);
-        assert.equal(await client.settle({ target: key }, { kind: 'document', json: '1' }), 'lost');
-        assert.equal(await client.settle({ target: list }, found({ a: 1 })), 'lost');
+        await leaseOn(client, key);
+        await leaseOn(client, list);
+        assert.equal(await settleOn(client, { target: key }, { kind: 'document', json: '1' }), 'lost');
+        assert.equal(await settleOn(client, { target: list }, found({ a: 1 })), 'lost');
         await reads(client, 'a', MISSED);
         await shows(client, 'list', [], false);
       },
@@ -263,11 +278,11 @@ export const callArguments: Section = {
       async run({ client }) {
         for (const second of [true, false]) {
           const [document, members]: LeaseTarget[] = [documentAt(`d${second}`), { ...list, list: `l${second}` }];
-          const [one, other] = [await client.lease(document as LeaseTarget), await client.lease(members as LeaseTarget)];
-          assert.equal(await client.settle(one, { kind: 'document', json: '"first"' }), 'settled');
-          assert.equal(await client.settle(other, found({ first: 1 })), 'settled');
-          assert.equal(await client.settle(one, { kind: 'document', ...(second && { json: '"second"' }) }), 'lost');
-          assert.equal(await client.settle(other, found(second ? { second: 1 } : {})), 'lost');
+          const [one, other] = [await leaseOn(client, document as LeaseTarget), await leaseOn(client, members as LeaseTarget)];
+          assert.equal(await settleOn(client, one, { kind: 'document', json: '"first"' }), 'settled');
+          assert.equal(await settleOn(client, other, found({ first: 1 })), 'settled');
+          assert.equal(await settleOn(client, one, { kind: 'document', ...(second && { json: '"second"' }) }), 'lost');
+          assert.equal(await settleOn(client, other, found(second ? { second: 1 } : {})), 'lost');
           await reads(client, `d${second}`, hit('first', 0));
           await shows(client, `l${second}`, ['first read'], true);
         }
@@ -277,9 +292,9 @@ export const callArguments: Section = {
       it: 'settles a document by any of its leases, and after a value that was too large',
       needs: ['maxValueBytes'],
       async run({ client, maxValueBytes }) {
-        const [first, second] = [await client.lease(key), await client.lease(key)];
-        assert.equal(await client.settle(first, { kind: 'document', json: JSON.stringify('x'.repeat(maxValueBytes)) }), 'lost');
-        assert.equal(await client.settle(second, { kind: 'document', json: '"small"' }), 'settled');
+        const [first, second] = [await leaseOn(client, key), await leaseOn(client, key)];
+        assert.equal(await settleOn(client, first, { kind: 'document', json: JSON.stringify('x'.repeat(maxValueBytes)) }), 'lost');
+        assert.equal(await settleOn(client, second, { kind: 'document', json: '"small"' }), 'settled');
         await reads(client, 'a', hit('small', 0));
       },
     },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { CacheClient, FoundList, LeaseTarget, Lookup, PageQuery } from '../../cache.ts';
+import type { CacheClient, Found, FoundList, Lease, LeaseTarget, Lookup, PageQuery, Settled } from '../../cache.ts';
 import type { DocumentMutation, MemberMutation, Mutation } from '../../mutation.ts';
 import { FLOOR, type Version, versionOf } from '../../version.ts';
 
@@ -20,7 +20,7 @@ export interface Case {
 export interface Trial {
   readonly client: CacheClient;
   /** Opens another client of the same namespace. */
-  open(ttls?: TimesToLive): Promise<CacheClient>;
+  open(ttls?: Partial<TimesToLive>): Promise<CacheClient>;
   /** The largest value in bytes. Infinity: the backend has no limit. */
   readonly maxValueBytes: number;
   readonly histories: number;
@@ -32,10 +32,11 @@ export interface Trial {
   readonly elapse?: (ms: number) => Promise<void>;
 }
 
-/** How long entries and tombstones live, ms. */
+/** How long entries, tombstones, and fills of items that the table lacks live, ms. */
 export interface TimesToLive {
   readonly entryTtlMs: number;
   readonly tombstoneTtlMs: number;
+  readonly absentTtlMs: number;
 }
 
 const OLD = '2026-01-31T23:59:59.999';
@@ -99,6 +100,20 @@ export function found(scores: Readonly<Record<string, number>>, next?: number): 
 
 export function documentAt(key: string): LeaseTarget {
   return { kind: 'document', key };
+}
+
+/** Takes one lease. */
+export async function leaseOn(client: CacheClient, target: LeaseTarget): Promise<Lease> {
+  const leases = await client.lease([target]);
+  assert.equal(leases.length, 1);
+  return leases[0] as Lease;
+}
+
+/** Settles one lease. */
+export async function settleOn(client: CacheClient, lease: Lease, given: Found): Promise<Settled> {
+  const outcomes = await client.settle([{ lease, found: given }]);
+  assert.equal(outcomes.length, 1);
+  return outcomes[0] as Settled;
 }
 
 /** Applies the mutations, and returns the types of their outcomes. */

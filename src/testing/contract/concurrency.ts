@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { documentAt, found, hit, membersOf, outcomes, put, type Section, shows, VERSIONS } from './case.ts';
+import { documentAt, found, hit, leaseOn, membersOf, outcomes, put, type Section, settleOn, shows, VERSIONS } from './case.ts';
 
 const RANKS = VERSIONS.map((_, rank) => rank).slice(1);
 const NEWEST = RANKS.length;
@@ -27,9 +27,9 @@ export const concurrency: Section = {
         assert.deepEqual(await other.get('a'), hit('two', 2));
         await shows(other, 'list', ['m 2'], false);
         assert.deepEqual(await outcomes(other, put('a', 1, 'one'), add('m', 1, 1)), ['stale', 'stale']);
-        const lease = await client.lease(target);
-        assert.equal(await other.settle(await other.lease(target), found({ m: 1 })), 'settled');
-        assert.equal(await client.settle(lease, found({})), 'lost');
+        const lease = await leaseOn(client, target);
+        assert.equal(await settleOn(other, await leaseOn(other, target), found({ m: 1 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({})), 'lost');
         await shows(client, 'list', ['m read'], true);
       },
     },
@@ -67,11 +67,11 @@ async function settleAtOnce(clients: readonly CacheClient[]): Promise<void> {
   for (let round = 0; round < 20; round += 1) {
     const { target } = membersOf(`list ${round}`, 3);
     const all = [...clients, ...clients, ...clients];
-    const documents = await Promise.all(all.map(async (client) => [client, await client.lease(documentAt(`key ${round}`))] as const));
-    const lists = await Promise.all(all.map(async (client) => [client, await client.lease(target)] as const));
+    const documents = await Promise.all(all.map(async (client) => [client, await leaseOn(client, documentAt(`key ${round}`))] as const));
+    const lists = await Promise.all(all.map(async (client) => [client, await leaseOn(client, target)] as const));
     const ends = await Promise.all([
-      Promise.all(documents.map(([client, lease], n) => client.settle(lease, { kind: 'document', json: String(n) }))),
-      Promise.all(lists.map(([client, lease], n) => client.settle(lease, found({ [`m${n}`]: 1 })))),
+      Promise.all(documents.map(([client, lease], n) => settleOn(client, lease, { kind: 'document', json: String(n) }))),
+      Promise.all(lists.map(([client, lease], n) => settleOn(client, lease, found({ [`m${n}`]: 1 })))),
     ]);
     for (const end of ends) assert.equal(end.filter((outcome) => outcome === 'settled').length, 1, end.join());
     const [settled, listed] = ends.map((end) => end.indexOf('settled'));

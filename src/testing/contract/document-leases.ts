@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Found } from '../../cache.ts';
-import { del, documentAt, forget, found, gone, hit, MISSED, outcomes, put, reads, type Section } from './case.ts';
+import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, outcomes, put, reads, type Section, settleOn } from './case.ts';
 
 const a = documentAt('a');
 const read: Found = { kind: 'document', json: '"read"' };
@@ -12,9 +12,9 @@ export const documentLeases: Section = {
     {
       it: 'settles an absent document with the value of the table, at a version older than any change',
       async run({ client }) {
-        const lease = await client.lease(a);
+        const lease = await leaseOn(client, a);
         await reads(client, 'a', MISSED);
-        assert.equal(await client.settle(lease, read), 'settled');
+        assert.equal(await settleOn(client, lease, read), 'settled');
         await reads(client, 'a', hit('read', 0));
         assert.deepEqual(await outcomes(client, put('a', 1, 'one')), ['applied']);
         await reads(client, 'a', hit('one', 1));
@@ -23,7 +23,7 @@ export const documentLeases: Section = {
     {
       it: 'settles an item that the table lacks as gone',
       async run({ client }) {
-        assert.equal(await client.settle(await client.lease(a), absent), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, a), absent), 'settled');
         await reads(client, 'a', gone(0));
         assert.deepEqual(await outcomes(client, put('a', 1, 'one')), ['applied']);
         await reads(client, 'a', hit('one', 1));
@@ -33,7 +33,7 @@ export const documentLeases: Section = {
       it: 'settles a forgotten document at the version of the forget',
       async run({ client }) {
         await client.apply([forget('a', 3)]);
-        assert.equal(await client.settle(await client.lease(a), read), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, a), read), 'settled');
         await reads(client, 'a', hit('read', 3));
         assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
         await reads(client, 'a', hit('read', 3));
@@ -44,12 +44,12 @@ export const documentLeases: Section = {
       it: 'settles a value or a tombstone at the held version',
       async run({ client }) {
         await client.apply([put('a', 3, 'three'), del('b', 3)]);
-        assert.equal(await client.settle(await client.lease(a), read), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, a), read), 'settled');
         await reads(client, 'a', hit('read', 3));
-        assert.equal(await client.settle(await client.lease(a), absent), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, a), absent), 'settled');
         await reads(client, 'a', gone(3));
         assert.deepEqual(await outcomes(client, put('a', 2, 'two')), ['stale']);
-        assert.equal(await client.settle(await client.lease(documentAt('b')), read), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, documentAt('b')), read), 'settled');
         await reads(client, 'b', hit('read', 3));
       },
     },
@@ -57,8 +57,8 @@ export const documentLeases: Section = {
       it: 'keeps the held value and version until the lease is settled',
       async run({ client }) {
         await client.apply([put('a', 3, 'three'), del('b', 3)]);
-        await client.lease(a);
-        await client.lease(documentAt('b'));
+        await leaseOn(client, a);
+        await leaseOn(client, documentAt('b'));
         await reads(client, 'a', hit('three', 3));
         await reads(client, 'b', gone(3));
         assert.deepEqual(await outcomes(client, put('a', 2, 'two'), put('b', 2, 'two')), ['stale', 'stale']);
@@ -71,11 +71,11 @@ export const documentLeases: Section = {
           for (const before of ['nothing', 'older', 'equal'] as const) {
             const key = `${n} ${before}`;
             if (before !== 'nothing') await client.apply([put(key, before === 'older' ? 1 : 2, 'before')]);
-            const lease = await client.lease(documentAt(key));
+            const lease = await leaseOn(client, documentAt(key));
             await client.apply([write(key, 2, 'written')]);
             const expected = await client.get(key);
-            assert.equal(await client.settle(lease, read), 'lost', key);
-            assert.equal(await client.settle(lease, absent), 'lost', key);
+            assert.equal(await settleOn(client, lease, read), 'lost', key);
+            assert.equal(await settleOn(client, lease, absent), 'lost', key);
             await reads(client, key, expected, key);
           }
         }
@@ -85,28 +85,28 @@ export const documentLeases: Section = {
       it: 'keeps a lease despite a stale write',
       async run({ client }) {
         await client.apply([forget('a', 3)]);
-        const lease = await client.lease(a);
+        const lease = await leaseOn(client, a);
         assert.deepEqual(await outcomes(client, put('a', 2, 'two'), del('a', 1)), ['stale', 'stale']);
-        assert.equal(await client.settle(lease, read), 'settled');
+        assert.equal(await settleOn(client, lease, read), 'settled');
         await reads(client, 'a', hit('read', 3));
       },
     },
     {
       it: 'does not settle over a deletion that followed the lease',
       async run({ client }) {
-        const lease = await client.lease(a);
+        const lease = await leaseOn(client, a);
         await client.apply([put('a', 1, 'one'), del('a', 2)]);
-        assert.equal(await client.settle(lease, read), 'lost');
+        assert.equal(await settleOn(client, lease, read), 'lost');
         await reads(client, 'a', gone(2));
       },
     },
     {
       it: 'settles one of two leases, and loses the other',
       async run({ client }) {
-        const [first, second] = [await client.lease(a), await client.lease(a)];
-        assert.equal(await client.settle(second, read), 'settled');
-        assert.equal(await client.settle(first, absent), 'lost');
-        assert.equal(await client.settle(second, absent), 'lost');
+        const [first, second] = [await leaseOn(client, a), await leaseOn(client, a)];
+        assert.equal(await settleOn(client, second, read), 'settled');
+        assert.equal(await settleOn(client, first, absent), 'lost');
+        assert.equal(await settleOn(client, second, absent), 'lost');
         await reads(client, 'a', hit('read', 0));
       },
     },
@@ -118,9 +118,9 @@ export const documentLeases: Section = {
           ['a', 0],
           ['b', 2],
         ] as const) {
-          const [first, second] = [await client.lease(documentAt(key)), await client.lease(documentAt(key))];
-          assert.equal(await client.settle(first, read), 'settled');
-          assert.equal(await client.settle(second, absent), 'lost');
+          const [first, second] = [await leaseOn(client, documentAt(key)), await leaseOn(client, documentAt(key))];
+          assert.equal(await settleOn(client, first, read), 'settled');
+          assert.equal(await settleOn(client, second, absent), 'lost');
           await reads(client, key, hit('read', rank));
         }
       },
@@ -133,16 +133,16 @@ export const documentLeases: Section = {
           for (const since of ['nothing', 'a lease', 'a write', 'a fill'] as const) {
             const key = `${since} ${held}`;
             if (held) await client.apply([put(key, 1, 'one')]);
-            const lease = await client.lease(documentAt(key));
+            const lease = await leaseOn(client, documentAt(key));
             await evict?.(documentAt(key));
-            const other = since === 'a lease' || since === 'a fill' ? await client.lease(documentAt(key)) : undefined;
+            const other = since === 'a lease' || since === 'a fill' ? await leaseOn(client, documentAt(key)) : undefined;
             if (since === 'a write') await client.apply([put(key, 1, 'one')]);
-            if (other && since === 'a fill') assert.equal(await client.settle(other, read), 'settled');
+            if (other && since === 'a fill') assert.equal(await settleOn(client, other, read), 'settled');
             const expected = await client.get(key);
-            assert.equal(await client.settle(lease, { kind: 'document', json: '"old"' }), 'lost', key);
+            assert.equal(await settleOn(client, lease, { kind: 'document', json: '"old"' }), 'lost', key);
             await reads(client, key, expected, key);
             if (other && since === 'a lease') {
-              assert.equal(await client.settle(other, read), 'settled', key);
+              assert.equal(await settleOn(client, other, read), 'settled', key);
               await reads(client, key, hit('read', 0), key);
             }
           }
@@ -171,7 +171,7 @@ export const documentLeases: Section = {
           ['a', MISSED],
           ['b', hit('two', 2)],
         ] as const) {
-          assert.equal(await client.settle(await client.lease(documentAt(key)), large), 'lost');
+          assert.equal(await settleOn(client, await leaseOn(client, documentAt(key)), large), 'lost');
           await reads(client, key, expected);
         }
         assert.deepEqual(await outcomes(client, put('a', 1, 'one'), put('b', 1, 'one')), ['applied', 'stale']);
@@ -180,10 +180,10 @@ export const documentLeases: Section = {
     {
       it: 'refuses to settle a document with a list',
       async run({ client }) {
-        const lease = await client.lease(a);
-        await assert.rejects(async () => client.settle(lease, found({})), TypeError);
+        const lease = await leaseOn(client, a);
+        await assert.rejects(async () => settleOn(client, lease, found({})), TypeError);
         await reads(client, 'a', MISSED);
-        assert.equal(await client.settle(lease, read), 'settled');
+        assert.equal(await settleOn(client, lease, read), 'settled');
       },
     },
   ],

@@ -1,5 +1,22 @@
 import assert from 'node:assert/strict';
-import { at, del, forget, gone, hit, MISSED, membersOf, outcomes, put, reads, type Section, shows, type Trial, VERSIONS } from './case.ts';
+import {
+  at,
+  del,
+  forget,
+  gone,
+  hit,
+  leaseOn,
+  MISSED,
+  membersOf,
+  outcomes,
+  put,
+  reads,
+  type Section,
+  settleOn,
+  shows,
+  type Trial,
+  VERSIONS,
+} from './case.ts';
 
 export const documents: Section = {
   about: 'documents',
@@ -160,9 +177,9 @@ export const documents: Section = {
         await shows(client, 'one', ['m 1'], false);
         await reads(client, 'other', gone(3));
         await shows(client, 'other', ['m 1'], false);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([del('one', 4)]);
-        assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
+        assert.equal(await settleOn(client, lease, { kind: 'list', newest: [] }), 'settled');
         await reads(client, 'one', gone(4));
       },
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { del, documentAt, found, hit, MISSED, membersOf, put, type Section } from './case.ts';
+import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, membersOf, put, type Section, settleOn } from './case.ts';
 
 /** Both times to live, ms. */
 const TTL_MS = 4_000;
@@ -17,8 +17,11 @@ const ON_DOCUMENTS: Readonly<Record<string, readonly [renews: boolean, act: Act]
   'a stale put': [false, (client, name) => client.apply([put(name, 4, 'put')])],
   'a stale delete': [false, (client, name) => client.apply([del(name, 4)])],
   'a read': [false, (client, name) => Promise.all([client.get(name), client.getMany([name])])],
-  'a lease': [false, (client, name) => client.lease(documentAt(name))],
-  'a settle': [true, async (client, name) => client.settle(await client.lease(documentAt(name)), { kind: 'document', json: '"put"' })],
+  'a lease': [false, (client, name) => leaseOn(client, documentAt(name))],
+  'a settle': [
+    true,
+    async (client, name) => settleOn(client, await leaseOn(client, documentAt(name)), { kind: 'document', json: '"put"' }),
+  ],
 };
 
 /** What happens to a list that holds a member `a` of version 5 at 1, and whether its time begins again. */
@@ -31,9 +34,9 @@ const ON_LISTS: typeof ON_DOCUMENTS = {
   'a stale put': [false, (client, list) => client.apply([membersOf(list, 9).put('a', 4, 1)])],
   'a stale put that raises the peak': [true, (client, list) => client.apply([membersOf(list, 9).put('a', 4, 2)])],
   'a page': [false, (client, list) => client.list(list, { limit: 1 })],
-  'a lease': [false, (client, list) => client.lease(membersOf(list, 9).target)],
-  'a settle': [true, async (client, list) => client.settle(await client.lease(membersOf(list, 9).target), found({ a: 1 }))],
-  'a settle that is lost': [false, (client, list) => client.settle({ target: membersOf(list, 9).target }, found({ a: 1 }))],
+  'a lease': [false, (client, list) => leaseOn(client, membersOf(list, 9).target)],
+  'a settle': [true, async (client, list) => settleOn(client, await leaseOn(client, membersOf(list, 9).target), found({ a: 1 }))],
+  'a settle that is lost': [false, (client, list) => settleOn(client, { target: membersOf(list, 9).target }, found({ a: 1 }))],
 };
 
 export const expiry: Section = {
@@ -51,7 +54,7 @@ export const expiry: Section = {
           ...lists.flatMap(([name]) => [membersOf(name, 9).put('a', 5, 1), membersOf(`${name}, empty`, 9).del('a', 5, 1)]),
         ]);
         const empty = lists.map(([name]) => membersOf(`${name}, empty`, 9).target);
-        for (const target of empty) assert.equal(await client.settle(await client.lease(target), found({})), 'settled');
+        for (const target of empty) assert.equal(await settleOn(client, await leaseOn(client, target), found({})), 'settled');
         await elapse?.(FIRST_MS);
         await Promise.all([
           ...documents.flatMap(([name, [, act]]) => [act(client, name), act(client, `${name}, deleted`)]),
@@ -78,7 +81,7 @@ export const expiry: Section = {
         const client = await open({ entryTtlMs: 1_000, tombstoneTtlMs: 60_000 });
         const { put: add, target } = membersOf('list', 9);
         await client.apply([put('a', 5, 'a'), del('b', 5), add('a', 5, 1)]);
-        assert.equal(await client.settle(await client.lease(target), found({ a: 1 })), 'settled');
+        assert.equal(await settleOn(client, await leaseOn(client, target), found({ a: 1 })), 'settled');
         await elapse?.(2_200);
         assert.deepEqual(await client.get('a'), MISSED);
         assert.equal((await client.get('b')).type, 'gone');
@@ -86,6 +89,21 @@ export const expiry: Section = {
         assert.equal((await client.list('list', { limit: 9 })).complete, true);
         await client.apply([put('a', 1, 'older')]);
         assert.deepEqual(await client.get('a'), hit('older', 1));
+      },
+    },
+    {
+      it: 'expires a fill of an item that the table lacks soon, if no version of the item was known',
+      needs: ['elapse'],
+      async run({ open, elapse }) {
+        const client = await open({ tombstoneTtlMs: 60_000, absentTtlMs: 1_000 });
+        await client.apply([put('present', 1, 'one'), forget('forgotten', 1)]);
+        for (const key of ['unknown', 'present', 'forgotten']) {
+          assert.equal(await settleOn(client, await leaseOn(client, documentAt(key)), { kind: 'document' }), 'settled');
+        }
+        assert.equal(await settleOn(client, await leaseOn(client, documentAt('found')), { kind: 'document', json: '"read"' }), 'settled');
+        assert.deepEqual(await client.getMany(['unknown', 'present', 'forgotten']), [gone(0), gone(1), gone(1)]);
+        await elapse?.(2_200);
+        assert.deepEqual(await client.getMany(['unknown', 'present', 'forgotten', 'found']), [MISSED, gone(1), gone(1), hit('read', 0)]);
       },
     },
   ],

@@ -1,6 +1,21 @@
 import assert from 'node:assert/strict';
 import type { LeaseTarget } from '../../cache.ts';
-import { documentAt, found, hit, MISSED, membersOf, outcomes, put, reads, type Section, shows, type Trial, VERSIONS } from './case.ts';
+import {
+  documentAt,
+  found,
+  hit,
+  leaseOn,
+  MISSED,
+  membersOf,
+  outcomes,
+  put,
+  reads,
+  type Section,
+  settleOn,
+  shows,
+  type Trial,
+  VERSIONS,
+} from './case.ts';
 
 /** Bytes that sort before and after every version, that are short, or that begin as a value of ours could. */
 const BYTES = [
@@ -41,14 +56,14 @@ export const foreignKeys: Section = {
         for (const part of [0, 1, 2]) {
           const [document, { put: add, del, target }] = [documentAt(`a${part}`), membersOf(`list ${part}`, 2)];
           await client.apply([put(`a${part}`, 5, 'a'), add('m', 5, 1), del('n', 5, 2)]);
-          assert.equal(await client.settle(await client.lease(target), found({ m: 1 })), 'settled');
-          const [onDocument, onList] = [await client.lease(document), await client.lease(target)];
+          assert.equal(await settleOn(client, await leaseOn(client, target), found({ m: 1 })), 'settled');
+          const [onDocument, onList] = [await leaseOn(client, document), await leaseOn(client, target)];
           await plantType?.(document, part);
           await plantType?.(target, part);
           await reads(client, `a${part}`, MISSED);
           await shows(client, target.list, [], false);
-          assert.equal(await client.settle(onDocument, { kind: 'document', json: '1' }), 'lost');
-          assert.equal(await client.settle(onList, found({ m: 1 })), 'lost');
+          assert.equal(await settleOn(client, onDocument, { kind: 'document', json: '1' }), 'lost');
+          assert.equal(await settleOn(client, onList, found({ m: 1 })), 'lost');
           assert.deepEqual(await outcomes(client, put(`a${part}`, 1, 'b'), add('m', 1, 1), add('n', 1, 2)), [
             'applied',
             'applied',
@@ -80,8 +95,8 @@ async function countsAsNothing({ client }: Trial, name: string, plant: (target: 
   await shows(client, written, ['m 1'], false);
   assert.deepEqual(await client.getMany(['before', 'after']), [hit('before', 1), hit('after', 1)]);
 
-  assert.equal(await client.settle(await client.lease(documentAt(leased)), { kind: 'document', json: '"leased"' }), 'settled', name);
+  assert.equal(await settleOn(client, await leaseOn(client, documentAt(leased)), { kind: 'document', json: '"leased"' }), 'settled', name);
   await reads(client, leased, hit('leased', 0), name);
-  assert.equal(await client.settle(await client.lease(membersOf(leased, 2).target), found({ m: 1 })), 'settled', name);
+  assert.equal(await settleOn(client, await leaseOn(client, membersOf(leased, 2).target), found({ m: 1 })), 'settled', name);
   await shows(client, leased, ['m read'], true);
 }

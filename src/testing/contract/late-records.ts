@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { found, membersOf, outcomes, type Section, shows, type Trial } from './case.ts';
+import { found, leaseOn, membersOf, outcomes, type Section, settleOn, shows, type Trial } from './case.ts';
 
 const { put, del, forget, target } = membersOf('list', 2);
 
@@ -130,8 +130,8 @@ export const lateRecords: Section = {
 };
 
 async function fill(client: CacheClient, scores: Readonly<Record<string, number>>, list = 'list', next?: number): Promise<void> {
-  const lease = await client.lease({ kind: 'list', list, keep: 2 });
-  assert.equal(await client.settle(lease, found(scores, next)), 'settled');
+  const lease = await leaseOn(client, { kind: 'list', list, keep: 2 });
+  assert.equal(await settleOn(client, lease, found(scores, next)), 'settled');
 }
 
 /** A list of two with a bottom of 7, settled once. */

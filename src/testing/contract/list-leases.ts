@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient, Found } from '../../cache.ts';
-import { at, documentAt, found, membersOf, outcomes, type Section, shows } from './case.ts';
+import { at, documentAt, found, leaseOn, membersOf, outcomes, type Section, settleOn, shows } from './case.ts';
 
 const { put, del, forget, target } = membersOf('list', 2);
 const roomy = membersOf('list', 5);
@@ -26,7 +26,7 @@ export const listLeases: Section = {
         for (const keep of [1, 2, 3]) {
           const list = membersOf(`keep ${keep}`, keep);
           const scores = Object.fromEntries(['a', 'b', 'c'].slice(0, keep).map((name, n) => [name, 9 - n]));
-          assert.equal(await client.settle(await client.lease(list.target), found(scores, 9 - keep)), 'settled');
+          assert.equal(await settleOn(client, await leaseOn(client, list.target), found(scores, 9 - keep)), 'settled');
           const values = Object.keys(scores).map((name) => `${name} read`);
           await shows(client, list.target.list, values, true, { limit: keep });
           await shows(client, list.target.list, values, false, { limit: keep + 1 });
@@ -81,9 +81,9 @@ export const listLeases: Section = {
       it: 'keeps the mutations that were applied since the lease',
       async run({ client }) {
         await client.apply([roomy.put('a', 2, 9), roomy.put('b', 2, 8), roomy.put('c', 2, 7)]);
-        const lease = await client.lease(roomy.target);
+        const lease = await leaseOn(client, roomy.target);
         await client.apply([roomy.put('a', 3, 9), roomy.del('b', 3, 8), roomy.put('d', 3, 6), roomy.forget('e', 3, 5)]);
-        assert.equal(await client.settle(lease, found({ b: 8, c: 7, e: 5 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ b: 8, c: 7, e: 5 })), 'settled');
         await shows(client, 'list', ['a 3', 'c read', 'd 3'], false);
         await client.apply([roomy.put('e', 4, 5)]);
         await shows(client, 'list', ['a 3', 'c read', 'd 3', 'e 4'], true);
@@ -92,10 +92,10 @@ export const listLeases: Section = {
     {
       it: 'settles one of two leases, because the other could lower the bottom',
       async run({ client }) {
-        const [first, second] = [await client.lease(target), await client.lease(target)];
-        assert.equal(await client.settle(first, found({ a: 9, b: 5 }, 4)), 'settled');
-        assert.equal(await client.settle(second, found({ a: 9 })), 'lost');
-        assert.equal(await client.settle(first, found({ a: 9 })), 'lost');
+        const [first, second] = [await leaseOn(client, target), await leaseOn(client, target)];
+        assert.equal(await settleOn(client, first, found({ a: 9, b: 5 }, 4)), 'settled');
+        assert.equal(await settleOn(client, second, found({ a: 9 })), 'lost');
+        assert.equal(await settleOn(client, first, found({ a: 9 })), 'lost');
         await shows(client, 'list', ['a read', 'b read'], false);
       },
     },
@@ -112,10 +112,10 @@ export const listLeases: Section = {
       it: 'keeps the bottom if a put was dropped since the lease, because the list does not know its value',
       async run({ client }) {
         await full(client);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         // The marker of d stays, because d was above the bottom at 9.5.
         await client.apply([put('d', 3, 5, { from: 9.5 })]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 9, b: 8 })), 'settled');
         await shows(client, 'list', ['a read', 'b read'], false);
         await shows(client, 'list', ['a read', 'b read'], true, { limit: 2 });
       },
@@ -124,9 +124,9 @@ export const listLeases: Section = {
       it: 'drops a member that was read below the bottom, even if the list held it above',
       async run({ client }) {
         await full(client);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([put('d', 3, 5, { from: 9.5 })]);
-        assert.equal(await client.settle(lease, found({ b: 8, a: 6 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ b: 8, a: 6 })), 'settled');
         await shows(client, 'list', ['b read'], true, { limit: 1 });
         await shows(client, 'list', ['b read'], false);
       },
@@ -135,9 +135,9 @@ export const listLeases: Section = {
       it: 'keeps the bottom if a marker was purged since the lease, because an older read may contain its member',
       async run({ client }) {
         await full(client);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([del('x', 3, 5), del('a', 3, 9)]);
-        assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ b: 8, x: 5 })), 'settled');
         await shows(client, 'list', ['b read'], false);
       },
     },
@@ -145,9 +145,9 @@ export const listLeases: Section = {
       it: 'keeps the bottom if a member below it was forgotten since the lease',
       async run({ client }) {
         await full(client);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([forget('x', 3, 5), del('a', 3, 9)]);
-        assert.equal(await client.settle(lease, found({ b: 8, x: 5 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ b: 8, x: 5 })), 'settled');
         await shows(client, 'list', ['b read'], true, { limit: 1 });
         await shows(client, 'list', ['b read'], false);
       },
@@ -156,9 +156,9 @@ export const listLeases: Section = {
       it: 'calls pages complete above a bottom that a settle has raised over forgotten members',
       async run({ client }) {
         await client.apply([forget('seen', 3, 8)]);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([forget('low', 3, 2)]);
-        assert.equal(await client.settle(lease, found({ a: 9 }, 8)), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 9 }, 8)), 'settled');
         await shows(client, 'list', ['a read'], true, { limit: 1 });
         await client.apply([forget('high', 3, 8.5)]);
         await shows(client, 'list', ['a read'], false, { limit: 1 });
@@ -171,9 +171,9 @@ export const listLeases: Section = {
       it: 'keeps the bottom if a member was trimmed since the lease',
       async run({ client }) {
         await full(client);
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([put('d', 3, 10)]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 9, b: 8 })), 'settled');
         await shows(client, 'list', ['d 3', 'a read'], true, { limit: 2 });
         await shows(client, 'list', ['d 3', 'a read'], false);
       },
@@ -181,9 +181,9 @@ export const listLeases: Section = {
     {
       it: 'keeps a bottom that has risen since the lease, even if the list lost no version',
       async run({ client }) {
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([put('a', 3, 5, { from: 9 }), put('b', 3, 8), put('c', 3, 7)]);
-        assert.equal(await client.settle(lease, found({})), 'settled');
+        assert.equal(await settleOn(client, lease, found({})), 'settled');
         await shows(client, 'list', ['b 3', 'c 3'], true, { limit: 2 });
         await shows(client, 'list', ['b 3', 'c 3'], false);
       },
@@ -203,9 +203,9 @@ export const listLeases: Section = {
     {
       it: 'calls no page complete if a member was forgotten since the lease, until the list is settled again',
       async run({ client }) {
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         await client.apply([forget('b', 3, 8)]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 8 })), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 9, b: 8 })), 'settled');
         await shows(client, 'list', ['a read'], false);
         await settles(client, found({ a: 9, b: 8 }));
         await shows(client, 'list', ['a read', 'b read'], true);
@@ -219,15 +219,15 @@ export const listLeases: Section = {
           for (const since of ['nothing', 'a lease', 'a write', 'a fill'] as const) {
             const { put, target } = membersOf(`${since} ${held}`, 2);
             if (held) await client.apply([put('a', 1, 1)]);
-            const lease = await client.lease(target);
+            const lease = await leaseOn(client, target);
             await evict?.(target);
-            const other = since === 'a lease' || since === 'a fill' ? await client.lease(target) : undefined;
+            const other = since === 'a lease' || since === 'a fill' ? await leaseOn(client, target) : undefined;
             if (since === 'a write') await client.apply([put('a', 1, 1)]);
-            if (other && since === 'a fill') assert.equal(await client.settle(other, found({ b: 2 })), 'settled');
+            if (other && since === 'a fill') assert.equal(await settleOn(client, other, found({ b: 2 })), 'settled');
             const expected = await client.list(target.list, { limit: 5 });
-            assert.equal(await client.settle(lease, found({ old: 2 })), 'lost', target.list);
+            assert.equal(await settleOn(client, lease, found({ old: 2 })), 'lost', target.list);
             assert.deepEqual(await client.list(target.list, { limit: 5 }), expected, target.list);
-            if (other && since === 'a lease') assert.equal(await client.settle(other, found({ b: 2 })), 'settled', target.list);
+            if (other && since === 'a lease') assert.equal(await settleOn(client, other, found({ b: 2 })), 'settled', target.list);
           }
         }
       },
@@ -251,7 +251,7 @@ export const listLeases: Section = {
     {
       it: 'refuses members that cannot be the newest of a table, and keeps the lease',
       async run({ client }) {
-        const lease = await client.lease(target);
+        const lease = await leaseOn(client, target);
         const refused: Found[] = [
           { kind: 'document', json: '1' },
           found({ a: 3, b: 2, c: 1 }),
@@ -263,11 +263,11 @@ export const listLeases: Section = {
           found({ a: Number.NaN }),
           { ...found({ a: 1 }), more: false } as Found,
         ];
-        for (const wrong of refused) await assert.rejects(async () => client.settle(lease, wrong), TypeError, JSON.stringify(wrong));
+        for (const wrong of refused) await assert.rejects(async () => settleOn(client, lease, wrong), TypeError, JSON.stringify(wrong));
         await shows(client, 'list', [], false);
-        const document = await client.lease(documentAt('a'));
-        await assert.rejects(async () => client.settle(document, found({ a: 1 })), TypeError);
-        assert.equal(await client.settle(lease, found({ a: 2, b: 2 })), 'settled');
+        const document = await leaseOn(client, documentAt('a'));
+        await assert.rejects(async () => settleOn(client, document, found({ a: 1 })), TypeError);
+        assert.equal(await settleOn(client, lease, found({ a: 2, b: 2 })), 'settled');
         await shows(client, 'list', ['b read', 'a read'], true);
       },
     },
@@ -275,7 +275,7 @@ export const listLeases: Section = {
 };
 
 async function settles(client: CacheClient, what: Found): Promise<void> {
-  assert.equal(await client.settle(await client.lease(target), what), 'settled');
+  assert.equal(await settleOn(client, await leaseOn(client, target), what), 'settled');
 }
 
 /** Fills a list of two members, with the bottom at 7. */

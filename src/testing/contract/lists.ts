@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { at, found, membersOf, outcomes, type Section, shows, type Trial } from './case.ts';
+import { at, found, leaseOn, membersOf, outcomes, type Section, settleOn, shows, type Trial } from './case.ts';
 
 const keep2 = membersOf('list', 2);
 
@@ -14,7 +14,7 @@ export const lists: Section = {
         await shows(client, 'list', ['a 1'], false);
         await shows(client, 'list', ['a 1'], false, { limit: 1 });
         await shows(client, 'list', ['a 1'], false, { limit: 1, order: 'asc' });
-        await client.lease(keep2.target);
+        await leaseOn(client, keep2.target);
         await shows(client, 'list', ['a 1'], false);
       },
     },
@@ -244,9 +244,9 @@ export const lists: Section = {
       async run(trial) {
         const { client } = trial;
         await client.apply([keep2.put('b', 1, 5), keep2.put('c', 1, 4.5), keep2.put('d', 1, 4)]);
-        const lease = await client.lease(keep2.target);
+        const lease = await leaseOn(client, keep2.target);
         await client.apply([keep2.put('a', 3, 1, { from: 9, json: tooLarge(trial) }), keep2.del('a', 4, 1)]);
-        assert.equal(await client.settle(lease, found({ a: 9, b: 5 }, 5)), 'settled');
+        assert.equal(await settleOn(client, lease, found({ a: 9, b: 5 }, 5)), 'settled');
         const { members } = await client.list('list', { limit: 9 });
         assert.ok(!members.some(({ member }) => member === 'a'), 'the deleted member is shown');
       },
@@ -255,8 +255,8 @@ export const lists: Section = {
       it: 'keeps one member if keep is 1',
       async run({ client }) {
         const { put, del, target } = membersOf('list', 1);
-        const lease = await client.lease(target);
-        assert.equal(await client.settle(lease, found({})), 'settled');
+        const lease = await leaseOn(client, target);
+        assert.equal(await settleOn(client, lease, found({})), 'settled');
         await client.apply([put('a', 1, 1)]);
         await shows(client, 'list', ['a 1'], true);
         await client.apply([put('b', 1, 2)]);
@@ -302,17 +302,17 @@ export const lists: Section = {
           for (let part = 0; part < 12; part += 1) {
             const list = `list ${part} ${write}`;
             const { put, del, target } = membersOf(list, 2);
-            const lease = await client.lease(target);
-            await client.settle(lease, found({ a: 3, b: 1 }));
+            const lease = await leaseOn(client, target);
+            await settleOn(client, lease, found({ a: 3, b: 1 }));
             await client.apply([put('c', 2, 2), del('a', 5, 3)]);
             await shows(client, list, ['c 2'], true, { limit: 1 });
-            const stale = await client.lease(target);
+            const stale = await leaseOn(client, target);
             if (!(await evictPart?.(list, part))) continue;
             if (write) {
               await client.apply([put('d', 1, 8)]);
               await shows(client, list, ['d 1'], false);
             } else await shows(client, list, [], false);
-            assert.equal(await client.settle(stale, found({ a: 3 })), 'lost');
+            assert.equal(await settleOn(client, stale, found({ a: 3 })), 'lost');
             assert.deepEqual(await outcomes(client, put('a', 1, 3)), ['applied']);
           }
         }
@@ -322,8 +322,8 @@ export const lists: Section = {
 };
 
 async function fill(client: CacheClient, scores: Readonly<Record<string, number>>): Promise<void> {
-  const lease = await client.lease(keep2.target);
-  assert.equal(await client.settle(lease, found(scores)), 'settled');
+  const lease = await leaseOn(client, keep2.target);
+  assert.equal(await settleOn(client, lease, found(scores)), 'settled');
 }
 
 function tooLarge({ maxValueBytes }: Trial): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { hit, membersOf, outcomes, put, type Section } from './case.ts';
+import { hit, leaseOn, membersOf, outcomes, put, type Section, settleOn } from './case.ts';
 
 /** Names that a careless encoding confuses, splits, truncates or refuses. */
 export const HOSTILE_NAMES: readonly string[] = [
@@ -66,9 +66,9 @@ export const names: Section = {
       async run({ client }) {
         await client.apply(HOSTILE_NAMES.map((name, n) => membersOf(name, 3).put('m', 1, n)));
         for (const [n, name] of HOSTILE_NAMES.entries()) {
-          const lease = await client.lease({ kind: 'list', list: name, keep: 3 });
+          const lease = await leaseOn(client, { kind: 'list', list: name, keep: 3 });
           const newest = [{ member: 'm', score: n, json: String(n) }];
-          assert.equal(await client.settle(lease, { kind: 'list', newest }), 'settled', JSON.stringify(name));
+          assert.equal(await settleOn(client, lease, { kind: 'list', newest }), 'settled', JSON.stringify(name));
         }
         for (const [n, name] of HOSTILE_NAMES.entries()) {
           const { members, complete } = await client.list(name, { limit: 10 });

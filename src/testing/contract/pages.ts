@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient, Page, PageQuery } from '../../cache.ts';
-import { at, found, membersOf, outcomes, type Section, shows } from './case.ts';
+import { at, found, leaseOn, membersOf, outcomes, type Section, settleOn, shows } from './case.ts';
 
 const { put, del, forget } = membersOf('list', 100);
 
@@ -208,8 +208,8 @@ export const pages: Section = {
         await client.apply([put('a', 1, -0), put('b', 1, 0), put('c', 1, -0)]);
         await shows(client, 'list', ['c 1', 'b 1', 'a 1'], false);
         assert.deepEqual(await walk(client, { limit: 1 }), ['c', 'b', 'a']);
-        const lease = await client.lease({ kind: 'list', list: 'read', keep: 2 });
-        assert.equal(await client.settle(lease, found({ a: 1, b: -0 }, -0)), 'settled');
+        const lease = await leaseOn(client, { kind: 'list', list: 'read', keep: 2 });
+        assert.equal(await settleOn(client, lease, found({ a: 1, b: -0 }, -0)), 'settled');
         await client.apply([membersOf('read', 2).put('c', 1, -0), membersOf('read', 2).put('d', 1, Number.MIN_VALUE)]);
         for (const list of ['list', 'read']) {
           const { members } = await client.list(list, { limit: 9 });
@@ -226,8 +226,8 @@ export const pages: Section = {
           if (above === undefined || below === undefined) continue;
           const list = `bottom ${bottom}`;
           const { put, target } = membersOf(list, 1);
-          const lease = await client.lease(target);
-          assert.equal(await client.settle(lease, { kind: 'list', newest: [] }), 'settled');
+          const lease = await leaseOn(client, target);
+          assert.equal(await settleOn(client, lease, { kind: 'list', newest: [] }), 'settled');
           await client.apply([put('a', 1, above), put('b', 1, bottom)]);
           await shows(client, list, ['a 1'], true, { limit: 1 });
           await client.apply([membersOf(list, 1).del('a', 2, above), put('c', 1, bottom), put('d', 1, below)]);

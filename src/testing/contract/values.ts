@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { at, documentAt, membersOf, type Section, shows } from './case.ts';
+import { at, documentAt, leaseOn, membersOf, type Section, settleOn, shows } from './case.ts';
 
 /** JSON texts that a careless round trip changes or loses. */
 const TEXTS: readonly string[] = [
@@ -39,8 +39,8 @@ export const values: Section = {
       async run({ client }) {
         await client.apply(TEXTS.map((json, n) => ({ kind: 'document', type: 'put', key: `put ${n}`, version: at(1), json })));
         for (const [n, json] of TEXTS.entries()) {
-          const lease = await client.lease(documentAt(`settled ${n}`));
-          assert.equal(await client.settle(lease, { kind: 'document', json }), 'settled');
+          const lease = await leaseOn(client, documentAt(`settled ${n}`));
+          assert.equal(await settleOn(client, lease, { kind: 'document', json }), 'settled');
           const found = await client.getMany([`put ${n}`, `settled ${n}`]);
           assert.deepEqual(
             found.map((lookup) => (lookup.type === 'hit' ? lookup.value : lookup.type)),
@@ -57,9 +57,9 @@ export const values: Section = {
         await client.apply(TEXTS.map((json, n) => put(`m${n}`, 1, -n, { json })));
         const expected = TEXTS.map((json) => JSON.parse(json));
         await shows(client, target.list, expected, false);
-        const lease = await client.lease({ kind: 'list', list: 'settled', keep: 100 });
+        const lease = await leaseOn(client, { kind: 'list', list: 'settled', keep: 100 });
         const newest = TEXTS.map((json, n) => ({ member: `m${n}`, score: -n, json }));
-        assert.equal(await client.settle(lease, { kind: 'list', newest }), 'settled');
+        assert.equal(await settleOn(client, lease, { kind: 'list', newest }), 'settled');
         await shows(client, 'settled', expected, true);
       },
     },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { FoundList, Lease, LeaseTarget, ListPosition, Lookup, Page } from '../../cache.ts';
 import type { Mutation } from '../../mutation.ts';
-import { at, type Trial } from './case.ts';
+import { at, leaseOn, settleOn, type Trial } from './case.ts';
 import { DocumentModel } from './document-model.ts';
 import { ListModel, type ModelFound, type ModelListLease, newestFirst } from './list-model.ts';
 import type { Draft, DraftFound, Operation } from './operations.ts';
@@ -140,7 +140,7 @@ export class World {
   }
 
   async #lease(of: 'document' | 'list', n: number): Promise<void> {
-    const lease = await this.#trial.client.lease(this.#target(of, n));
+    const lease = await leaseOn(this.#trial.client, this.#target(of, n));
     if (of === 'document') this.#leases.push({ lease, document: n, token: this.#documentModel(n).lease() });
     else this.#leases.push({ lease, list: n, token: this.#listModel(n).lease() });
     await this.#check(of === 'document' ? [n] : [], of === 'list' ? [n] : []);
@@ -154,7 +154,7 @@ export class World {
       const [first] = drafts;
       const json = first && this.#json(first.tooLarge);
       const expected = this.#documentModel(taken.document).settle(taken.token, json, !first?.tooLarge);
-      assert.equal(await client.settle(taken.lease, { kind: 'document', json }), expected, 'settle');
+      assert.equal(await settleOn(client, taken.lease, { kind: 'document', json }), expected, 'settle');
       return this.#check([taken.document], []);
     }
     const all = drafts.map(({ name, score, tooLarge }) => ({
@@ -170,7 +170,7 @@ export class World {
     const found: FoundList = { kind: 'list', newest: newest.map(({ member, score, json }) => ({ member, score, json })), next };
     const held: ModelFound[] = newest.map(({ member, score, json, tooLarge }) => (tooLarge ? { member, score } : { member, score, json }));
     const expected = this.#listModel(taken.list).settle(taken.token, held, next ?? -Infinity, this.#keep);
-    assert.equal(await client.settle(taken.lease, found), expected, 'settle');
+    assert.equal(await settleOn(client, taken.lease, found), expected, 'settle');
     return this.#check([], [taken.list]);
   }
 

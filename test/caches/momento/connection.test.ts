@@ -11,6 +11,7 @@ import type { CacheClient } from '../../../src/cache.ts';
 import { type MomentoOptions, momentoCache } from '../../../src/caches/momento.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import { APPLIED, type Mutation } from '../../../src/mutation.ts';
+import { leaseOn } from '../../../src/testing/contract/case.ts';
 import { versionOf } from '../../../src/version.ts';
 import { startProxy, type TcpProxy } from '../../servers/momento/proxy.ts';
 import { hanging, type MomentoServer, startMomentoServer } from '../../servers/momento/server.ts';
@@ -67,7 +68,7 @@ describe('a connection that is dead', () => {
       const calls = {
         get: () => cache.get('a'),
         many: () => cache.getMany(['a', 'b']),
-        lease: () => cache.lease({ kind: 'document', key: 'b' }),
+        lease: () => leaseOn(cache, { kind: 'document', key: 'b' }),
       };
       const [first] = await Promise.allSettled([cache.apply([put('a', 2)])]);
       if (fault !== 'resetOnData') expect(first.status === 'rejected' && first.reason).toBeInstanceOf(CacheUnavailableError);

@@ -7,6 +7,7 @@ import type { MomentoAccess, MomentoKey } from '../../../src/caches/momento/acce
 import { providerOf } from '../../../src/caches/momento/credentials.ts';
 import { type MomentoOptions, momentoCache } from '../../../src/caches/momento.ts';
 import { CacheUnavailableError, ConfigurationError } from '../../../src/errors.ts';
+import { leaseOn } from '../../../src/testing/contract/case.ts';
 import { FLOOR } from '../../../src/version.ts';
 import { type MomentoServer, startMomentoServer, unavailable } from '../../servers/momento/server.ts';
 
@@ -166,7 +167,7 @@ describe('a key that is replaced in its secret', () => {
     for (const next of [KEY, OTHER_KEY]) {
       holding(next);
       server.accept(['another']);
-      for (const call of [() => cache.get('a'), () => cache.lease({ kind: 'document', key: 'a' }), () => cache.get('a')]) {
+      for (const call of [() => cache.get('a'), () => leaseOn(cache, { kind: 'document', key: 'a' }), () => cache.get('a')]) {
         const error = await call().catch((error: unknown) => error);
         expect(error).toBeInstanceOf(CacheUnavailableError);
         expect((error as Error).message).toMatch(/the API key of secret shop\/momento is refused: put one there that is valid/);

@@ -3,6 +3,7 @@ import type { CacheClient, Found, Lease } from '../../../src/cache.ts';
 import { momentoCache } from '../../../src/caches/momento.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import type { DocumentMutation, MemberMutation, Mutation } from '../../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { versionOf } from '../../../src/version.ts';
 import { startProxy, type TcpProxy } from '../../servers/momento/proxy.ts';
 import { type MomentoServer, startMomentoServer } from '../../servers/momento/server.ts';
@@ -150,12 +151,12 @@ describe.each(kinds)('a late lease on %s', (_, kind) => {
     await start({ patient: true });
     // The read arrives, the write of the lease does not.
     stallAfter(1);
-    const lease = await writer.lease(kind.target);
+    const lease = await leaseOn(writer, kind.target);
     server.onCall(undefined);
     if (writes) await other.apply([kind.make('delete', 3)]);
     server.evict(CACHE, kind.key);
     expect(await release()).toBeGreaterThan(0);
-    expect(await other.settle(lease, found(kind, 2))).toBe('lost');
+    expect(await settleOn(other, lease, found(kind, 2))).toBe('lost');
     expect(await read(kind)).toEqual(nothing(kind));
   });
 });
@@ -164,9 +165,9 @@ describe.each(kinds)('a late settle of %s', (_, kind) => {
   let lease: Lease;
   beforeEach(async () => {
     await start({ patient: false });
-    lease = await insist(() => writer.lease(kind.target));
+    lease = await insist(() => leaseOn(writer, kind.target));
     proxy.stall();
-    await expect(writer.settle(lease, found(kind, 2))).rejects.toBeInstanceOf(CacheUnavailableError);
+    await expect(settleOn(writer, lease, found(kind, 2))).rejects.toBeInstanceOf(CacheUnavailableError);
   });
 
   it('writes nothing after an eviction', async () => {
@@ -177,7 +178,7 @@ describe.each(kinds)('a late settle of %s', (_, kind) => {
   });
 
   it('writes nothing after another reader has settled', async () => {
-    await other.settle(await other.lease(kind.target), found(kind, 3));
+    await settleOn(other, await leaseOn(other, kind.target), found(kind, 3));
     const newer = await read(kind);
     expect(await release()).toBeGreaterThan(0);
     expect(await read(kind)).toEqual(newer);

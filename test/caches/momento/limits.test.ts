@@ -6,9 +6,13 @@ const DAY_MS = 86_400_000;
 
 describe('the limits of Momento', () => {
   it('lets entries and tombstones live for 24 hours by default', () => {
-    expect(limitsOf({}).ttls).toEqual({ entryTtlMs: DAY_MS, tombstoneTtlMs: DAY_MS });
-    expect(limitsOf({ maxTtlMs: 7 * DAY_MS }).ttls).toEqual({ entryTtlMs: 7 * DAY_MS, tombstoneTtlMs: DAY_MS });
-    expect(limitsOf({ entryTtlMs: 5, tombstoneTtlMs: 6 }).ttls).toEqual({ entryTtlMs: 5, tombstoneTtlMs: 6 });
+    expect(limitsOf({}).ttls).toEqual({ entryTtlMs: DAY_MS, tombstoneTtlMs: DAY_MS, absentTtlMs: 60_000 });
+    expect(limitsOf({ maxTtlMs: 7 * DAY_MS }).ttls).toEqual({ entryTtlMs: 7 * DAY_MS, tombstoneTtlMs: DAY_MS, absentTtlMs: 60_000 });
+    expect(limitsOf({ entryTtlMs: 5, tombstoneTtlMs: 6, absentTtlMs: 7 }).ttls).toEqual({
+      entryTtlMs: 5,
+      tombstoneTtlMs: 6,
+      absentTtlMs: 7,
+    });
   });
 
   it('leaves room for header and key in a document’s item', () => {

@@ -31,7 +31,7 @@ const CONTENT: ListContent = {
 };
 
 describe('the stored form of a list', () => {
-  const codec = listCodec(1_000_000, { entryTtlMs: 2_000, tombstoneTtlMs: 3_000 });
+  const codec = listCodec(1_000_000, { entryTtlMs: 2_000, tombstoneTtlMs: 3_000, absentTtlMs: 60_000 });
 
   it('reads a list that an earlier version wrote', () => {
     const decoded = codec.decode(BYTES);
@@ -75,7 +75,7 @@ describe('the stored form of a list', () => {
   it('gives a list without live members the tombstone TTL, and others the longer of both TTLs', () => {
     const withMember = BoundedList.of(CONTENT);
     const ttls = (entryTtlMs: number) => {
-      const { ttlMs } = listCodec(1_000, { entryTtlMs, tombstoneTtlMs: 3_000 });
+      const { ttlMs } = listCodec(1_000, { entryTtlMs, tombstoneTtlMs: 3_000, absentTtlMs: 60_000 });
       return [ttlMs({ birth: BIRTH, list: new BoundedList() }), ttlMs({ birth: BIRTH, list: withMember })];
     };
     expect([ttls(2_000), ttls(4_000)]).toEqual([
@@ -90,7 +90,7 @@ describe('the stored form of a list', () => {
       const json = JSON.stringify(Array.from({ length: 40 }, (_, i) => (n * 7_919 + i * i * 104_729) % 99_991));
       list.apply({ kind: 'member', type: 'put', list: 'l', member: `m${n}`, score: n, keep: 100, version: version(n), json }, 0, 1);
     }
-    const { bytes } = listCodec(3_000, { entryTtlMs: 1, tombstoneTtlMs: 1 }).encode({ birth: BIRTH, list }, NONCE);
+    const { bytes } = listCodec(3_000, { entryTtlMs: 1, tombstoneTtlMs: 1, absentTtlMs: 60_000 }).encode({ birth: BIRTH, list }, NONCE);
     expect(bytes.length).toBeLessThanOrEqual(3_000);
     expect(list.size).toBeGreaterThan(5);
     expect(list.size).toBeLessThan(50);

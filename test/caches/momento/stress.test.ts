@@ -4,6 +4,7 @@ import type { CacheClient, Found, Lease, LeaseTarget } from '../../../src/cache.
 import { momentoCache } from '../../../src/caches/momento.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import type { Mutation } from '../../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { versionOf } from '../../../src/version.ts';
 import { type Fault, late, lostReply, type MomentoServer, startMomentoServer, unavailable } from '../../servers/momento/server.ts';
 
@@ -99,8 +100,8 @@ class World {
     const client = this.#pick(this.#clients);
     for (const target of this.#targets()) {
       const read = async () => {
-        const lease = await client.lease(target);
-        return await client.settle(lease, this.#read(target));
+        const lease = await leaseOn(client, target);
+        return await settleOn(client, lease, this.#read(target));
       };
       // A stale read may return the lease before the last one.
       let outcome = await read();
@@ -175,13 +176,13 @@ class World {
   async #fill(): Promise<void> {
     const readers: { readonly lease: Lease; found?: Found }[] = [];
     const settle = async ({ lease, found }: (typeof readers)[number]) => {
-      if (found) this.tally[await this.#pick(this.#clients).settle(lease, found)] += 1;
+      if (found) this.tally[await settleOn(this.#pick(this.#clients), lease, found)] += 1;
     };
     while (this.#drained < this.#shards.length) {
       await sleep(this.#upTo(3));
       const dice = this.#random();
       if (dice < 0.4 || readers.length === 0) {
-        const lease = await this.#pick(this.#clients).lease(this.#pick(this.#targets()));
+        const lease = await leaseOn(this.#pick(this.#clients), this.#pick(this.#targets()));
         readers.push({ lease, ...(dice < 0.2 && { found: this.#read(lease.target) }) });
       } else if (dice < 0.7) {
         const reader = this.#pick(readers);

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ValkeyOptions, valkeyCache } from '../../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import { APPLIED } from '../../../src/mutation.ts';
+import { leaseOn } from '../../../src/testing/contract/case.ts';
 import { oneNode, startFront } from '../../servers/front.ts';
 import { freePort } from '../../servers/processes.ts';
 import { missing } from '../../servers/requires.ts';
@@ -116,7 +117,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the connection o
         cache.get('a'),
         cache.getMany(['a', 'b']),
         cache.list('l', { limit: 1 }),
-        cache.lease({ kind: 'document', key: 'leased' }),
+        leaseOn(cache, { kind: 'document', key: 'leased' }),
         settleEmpty(cache, 'l'),
       ];
       for (const result of await Promise.allSettled(calls)) {
@@ -217,7 +218,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the connection o
       await expect(Promise.all(keys.map((key) => cache.get(key)))).rejects.toThrow(isOfCluster);
       await expect(cache.getMany(keys)).rejects.toThrow(isOfCluster);
       await expect(Promise.all(keys.map((list) => cache.list(list, { limit: 1 })))).rejects.toThrow(isOfCluster);
-      await expect(Promise.all(keys.map((list) => cache.lease({ kind: 'list', list, keep: 1 })))).rejects.toThrow(isOfCluster);
+      await expect(Promise.all(keys.map((list) => leaseOn(cache, { kind: 'list', list, keep: 1 })))).rejects.toThrow(isOfCluster);
     });
 
     it.each([null, '', '?'])('says what to set when CLUSTER SLOTS names the host %j', async (host) => {

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ValkeyOptions, valkeyCache } from '../../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import { APPLIED } from '../../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { oneNode, startFront } from '../../servers/front.ts';
 import { until } from '../../servers/processes.ts';
 import { startProxy, type TcpProxy } from '../../servers/proxy.ts';
@@ -94,7 +95,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       const listen = (warning: unknown) => void warned.push(warning);
       process.on('warning', listen);
       const applied = cache.apply(numbers.map((n) => put(`d${n}`, 1)));
-      const leases = Promise.all(numbers.slice(0, 50).map((n) => cache.lease({ kind: 'document', key: `l${n}` })));
+      const leases = Promise.all(numbers.slice(0, 50).map((n) => leaseOn(cache, { kind: 'document', key: `l${n}` })));
       expect(await applied).toEqual(numbers.map(() => APPLIED));
       expect(await leases).toHaveLength(50);
       process.off('warning', listen);
@@ -208,9 +209,9 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     it('succeeds with the first calls after the roles were swapped', async () => {
       const cache = open({ url: cluster.url, cluster: true, namespace: 'swapped' });
       await cache.apply(keys.map((key) => put(key, 1)));
-      const leases = await Promise.all(keys.map((key) => cache.lease({ kind: 'document', key })));
+      const leases = await Promise.all(keys.map((key) => leaseOn(cache, { kind: 'document', key })));
       for (const slot of [0, 6_000, 12_000]) await cluster.failover(await cluster.ownerOf(slot));
-      expect(new Set(await Promise.all(leases.map((lease) => cache.settle(lease, { kind: 'document', json: '3' }))))).toEqual(
+      expect(new Set(await Promise.all(leases.map((lease) => settleOn(cache, lease, { kind: 'document', json: '3' }))))).toEqual(
         new Set(['settled']),
       );
       expect(await cache.apply(keys.map((key) => put(key, 2)))).toEqual(keys.map(() => APPLIED));

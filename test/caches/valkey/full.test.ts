@@ -4,6 +4,7 @@ import type { CacheClient } from '../../../src/cache.ts';
 import { valkeyCache } from '../../../src/caches/valkey.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import { APPLIED, type Mutation, STALE } from '../../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { missing } from '../../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startCluster, startValkey, valkeyAvailable } from '../../servers/valkey.ts';
 import { end, enter, leave, put, settleEmpty, version } from './sample.ts';
@@ -121,16 +122,16 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
     const { cache, raw, fill } = await start();
     await settleEmpty(cache, 'l');
     await cache.apply([put('d', 4), enter('l', 'a', 4)]);
-    const document = await cache.lease({ kind: 'document', key: 'd' });
-    const list = await cache.lease({ kind: 'list', list: 'l', keep: 100 });
+    const document = await leaseOn(cache, { kind: 'document', key: 'd' });
+    const list = await leaseOn(cache, { kind: 'list', list: 'l', keep: 100 });
     await fill();
     const before = await raw.dbsize();
     const newest = [{ member: 'b', score: 9, json: '9' }];
     for (const call of [
-      cache.lease({ kind: 'document', key: 'other' }),
-      cache.lease({ kind: 'list', list: 'other', keep: 100 }),
-      cache.settle(document, { kind: 'document', json: '5' }),
-      cache.settle(list, { kind: 'list', newest: [...newest, { member: 'a', score: 4, json: '4' }] }),
+      leaseOn(cache, { kind: 'document', key: 'other' }),
+      leaseOn(cache, { kind: 'list', list: 'other', keep: 100 }),
+      settleOn(cache, document, { kind: 'document', json: '5' }),
+      settleOn(cache, list, { kind: 'list', newest: [...newest, { member: 'a', score: 4, json: '4' }] }),
     ]) {
       await expect(call).rejects.toThrow(/OOM/);
     }

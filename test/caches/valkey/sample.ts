@@ -1,5 +1,6 @@
 import type { CacheClient } from '../../../src/cache.ts';
 import { APPLIED, type Mutation } from '../../../src/mutation.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { versionOf } from '../../../src/version.ts';
 
 export const version = (n: number) => versionOf('2026-11-22T03:01:52.091', String(n));
@@ -33,7 +34,7 @@ export const leave = (type: 'delete' | 'forget', list: string, member: string, n
 
 /** Fills the list from a table that has nothing in it, so that its pages are complete. */
 export async function settleEmpty(cache: CacheClient, list: string): Promise<void> {
-  await cache.settle(await cache.lease({ kind: 'list', list, keep: 100 }), { kind: 'list', newest: [] });
+  await settleOn(cache, await leaseOn(cache, { kind: 'list', list, keep: 100 }), { kind: 'list', newest: [] });
 }
 
 export interface Call {
@@ -44,7 +45,7 @@ export interface Call {
   readonly expected: unknown;
 }
 
-type AnyLease = Awaited<ReturnType<CacheClient['lease']>>;
+type AnyLease = Awaited<ReturnType<CacheClient['lease']>>[number];
 const nothing = async () => undefined;
 
 /** Every call that writes, each with its own keys. */
@@ -54,25 +55,25 @@ export const WRITES: readonly Call[] = [
   {
     name: 'lease on a document',
     prepare: nothing,
-    run: async (cache) => (await cache.lease({ kind: 'document', key: 'leased' })).target,
+    run: async (cache) => (await leaseOn(cache, { kind: 'document', key: 'leased' })).target,
     expected: { kind: 'document', key: 'leased' },
   },
   {
     name: 'lease on a list',
     prepare: nothing,
-    run: async (cache) => (await cache.lease({ kind: 'list', list: 'leased', keep: 9 })).target,
+    run: async (cache) => (await leaseOn(cache, { kind: 'list', list: 'leased', keep: 9 })).target,
     expected: { kind: 'list', list: 'leased', keep: 9 },
   },
   {
     name: 'settle on a document',
-    prepare: (cache) => cache.lease({ kind: 'document', key: 'settled' }),
-    run: (cache, lease) => cache.settle(lease as AnyLease, { kind: 'document', json: '7' }),
+    prepare: (cache) => leaseOn(cache, { kind: 'document', key: 'settled' }),
+    run: (cache, lease) => settleOn(cache, lease as AnyLease, { kind: 'document', json: '7' }),
     expected: 'settled',
   },
   {
     name: 'settle on a list',
-    prepare: (cache) => cache.lease({ kind: 'list', list: 'settled', keep: 9 }),
-    run: (cache, lease) => cache.settle(lease as AnyLease, { kind: 'list', newest: [{ member: 'a', score: 1, json: '7' }] }),
+    prepare: (cache) => leaseOn(cache, { kind: 'list', list: 'settled', keep: 9 }),
+    run: (cache, lease) => settleOn(cache, lease as AnyLease, { kind: 'list', newest: [{ member: 'a', score: 1, json: '7' }] }),
     expected: 'settled',
   },
 ];

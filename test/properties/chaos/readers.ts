@@ -1,5 +1,6 @@
 import type { LeaseTarget } from '../../../src/cache.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import { stumblesOver } from './code.ts';
 import type { World } from './world.ts';
 
@@ -23,12 +24,12 @@ export class Readers {
     const fault = () => new CacheUnavailableError('no answer');
     this.#running += 1;
     try {
-      const lease = await weathers.call('cache', { act: () => clock.outside(client.lease(target)), fault });
+      const lease = await weathers.call('cache', { act: () => clock.outside(leaseOn(client, target)), fault });
       await clock.sleep(readMs);
       const found = table.find(target, (row, view) => stumblesOver(lambda.code, row, view, bug));
       await clock.sleep(settleMs);
       if (!found) return undefined;
-      const outcome = await weathers.call('cache', { act: () => clock.outside(client.settle(lease, found)), fault });
+      const outcome = await weathers.call('cache', { act: () => clock.outside(settleOn(client, lease, found)), fault });
       tally.add(`fills ${outcome}`);
       return outcome;
     } catch (error) {

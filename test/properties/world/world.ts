@@ -4,6 +4,7 @@ import type { StreamRecord } from '../../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../../src/errors.ts';
 import { type StreamAnswer, streamHandler } from '../../../src/handlers/stream-handler.ts';
 import type { Report } from '../../../src/sync/sync.ts';
+import { leaseOn, settleOn } from '../../../src/testing/contract/case.ts';
 import type { View } from '../../../src/view.ts';
 import type { Opened } from './backend.ts';
 import type { DeliverStep, Fate, History, Step } from './history.ts';
@@ -119,7 +120,7 @@ export class World {
   }
 
   async lease(target: LeaseTarget): Promise<Lease> {
-    return await this.cache.lease(target);
+    return await leaseOn(this.cache, target);
   }
 
   /** What the table has now. `undefined`: the projection of the reader throws. */
@@ -128,7 +129,7 @@ export class World {
   }
 
   async settle(lease: Lease, found: Found): Promise<'settled' | 'lost'> {
-    const outcome = await this.cache.settle(lease, found);
+    const outcome = await settleOn(this.cache, lease, found);
     this.story.push(`settle ${nameOf(lease.target)} with ${JSON.stringify(found)}: ${outcome}`);
     this.tally.add(outcome);
     return outcome;
