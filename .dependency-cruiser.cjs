@@ -41,6 +41,7 @@ module.exports = {
     ...only('words', 'src/(version|change|mutation|errors|backoff|cause)\\.ts', [], []),
     ...only('contracts', 'src/(view|cache|table)\\.ts', WORDS, []),
     ...only('plan', 'src/plan/', [...WORDS, 'src/view\\.ts'], []),
+    ...only('fill', 'src/fill/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
     ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
     ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
     ...only('dynamodb', 'src/dynamodb/', [...WORDS, ...CONTRACTS], [NODE, '@aws-sdk/.+']),
@@ -104,7 +105,7 @@ module.exports = {
     ...only(
       'testing',
       'src/testing/',
-      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/event-source-mapping/index\\.ts'],
+      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/fill/', 'src/event-source-mapping/index\\.ts'],
       [NODE, 'fast-check', '@aws-sdk/util-dynamodb'],
     ),
     {

@@ -16,6 +16,7 @@ export type { Attributes, ChangeFacts } from './change.ts';
 export { attributesOf, type Marshalled } from './dynamodb/attributes.ts';
 export type { StreamEvent, StreamRecord } from './dynamodb/record.ts';
 export { CacheUnavailableError, ConfigurationError, MalformedLetterError, MalformedRecordError, ViewError } from './errors.ts';
+export { type FoundOptions, found } from './fill/found.ts';
 export type { BatchFacts } from './handlers/batch-facts.ts';
 export type { Headroom, RetentionOptions } from './handlers/retention.ts';
 export {
@@ -43,8 +44,10 @@ export {
   documentView,
   type Entity,
   entity,
+  type KeyAttributes,
   keyOf,
   type ListKey,
+  type ListQuery,
   type ListView,
   listView,
   type View,

@@ -21,6 +21,44 @@ export interface Entity<Item> {
   readonly secretKeys?: readonly string[];
 }
 
+/**
+ * The primary key of an item: the values of the table's one or two key attributes. A string is of DynamoDB's type S, a number of type N. Other keys
+ * have no such form: binary, and numbers that a double cannot hold exactly.
+ */
+export type KeyAttributes = Readonly<Record<string, string | number>>;
+
+/** A query of the table, or of an index, that selects all items of a list. It may select other items too: readers leave them out. */
+export interface ListQuery {
+  /** The partition key of the table or the index, and its value: a string of type S, or a number of type N. */
+  readonly partition: { readonly name: string; readonly value: string | number };
+  /** The sort key of the table or the index. Default: the query selects the whole partition, in no order. */
+  readonly sort?: {
+    readonly name: string;
+    /** The text that the sort keys of all items of the list begin with. Default: the query selects the whole partition. */
+    readonly beginsWith?: string;
+    /**
+     * The sort key of the items that have this score. Give it only if the order of the sort keys is that of the scores: a reader then stops after
+     * the newest items, and begins at a score. DynamoDB orders numbers by value, and strings by the bytes of their UTF-8. Default: a reader
+     * reads all items that the query selects.
+     */
+    valueAt?(score: number): string | number;
+  };
+  /** The name of a local or global secondary index that contains all attributes the view needs. Default: the table itself. */
+  readonly index?: string;
+  /**
+   * - `table`: the query can be a consistent read, so it shows each write that came before. The table and its local indexes allow that.
+   * - `index`: the query is of a global index, which lags behind the table.
+   *
+   * Default: `table`.
+   */
+  readonly trust?: 'table' | 'index';
+  /**
+   * The longest time that the index lags behind the table, ms. Required with trust `index`, and only then. AWS promises no bound. After a longer lag,
+   * a fill may store what the index had, without the newest change of an item, until the item's next change.
+   */
+  readonly lagMs?: number;
+}
+
 interface ViewOf<Item> {
   /** The beginning of the keys of all its entries: letters, digits, `-` and `_`. */
   readonly name: string;
@@ -36,6 +74,13 @@ interface ViewOf<Item> {
 export interface DocumentView<Item, Value> extends ViewOf<Item> {
   readonly kind: 'document';
   project(item: Item): readonly { readonly key: string; readonly value: Value }[];
+  /**
+   * The inverse of `project`: the primary key of the item that gives the document with this key. Pure. Only a view that has it can be read through to
+   * the table. Any text may come as a key, also one that no item gives.
+   *
+   * @returns `undefined` when no item can give a document with this key
+   */
+  from?(key: string): KeyAttributes | undefined;
 }
 
 /**
@@ -54,6 +99,13 @@ export interface ListView<Item, Value> extends ViewOf<Item> {
     /** The member's name in the list. Default: the item's name, see `itemOf`. */
     readonly member?: string;
   }[];
+  /**
+   * The inverse of `project`: the query of the table that selects all items of this list. Pure. Only a view that has it can be read through to the
+   * table. Any text may come as a list, also one that no item gives.
+   *
+   * @returns `undefined` when no query selects the items of this list
+   */
+  from?(list: string): ListQuery | undefined;
 }
 
 export type View<Item = unknown, Value = unknown> = DocumentView<Item, Value> | ListView<Item, Value>;

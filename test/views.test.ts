@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Attributes } from '../src/change.ts';
-import type { View } from '../src/view.ts';
+import { checkView } from '../src/testing/index.ts';
+import { listView, type View } from '../src/view.ts';
 import { views } from '../src/views/index.ts';
 import { change, mutationsOf, shorts, version } from './plan/fixtures.ts';
 
@@ -82,5 +84,46 @@ describe('the difference of two images', () => {
     expect(mutationsOf(views.cart, change(undefined, { ...line, pk: 'user#olive' }))).toMatchObject([
       { list: 'cart@1:user#olive', member: 'cannoli' },
     ]);
+  });
+});
+
+describe('from', () => {
+  const one = fc.constantFrom;
+  const times = one(T1, '2026-11-20T19:00:00.000Z', '2026-11-20T19:00:00.5Z', '2026-11-20T19:00:00.123456Z', T2);
+  const orderItems = fc
+    .record({ id: one('7', 'a#b', '💥'), creator: one('olive', 'creator:olive', 'all'), createdAt: times })
+    .map((part) => ({ ...order, ...part, pk: `order#${part.id}` }));
+  const lineItems = fc.record({ pk: one('cart#5', 'user#olive', 'user#'), sk: one('product#a', 'product#product#', 'product#💥') });
+  const generated = fc.oneof(
+    orderItems,
+    lineItems.map((keys) => ({ ...line, ...keys })),
+    fc.constant(mapping),
+  );
+
+  it.each(Object.entries<View>(views))('of the view %s leads to its items', (_, view) => {
+    checkView(view, generated, { keys: ['pk', 'sk'] });
+  });
+
+  it('has no query for the list of all orders, and for strange lists', () => {
+    for (const list of ['all', '', 'creator', 'Creator:olive', 'olive']) expect(views.orders.from?.(list)).toBeUndefined();
+  });
+
+  it('takes the exact creator', () => {
+    for (const creator of ['olive', ' Olive', 'creator:olive', '']) {
+      expect(views.orders.from?.(`creator:${creator}`)).toMatchObject({ partition: { name: 'creator', value: creator } });
+    }
+  });
+
+  it('cannot promise an order of the orders of a creator, because the schema takes times of any precision', () => {
+    const { orders } = views;
+    const valueAt = (score: number) => new Date(score).toISOString();
+    const sorted = listView({
+      ...orders,
+      from: (list) => {
+        const query = orders.from?.(list);
+        return query && { ...query, sort: { name: 'createdAt', valueAt } };
+      },
+    });
+    expect(() => checkView(sorted, generated, { keys: ['pk', 'sk'] })).toThrow(/has a valueAt\(\d+\) of '[^']+', but createdAt is '/);
   });
 });

@@ -140,7 +140,8 @@ export function asViewError(view: View, what: string, cause: unknown): ViewError
   return new ViewError(`view ${view.name} cannot project ${what}: ${reasonOf(cause)}`, { cause });
 }
 
-function reasonOf(cause: unknown): string {
+/** Why something was thrown, without values of an item or a key. */
+export function reasonOf(cause: unknown): string {
   if (cause instanceof EntryFault) return cause.message;
   try {
     const { issues } = cause as { issues?: unknown };

@@ -2,10 +2,11 @@ import { inspect, isDeepStrictEqual } from 'node:util';
 import type { Arbitrary } from 'fast-check';
 import { type Attributes, type Change, itemOf } from '../change.ts';
 import { ViewError } from '../errors.ts';
+import { itemKeyOf, listQueryOf } from '../fill/from.ts';
 import { nameOf } from '../mutation.ts';
 import { planOf } from '../plan/plan.ts';
 import { FLOOR } from '../version.ts';
-import type { View } from '../view.ts';
+import type { DocumentView, ListQuery, ListView, View } from '../view.ts';
 import { fastCheck } from './fast-check.ts';
 
 export interface ViewCheckOptions {
@@ -31,6 +32,8 @@ const LATER_MS = 86_400_000 + 3_723_004;
  * 2. The view is pure: it does not change the item, and projects it to the same entries at any time.
  * 3. Items with different keys share no address.
  * 4. Values survive JSON, so a reader gets the projected value.
+ * 5. `from`, if the view has it, is pure, throws for no key, and leads to the item: of a document's key it gives the key of the item, and of a list a
+ *    query that selects the item. `valueAt` gives the item's sort key, and sort keys have the order of the scores.
  *
  * Generate few different values per attribute, because only items with equal values can share an address. Needs the package fast-check.
  *
@@ -44,6 +47,7 @@ export function checkView<Item, Value>(view: View<Item, Value>, items: ItemArbit
     const ownedItems = generated.filter((item) => view.entity.owns(item));
     owned += ownedItems.length;
     const owners = new Map<string, { readonly key: string; readonly item: Attributes }>();
+    const lists = new Map<string, Sorted[]>();
     for (const item of ownedItems) {
       checkProjection(view, item);
       const key = keyOfItem(item, keys);
@@ -54,8 +58,17 @@ export function checkView<Item, Value>(view: View<Item, Value>, items: ItemArbit
         }
         owners.set(address, { key, item });
       }
+      if (!view.from) continue;
+      if (view.kind === 'document') checkItemKeys(view, item, keys);
+      else checkQueries(view, item, keys, lists);
     }
+    for (const [list, sorted] of lists) checkOrder(list, sorted);
   });
+  try {
+    if (view.from) for (const key of ODD_KEYS) checkPure(view as View, key, []);
+  } catch (error) {
+    throw failure(view, error);
+  }
   const result = fc.check(property, { numRuns: runs, ...(seed !== undefined && { seed }) });
   if (result.failed) throw failure(view, result.errorInstance, result.seed);
   if (owned === 0) throw new ViewError(`view ${view.name}: none of the generated items is of its entity "${view.entity.name}"`);
@@ -70,10 +83,10 @@ class Fault extends Error {
   }
 }
 
-function failure(view: { readonly name: string }, error: unknown, seed: number): ViewError {
+function failure(view: { readonly name: string }, error: unknown, seed?: number): ViewError {
   const reason = error instanceof Error ? error.message : String(error);
   const items = error instanceof Fault ? error.items.map((item) => `\n  item: ${shown(item)}`).join('') : '';
-  return new ViewError(`view ${view.name}: ${reason}${items}\n  seed: ${seed}`, { cause: error });
+  return new ViewError(`view ${view.name}: ${reason}${items}${seed === undefined ? '' : `\n  seed: ${seed}`}`, { cause: error });
 }
 
 function checkProjection<Item, Value>(view: View<Item, Value>, image: Attributes): void {
@@ -106,13 +119,121 @@ function addressesOf<Item, Value>(view: View<Item, Value>, item: Attributes, key
   return mutations.map(nameOf);
 }
 
+/** Keys that a view may be asked for, although no item has them. */
+const ODD_KEYS = ['', 'x', '💥', ':', '#', '0', '-1', 'x'.repeat(3_000), '__proto__'];
+
+/** What `from` gives for a key, checked: the same at any time. */
+function checkPure(view: View, key: string, items: readonly Attributes[]) {
+  const call = () => {
+    try {
+      return view.kind === 'document' ? itemKeyOf(view, key) : listQueryOf(view, key);
+    } catch (error) {
+      throw new Fault(`from(${shown(key)}) is faulty: ${causeOf(error as Error)}`, items, error);
+    }
+  };
+  const [first, again] = [call(), aDayLater(call)];
+  if (!isDeepStrictEqual(withoutFunction(first), withoutFunction(again))) {
+    throw new Fault(`from(${shown(key)}) changes: first ${shown(first)}, then ${shown(again)}`, items);
+  }
+  return first;
+}
+
+/** A query gets a new function `valueAt` with each call. */
+function withoutFunction(given: object | undefined): unknown {
+  const { sort, ...others } = (given ?? {}) as Partial<ListQuery>;
+  return given && { ...others, sort: typeof sort === 'object' ? { ...sort, valueAt: undefined } : sort };
+}
+
+function checkItemKeys<Item, Value>(view: DocumentView<Item, Value>, item: Attributes, keys: readonly string[]): void {
+  const wanted = pick(item, keys);
+  for (const { key } of view.project(view.entity.schema.parse(item))) {
+    const given = checkPure(view as View, key, [item]);
+    if (!given) throw new Fault(`from(${shown(key)}) is undefined, but the item gives this key`, [item]);
+    if (!isDeepStrictEqual({ ...given }, wanted)) {
+      throw new Fault(`from(${shown(key)}) gives ${shown(given)}, but the key of the item is ${shown(wanted)}`, [item]);
+    }
+  }
+}
+
+/** An item of a list whose query promises an order. */
+interface Sorted {
+  readonly score: number;
+  readonly sortKey: string | number;
+  readonly item: Attributes;
+}
+
+function checkQueries<Item, Value>(
+  view: ListView<Item, Value>,
+  item: Attributes,
+  keys: readonly string[],
+  lists: Map<string, Sorted[]>,
+): void {
+  for (const { list, score } of view.project(view.entity.schema.parse(item))) {
+    const query = checkPure(view as View, list, [item]) as ListQuery | undefined;
+    if (!query) continue;
+    const fault = (what: string) => new Fault(`from(${shown(list)}) ${what}`, [item]);
+    const { partition, sort, index, trust = 'table' } = query;
+    // A local index has the partition key of its table.
+    const strange = [trust === 'table' && partition.name, index === undefined && sort?.name].find((name) => name && !keys.includes(name));
+    if (strange) throw fault(`selects by "${strange}", which is no key attribute of the table: give the index`);
+    if (item[partition.name] !== partition.value) {
+      throw fault(`does not select the item: ${partition.name} is ${shown(item[partition.name])}, not ${shown(partition.value)}`);
+    }
+    if (!sort) continue;
+    const { name, beginsWith = '', valueAt } = sort;
+    const sortKey = item[name];
+    if (typeof sortKey !== 'string' && typeof sortKey !== 'number') {
+      throw fault(`does not select the item: ${name} is ${shown(sortKey)}, so ${index === undefined ? 'the table' : 'the index'} lacks it`);
+    }
+    if (sort.beginsWith !== undefined && !(typeof sortKey === 'string' && sortKey.startsWith(beginsWith))) {
+      throw fault(`does not select the item: ${name} is ${shown(sortKey)}, which does not begin with ${shown(beginsWith)}`);
+    }
+    if (!valueAt) continue;
+    const call = () => {
+      try {
+        return valueAt(score);
+      } catch (error) {
+        throw fault(`has a faulty valueAt(${score}): ${causeOf(error as Error)}`);
+      }
+    };
+    for (const value of [call(), aDayLater(call)]) {
+      if (value !== sortKey) throw fault(`has a valueAt(${score}) of ${shown(value)}, but ${name} is ${shown(sortKey)}`);
+    }
+    const sorted = lists.get(list) ?? [];
+    lists.set(list, [...sorted, { score, sortKey, item }]);
+  }
+}
+
+function checkOrder(list: string, sorted: readonly Sorted[]): void {
+  for (const [i, a] of sorted.entries()) {
+    for (const b of sorted.slice(i + 1)) {
+      const [byScore, byKey] = [Math.sign(a.score - b.score), compareSortKeys(a.sortKey, b.sortKey)];
+      if (byScore === byKey) continue;
+      throw new Fault(
+        `from(${shown(list)}) has a valueAt, but the order of the sort keys ${shown(a.sortKey)} and ${shown(b.sortKey)} is not that of the scores ${a.score} and ${b.score}`,
+        [a.item, b.item],
+      );
+    }
+  }
+}
+
+/** As DynamoDB orders the sort keys of one attribute, which has one type: numbers by value, strings by the bytes of their UTF-8. */
+function compareSortKeys(a: string | number, b: string | number): number {
+  if (typeof a === 'number' && typeof b === 'number') return Math.sign(a - b);
+  return Buffer.compare(Buffer.from(String(a)), Buffer.from(String(b)));
+}
+
 function causeOf({ cause, message }: Error): string {
   return cause instanceof Error ? cause.message : message;
 }
 
 function keyOfItem(item: Attributes, keys: readonly string[]): string {
   for (const key of keys) if (item[key] === undefined) throw new Fault(`a generated item lacks the key attribute "${key}"`, [item]);
-  return itemOf(Object.fromEntries(keys.map((key) => [key, item[key]])));
+  return itemOf(pick(item, keys));
+}
+
+function pick(item: Attributes, names: readonly string[]): Attributes {
+  return Object.fromEntries(names.map((name) => [name, item[name]]));
 }
 
 /** Checks that JSON preserves the value. A property that is `undefined` may be lost, because it reads like an absent one. */

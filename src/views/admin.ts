@@ -1,5 +1,5 @@
 import { documentView } from '../view.ts';
-import { order } from './order.ts';
+import { order, orderKey } from './order.ts';
 
 /** The order as the staff sees it: all its attributes. */
 export const admin = documentView({
@@ -7,4 +7,5 @@ export const admin = documentView({
   revision: 1,
   entity: order,
   project: (order) => [{ key: order.id, value: order }],
+  from: orderKey,
 });

@@ -18,7 +18,8 @@ const cartLine = entity({
 });
 
 /**
- * The lines of each cart. The list is named by its owner: `cart#<cartId>` or `user#<sub>`. All scores are 0, because a cart has no order.
+ * The lines of each cart. The list is named by its owner: `cart#<cartId>` or `user#<sub>`. All scores are 0, because a cart has no order. So the
+ * query has no `valueAt`: every sort key has the score 0, and a reader reads the whole cart.
  */
 export const cart = listView({
   name: 'cart',
@@ -29,4 +30,5 @@ export const cart = listView({
     const productId = sk.slice(LINE.length);
     return [{ list: pk, member: productId, score: 0, value: { productId, quantity, productDetail } }];
   },
+  from: (owner) => ({ partition: { name: 'pk', value: owner }, sort: { name: 'sk', beginsWith: LINE } }),
 });

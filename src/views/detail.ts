@@ -1,5 +1,5 @@
 import { documentView } from '../view.ts';
-import { order } from './order.ts';
+import { order, orderKey } from './order.ts';
 
 /** The order as a customer sees it: without its creator. */
 export const detail = documentView({
@@ -7,4 +7,5 @@ export const detail = documentView({
   revision: 1,
   entity: order,
   project: ({ creator: _, ...visible }) => [{ key: visible.id, value: visible }],
+  from: orderKey,
 });

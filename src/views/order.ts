@@ -13,6 +13,9 @@ const orderSchema = z.object({
 
 export type Order = z.infer<typeof orderSchema>;
 
+/** The primary key of an order. The shop writes the id into the key and into the attribute `id`. */
+export const orderKey = (id: string) => ({ pk: `order#${id}`, sk: 'order' });
+
 export const order = entity<Order>({
   name: 'order',
   owns: ({ pk, sk }) => sk === 'order' && typeof pk === 'string' && pk.startsWith('order#'),

@@ -6,7 +6,7 @@ export const SAMPLE_TABLE = 'pizza-shop';
 /**
  * The ARN of a table's stream.
  *
- * @param make whether to create an absent table, with the keys and the stream of the sample's table.
+ * @param make whether to create an absent table, with the keys, the index and the stream of the sample's table.
  * @throws Error if the table is absent, has no stream, or has a stream without both images.
  */
 export async function streamOf(client: DynamoDBClient, tableName: string, make: boolean): Promise<string> {
@@ -36,10 +36,22 @@ async function makeTable(client: DynamoDBClient, tableName: string): Promise<voi
         AttributeDefinitions: [
           { AttributeName: 'pk', AttributeType: 'S' },
           { AttributeName: 'sk', AttributeType: 'S' },
+          { AttributeName: 'creator', AttributeType: 'S' },
+          { AttributeName: 'createdAt', AttributeType: 'S' },
         ],
         KeySchema: [
           { AttributeName: 'pk', KeyType: 'HASH' },
           { AttributeName: 'sk', KeyType: 'RANGE' },
+        ],
+        GlobalSecondaryIndexes: [
+          {
+            IndexName: 'byCreator',
+            KeySchema: [
+              { AttributeName: 'creator', KeyType: 'HASH' },
+              { AttributeName: 'createdAt', KeyType: 'RANGE' },
+            ],
+            Projection: { ProjectionType: 'ALL' },
+          },
         ],
         BillingMode: 'PAY_PER_REQUEST',
         StreamSpecification: { StreamEnabled: true, StreamViewType: 'NEW_AND_OLD_IMAGES' },
