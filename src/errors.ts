@@ -18,6 +18,21 @@ export class CacheUnavailableError extends Error {
   override readonly name = 'CacheUnavailableError';
 }
 
+/** The table gave no answer, for example because it is throttled. A later read may succeed. */
+export class TableUnavailableError extends Error {
+  override readonly name: string = 'TableUnavailableError';
+}
+
+/** A reader has used up its read units for now (`readUnitsPerSecond`), so it did not ask the table. */
+export class ReadBudgetError extends TableUnavailableError {
+  override readonly name = 'ReadBudgetError';
+}
+
+/** The cache does not hold all of a list's page, and no query of the table can give the page. */
+export class IncompleteListError extends Error {
+  override readonly name = 'IncompleteListError';
+}
+
 /** The environment is wrong. The message lists every fault with the way out. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError';
