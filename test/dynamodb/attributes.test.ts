@@ -178,6 +178,11 @@ describe('a record', () => {
 
   it.each<[string, object, object, string]>([
     ['a number as SequenceNumber', { SequenceNumber: 111 }, {}, 'its SequenceNumber is a number, which loses digits: give it as a string'],
+    ['0 as SequenceNumber', { SequenceNumber: 0 }, {}, 'its SequenceNumber is a number, which loses digits: give it as a string'],
+    ['a list as SequenceNumber', { SequenceNumber: ['111'] }, {}, 'its SequenceNumber is a list: give it as a string'],
+    ['an object as SequenceNumber', { SequenceNumber: { N: '111' } }, {}, 'its SequenceNumber is an object: give it as a string'],
+    ['null as SequenceNumber', { SequenceNumber: null }, {}, 'it has no SequenceNumber, so its order is not known'],
+    ['an eventName that is null', {}, { eventName: null }, 'eventName is absent: it is none of INSERT, MODIFY, REMOVE'],
     [
       'a plain key',
       { Keys: { pk: 'order#1' } },
@@ -213,6 +218,11 @@ describe('a record', () => {
     expect(refusal(record(dynamodb, more))).toBe(expected);
     expect(() => hintOf(record(dynamodb, more), 0)).not.toThrow(TypeError);
   });
+});
+
+it('refuses a list in place of a record', () => {
+  expect(() => decodeRecord([record({})] as never, 0)).toThrow('record 0 (not an object): a record is an object');
+  expect(() => hintOf([record({})] as never, 0)).toThrow('record 0 (not an object): a record is an object');
 });
 
 it('keeps only the meant type of a key', () => {
