@@ -255,6 +255,8 @@ function decodedPart<T>(name: 'Keys' | 'OldImage' | 'NewImage', decode: () => T)
 
 /** From here on a number is a time in milliseconds: as seconds it would be the year 5138. */
 const FIRST_MILLISECONDS = 1e11;
+/** DynamoDB Streams began in 2014. An earlier time is what a serialiser writes for none, such as 0. */
+const FIRST_RECORD = Date.UTC(2014, 0);
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$/;
 
 /**
@@ -264,7 +266,7 @@ const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\
 export function writtenAt(record: StreamRecord | undefined): number | undefined {
   const at: unknown = record?.dynamodb?.ApproximateCreationDateTime;
   const ms = at instanceof Date ? at.getTime() : typeof at === 'number' ? msOf(at) : typeof at === 'string' ? msIn(at) : Number.NaN;
-  return ms >= 0 && ms < FIRST_MILLISECONDS * 1_000 ? ms : undefined;
+  return ms >= FIRST_RECORD && ms < FIRST_MILLISECONDS * 1_000 ? ms : undefined;
 }
 
 function msIn(text: string): number {

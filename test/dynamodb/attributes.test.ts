@@ -247,6 +247,12 @@ describe('the time of a record', () => {
     ['not a number', Number.NaN, undefined],
     ['infinity', Infinity, undefined],
     ['a time before the epoch', -5, undefined],
+    ['0, which serialisers write for no time', 0, undefined],
+    ['0 as text', '0', undefined],
+    ['the epoch as ISO 8601', '1970-01-01T00:00:00Z', undefined],
+    ['the epoch as a Date', new Date(0), undefined],
+    ['minutes since the epoch', 29_366_666, undefined],
+    ['an object of seconds, as protocol buffers have it', { seconds: 1_762_000_000, nanos: 0 }, undefined],
     ['microseconds', 1_762_000_000_000_000, undefined],
     ['an object', {}, undefined],
   ])('is read from %s', (_, time, expected) => {
