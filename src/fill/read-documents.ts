@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fill, Lease, LookupOrLease } from '../cache.ts';
 import { itemOf } from '../change.ts';
 import { asError } from '../errors.ts';
+import { nameFault } from '../mutation.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, type KeyAttributes, keyOf } from '../view.ts';
 import { valueIn } from './found.ts';
@@ -59,7 +60,13 @@ async function throughCache(
 ): Promise<Results<Answer>> {
   const { cache, guard, counts } = surroundings;
   const results = new Map<string, Result<Answer>>();
-  for (let waiting = keys; waiting.length > 0; ) {
+  // The cache rejects a call with a key that it cannot hold.
+  const possible = keys.filter((key) => {
+    const fault = nameFault(keyOf(view, key));
+    if (fault !== undefined) results.set(key, { error: new TypeError(`the key of a document ${fault}`) });
+    return fault === undefined;
+  });
+  for (let waiting = possible; waiting.length > 0; ) {
     const wanted = waiting;
     const lookups = await guard.call(() => cache.getOrLease(wanted.map((key) => keyOf(view, key) as string)));
     const missing = new Map<string, Lease | undefined>();
@@ -91,7 +98,11 @@ async function fill(
 ): Promise<void> {
   surroundings.counts.misses += leases.size;
   const fills: Fill[] = [];
-  for (const [key, result] of await inTable(surroundings, view, [...leases.keys()], signal)) {
+  const keys = [...leases.keys()];
+  const read = await inTable(surroundings, view, keys, signal).catch(
+    (thrown) => new Map(keys.map((key) => [key, { error: asError(thrown) }])),
+  );
+  for (const [key, result] of read) {
     if ('error' in result) {
       results.set(key, result);
       continue;
