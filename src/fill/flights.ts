@@ -6,7 +6,7 @@ interface Flight<Answer> {
 }
 
 /** Reads addresses, each once. Its signal ends when no caller waits for any of them. */
-export type Read<Answer> = (addresses: readonly string[], signal: AbortSignal) => ReadonlyMap<string, Promise<Answer>>;
+type Read<Answer> = (addresses: readonly string[], signal: AbortSignal) => ReadonlyMap<string, Promise<Answer>>;
 
 /** Single flight: while an address is being read, further callers wait for the same read. */
 export interface Flights<Answer> {
@@ -17,6 +17,12 @@ export interface Flights<Answer> {
    * @throws what a read throws, after all reads have ended; at once the reason of the signal
    */
   get(addresses: readonly string[], signal: AbortSignal | undefined, read: Read<Answer>): Promise<readonly Answer[]>;
+  /** Like `get`, but the error of one address is its own result. @throws the reason of the signal */
+  settled(
+    addresses: readonly string[],
+    signal: AbortSignal | undefined,
+    read: Read<Answer>,
+  ): Promise<readonly PromiseSettledResult<Answer>[]>;
   /** Resolves when no read is under way. */
   idle(): Promise<void>;
 }
@@ -44,8 +50,11 @@ export function flights<Answer>(): Flights<Answer> {
     flight.controller.abort();
   };
 
-  return {
+  const all: Flights<Answer> = {
     async get(addresses, signal, read) {
+      return valuesOf(await all.settled(addresses, signal, read));
+    },
+    async settled(addresses, signal, read) {
       signal?.throwIfAborted();
       const missing = new Set(addresses.filter((address) => !underWay.has(address)));
       if (missing.size > 0) start([...missing], read);
@@ -54,11 +63,7 @@ export function flights<Answer>(): Flights<Answer> {
       for (const flight of each) flight.callers += 1;
       try {
         const answers = addresses.map((address, i) => joined[i]?.answers.get(address) as Promise<Answer>);
-        const settled = await abortable(Promise.allSettled(answers), signal);
-        return settled.map((answer) => {
-          if (answer.status === 'rejected') throw answer.reason;
-          return answer.value;
-        });
+        return await abortable(Promise.allSettled(answers), signal);
       } finally {
         for (const flight of each) leave(flight);
       }
@@ -67,10 +72,19 @@ export function flights<Answer>(): Flights<Answer> {
       while (underWay.size > 0) await Promise.allSettled([...underWay.values()].flatMap(({ answers }) => [...answers.values()]));
     },
   };
+  return all;
+}
+
+/** @throws the reason of the first result that has one */
+export function valuesOf<T>(results: readonly PromiseSettledResult<T>[]): readonly T[] {
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
 }
 
 /** Waits for the promise, or for the signal. @throws the reason of the signal */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return await promise;
   signal.throwIfAborted();
   let abort = (): void => {};
