@@ -1,12 +1,17 @@
 /** One read of several addresses. */
 interface Flight<Answer> {
-  readonly controller: AbortController;
   readonly answers: ReadonlyMap<string, Promise<Answer>>;
+  /** Answers to come. */
+  open: number;
   callers: number;
+  abort(): void;
 }
 
-/** Reads addresses, each once. Its signal ends when no caller waits for any of them. */
-type Read<Answer> = (addresses: readonly string[], signal: AbortSignal) => ReadonlyMap<string, Promise<Answer>>;
+/**
+ * Reads addresses, each once, and returns their answers in the same order. The signal ends when no caller waits for any of them. It is made when it is
+ * first asked for, because a read that the cache answers needs none.
+ */
+type Read<Answer> = (addresses: readonly string[], signal: () => AbortSignal) => readonly Promise<Answer>[];
 
 /** Single flight: while an address is being read, further callers wait for the same read. */
 export interface Flights<Answer> {
@@ -31,11 +36,20 @@ export function flights<Answer>(): Flights<Answer> {
   const underWay = new Map<string, Flight<Answer>>();
 
   const start = (addresses: readonly string[], read: Read<Answer>): void => {
-    const controller = new AbortController();
-    const flight: Flight<Answer> = { controller, answers: read(addresses, controller.signal), callers: 0 };
+    const { signal, abort } = lazySignal();
+    const answers = read(addresses, signal);
+    const flight: Flight<Answer> = {
+      answers: new Map(addresses.map((address, i) => [address, answers[i] as Promise<Answer>])),
+      open: addresses.length,
+      callers: 0,
+      abort,
+    };
     for (const [address, answer] of flight.answers) {
       underWay.set(address, flight);
-      const end = (): void => remove(address, flight);
+      const end = (): void => {
+        flight.open -= 1;
+        remove(address, flight);
+      };
       answer.then(end, end);
     }
   };
@@ -44,10 +58,10 @@ export function flights<Answer>(): Flights<Answer> {
   };
   const leave = (flight: Flight<Answer>): void => {
     flight.callers -= 1;
-    if (flight.callers > 0) return;
+    if (flight.callers > 0 || flight.open === 0) return;
     // No later caller may join a read that is aborted.
     for (const address of flight.answers.keys()) remove(address, flight);
-    flight.controller.abort();
+    flight.abort();
   };
 
   const all: Flights<Answer> = {
@@ -81,6 +95,23 @@ export function valuesOf<T>(results: readonly PromiseSettledResult<T>[]): readon
     if (result.status === 'rejected') throw result.reason;
     return result.value;
   });
+}
+
+/** A signal that is made when it is first asked for. */
+function lazySignal(): { signal(): AbortSignal; abort(): void } {
+  let controller: AbortController | undefined;
+  let isAborted = false;
+  return {
+    signal() {
+      controller ??= new AbortController();
+      if (isAborted) controller.abort();
+      return controller.signal;
+    },
+    abort() {
+      isAborted = true;
+      controller?.abort();
+    },
+  };
 }
 
 /** Waits for the promise, or for the signal. @throws the reason of the signal */

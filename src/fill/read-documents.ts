@@ -20,15 +20,16 @@ type AnyDocumentView = DocumentView<unknown, unknown>;
  * Reads documents through the cache. A miss is read from the table and filled, and each document answers by itself: the error of one hides no other.
  *
  * @param keys each once
+ * @returns the answers, in the order of the keys
  */
 export function readDocuments(
   surroundings: Surroundings,
   view: AnyDocumentView,
   keys: readonly string[],
-  signal: AbortSignal,
-): ReadonlyMap<string, Promise<Answer>> {
-  const answers = Promise.resolve().then(() => throughCache(surroundings, view, keys, signal));
-  return new Map(keys.map((key) => [key, answers.then((all) => settledIn(all, key))]));
+  signal: () => AbortSignal,
+): readonly Promise<Answer>[] {
+  const answers = throughCache(surroundings, view, keys, signal);
+  return keys.map(async (key) => settledIn(await answers, key));
 }
 
 /** Reads documents from the table alone, and fills nothing. */
@@ -36,10 +37,10 @@ export function readFromTable(
   surroundings: Surroundings,
   view: AnyDocumentView,
   keys: readonly string[],
-  signal: AbortSignal,
-): ReadonlyMap<string, Promise<Answer>> {
-  const answers = Promise.resolve().then(() => inTable(surroundings, view, keys, signal));
-  return new Map(keys.map((key) => [key, answers.then((all) => settledIn(all, key).answer)]));
+  signal: () => AbortSignal,
+): readonly Promise<Answer>[] {
+  const answers = inTable(surroundings, view, keys, signal());
+  return keys.map(async (key) => settledIn(await answers, key).answer);
 }
 
 type Result<T> = { readonly value: T } | { readonly error: Error };
@@ -56,7 +57,7 @@ async function throughCache(
   surroundings: Surroundings,
   view: AnyDocumentView,
   keys: readonly string[],
-  signal: AbortSignal,
+  signal: () => AbortSignal,
 ): Promise<Results<Answer>> {
   const { cache, guard, counts } = surroundings;
   const results = new Map<string, Result<Answer>>();
@@ -80,8 +81,8 @@ async function throughCache(
       else missing.set(key, lookup?.lease);
     }
     // First the own leases: two readers that waited for each other would wait in vain.
-    if (missing.size > 0) await fill(surroundings, view, missing, results, signal);
-    else if (standing.length > 0) await sleep(lookPauseMs(), undefined, { signal });
+    if (missing.size > 0) await fill(surroundings, view, missing, results, signal());
+    else if (standing.length > 0) await sleep(lookPauseMs(), undefined, { signal: signal() });
     counts.waited += standing.length;
     waiting = standing;
   }

@@ -204,6 +204,7 @@ export function createReader(options: ReaderOptions): Reader {
 
   const traced = <T>(event: ReadEvent, read: () => Promise<T>, describe: (answer: T) => Partial<ReadEvent>): Promise<T> => {
     if (closed) return Promise.reject(new Error('the reader was closed'));
+    if (!CHANNEL.hasSubscribers) return read();
     const before = table.used.units;
     return CHANNEL.tracePromise(async () => {
       const answer = await read();
@@ -225,8 +226,7 @@ export function createReader(options: ReaderOptions): Reader {
     const wanted = [...new Set(addresses.filter((_, i) => !written[i]))];
     const results = await documents.settled(wanted, signal, (missing, flightSignal) => {
       const missingKeys = missing.map((address) => byAddress.get(address) as string);
-      const read = readDocuments(surroundings, view, missingKeys, flightSignal);
-      return new Map(missing.map((address, i) => [address, read.get(missingKeys[i] as string) as Promise<Answer>]));
+      return readDocuments(surroundings, view, missingKeys, flightSignal);
     });
     const known = new Map(wanted.map((address, i) => [address, results[i] as PromiseSettledResult<Answer>]));
     const past = [...byAddress].filter(([address]) => {
@@ -262,7 +262,7 @@ export function createReader(options: ReaderOptions): Reader {
     const shared = wroteMs === undefined ? pages : flights<ListAnswer>();
     if (wroteMs !== undefined) counts.bypassed += 1;
     const [answer] = await shared.get([JSON.stringify([address, limit, after, partial])], signal, (addresses, flightSignal) => {
-      return new Map(addresses.map((name) => [name, read(flightSignal)]));
+      return addresses.map(() => read(flightSignal()));
     });
     return answer as ListAnswer;
   };
