@@ -28,6 +28,8 @@ export interface Flights<Answer> {
     signal: AbortSignal | undefined,
     read: Read<Answer>,
   ): Promise<readonly PromiseSettledResult<Answer>[]>;
+  /** Like `get` of one address, and cheaper. */
+  one(address: string, signal: AbortSignal | undefined, read: (signal: () => AbortSignal) => Promise<Answer>): Promise<Answer>;
   /** Resolves when no read is under way. */
   idle(): Promise<void>;
 }
@@ -35,7 +37,7 @@ export interface Flights<Answer> {
 export function flights<Answer>(): Flights<Answer> {
   const underWay = new Map<string, Flight<Answer>>();
 
-  const start = (addresses: readonly string[], read: Read<Answer>): void => {
+  const start = (addresses: readonly string[], read: Read<Answer>): Flight<Answer> => {
     const { signal, abort } = lazySignal();
     const answers = read(addresses, signal);
     const flight: Flight<Answer> = {
@@ -52,6 +54,7 @@ export function flights<Answer>(): Flights<Answer> {
       };
       answer.then(end, end);
     }
+    return flight;
   };
   const remove = (address: string, flight: Flight<Answer>): void => {
     if (underWay.get(address) === flight) underWay.delete(address);
@@ -80,6 +83,16 @@ export function flights<Answer>(): Flights<Answer> {
         return await abortable(Promise.allSettled(answers), signal);
       } finally {
         for (const flight of each) leave(flight);
+      }
+    },
+    async one(address, signal, read) {
+      signal?.throwIfAborted();
+      const flight = underWay.get(address) ?? start([address], (_, flightSignal) => [read(flightSignal)]);
+      flight.callers += 1;
+      try {
+        return await abortable(flight.answers.get(address) as Promise<Answer>, signal);
+      } finally {
+        leave(flight);
       }
     },
     async idle() {
@@ -115,8 +128,11 @@ function lazySignal(): { signal(): AbortSignal; abort(): void } {
 }
 
 /** Waits for the promise, or for the signal. @throws the reason of the signal */
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await promise;
+function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  return signal ? beforeAbort(promise, signal) : promise;
+}
+
+async function beforeAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let abort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {

@@ -32,6 +32,20 @@ export function readDocuments(
   return keys.map(async (key) => settledIn(await answers, key));
 }
 
+/** Reads one document as `readDocuments` does. A hit costs less than there. */
+export async function readDocument(
+  surroundings: Surroundings,
+  view: AnyDocumentView,
+  key: string,
+  signal: () => AbortSignal,
+): Promise<Answer> {
+  const address: string = keyOf(view, key);
+  const lookups = await surroundings.guard.call(() => surroundings.cache.getOrLease([address]));
+  const lookup = lookups?.[0];
+  if (lookup && lookup.type !== 'miss') return fromCache(surroundings, lookup);
+  return settledIn(await throughCache(surroundings, view, [key], signal, { lookups }), key);
+}
+
 /** Reads documents from the table alone, and fills nothing. */
 export function readFromTable(
   surroundings: Surroundings,
@@ -53,11 +67,13 @@ function settledIn<T>(results: Results<T>, key: string): T {
   return result.value;
 }
 
+/** @param first the cache's answers to the keys, if it was asked; without `lookups` it has not answered */
 async function throughCache(
   surroundings: Surroundings,
   view: AnyDocumentView,
   keys: readonly string[],
   signal: () => AbortSignal,
+  first?: { readonly lookups: readonly LookupOrLease[] | undefined },
 ): Promise<Results<Answer>> {
   const { cache, guard, counts } = surroundings;
   const results = new Map<string, Result<Answer>>();
@@ -67,16 +83,16 @@ async function throughCache(
     if (fault !== undefined) results.set(key, { error: new TypeError(`the key of a document ${fault}`) });
     return fault === undefined;
   });
-  for (let waiting = possible; waiting.length > 0; ) {
+  let known = first;
+  for (let waiting = possible; waiting.length > 0; known = undefined) {
     const wanted = waiting;
-    const lookups = await guard.call(() => cache.getOrLease(wanted.map((key) => keyOf(view, key) as string)));
+    const { lookups } = known ?? { lookups: await guard.call(() => cache.getOrLease(wanted.map((key) => keyOf(view, key) as string))) };
     const missing = new Map<string, Lease | undefined>();
     const standing: string[] = [];
     for (const [i, key] of wanted.entries()) {
       const lookup = lookups?.[i];
       if (lookup !== undefined && lookup.type !== 'miss') {
-        counts[lookup.type === 'hit' ? 'hits' : 'gone'] += 1;
-        results.set(key, { value: fromCache(lookup) });
+        results.set(key, { value: fromCache(surroundings, lookup) });
       } else if (lookup?.lease.standingMs !== undefined) standing.push(key);
       else missing.set(key, lookup?.lease);
     }
@@ -119,7 +135,8 @@ async function fill(
   else await settle(fills);
 }
 
-function fromCache(lookup: Exclude<LookupOrLease, { readonly type: 'miss' }>): Answer {
+function fromCache({ counts }: Surroundings, lookup: Exclude<LookupOrLease, { readonly type: 'miss' }>): Answer {
+  counts[lookup.type === 'hit' ? 'hits' : 'gone'] += 1;
   if (lookup.type === 'gone') return { type: 'absent', by: 'cache' };
   return { type: 'found', value: lookup.value, by: 'cache', version: lookup.version };
 }

@@ -6,7 +6,7 @@ import type { Version } from '../version.ts';
 import { type DocumentView, keyOf, type ListView, viewName } from '../view.ts';
 import { cacheGuard } from './cache-guard.ts';
 import { flights, valuesOf } from './flights.ts';
-import { type Answer, readDocuments, readFromTable } from './read-documents.ts';
+import { type Answer, readDocument, readDocuments, readFromTable } from './read-documents.ts';
 import { type ListAnswer, listReads } from './read-lists.ts';
 import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
@@ -247,8 +247,10 @@ export function createReader(options: ReaderOptions): Reader {
     }
     return addresses.map((address) => known.get(address) as PromiseSettledResult<Answer>);
   };
-  const lookOne = async (view: DocumentView<unknown, unknown>, key: string, options: DocumentOptions<never>): Promise<Answer> =>
-    valuesOf(await lookAll(view, [key], options))[0] as Answer;
+  const lookOne = async (view: DocumentView<unknown, unknown>, key: string, options: DocumentOptions<never>): Promise<Answer> => {
+    if (options.ticket !== undefined || options.fresh) return valuesOf(await lookAll(view, [key], options))[0] as Answer;
+    return await documents.one(keyOf(view, key), options.signal, (signal) => readDocument(surroundings, view, key, signal));
+  };
 
   const page = async (view: ListView<unknown, unknown>, list: string, given: PageOptions): Promise<ListAnswer> => {
     const { limit = 20, after, partial, ticket, signal } = given;
