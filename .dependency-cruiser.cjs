@@ -41,7 +41,7 @@ module.exports = {
     ...only('words', 'src/(version|change|mutation|errors|backoff|cause)\\.ts', [], []),
     ...only('contracts', 'src/(view|cache|table)\\.ts', WORDS, []),
     ...only('plan', 'src/plan/', [...WORDS, 'src/view\\.ts'], []),
-    ...only('fill', 'src/fill/', [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/'], [NODE, '@aws-sdk/client-dynamodb']),
+    ...only('fill', 'src/fill/', [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/'], [NODE, '@aws-sdk/client-dynamodb', 'dataloader']),
     ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
     ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
     ...only('dynamodb', 'src/dynamodb/', [...WORDS, ...CONTRACTS], [NODE, '@aws-sdk/.+']),

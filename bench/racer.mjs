@@ -1,10 +1,11 @@
 // One contestant in a process of its own. In one process, V8 would compile the code they share for all of them together.
-//   node bench/racer.mjs sync|plain|bare|handler|workshop|get PORT
+//   node bench/racer.mjs sync|plain|bare|handler|workshop|get|reads:CONTESTANT PORT [PORT_OF_THE_TABLE]
 import { Redis } from 'iovalkey';
 import { valkeyCache } from '../dist/caches/valkey.js';
 import { bareSocket, pipelinePlain, plainWrites, recordCalls, syncRecords, tally } from './contestants.mjs';
 import { chunksOf } from './orders.mjs';
 import { GET_KEY, invocations, MUTATIONS_OF_ORDER, orders, races, views } from './races.mjs';
+import { reads } from './reads.mjs';
 import { startWorkshop } from './workshop.mjs';
 
 /**
@@ -99,8 +100,14 @@ function eventsOf(records) {
   return records.map((record) => ({ Records: [{ ...record, dynamodb: { ...record.dynamodb, ApproximateCreationDateTime: now } }] }));
 }
 
-const [name = '', port = ''] = process.argv.slice(2);
-const prepare = await contestants[name]?.(Number(port));
+const [name = '', port = '', tablePort = ''] = process.argv.slice(2);
+const reader = /^reads:(.*)/.exec(name)?.[1];
+/** @type {(race: any) => Run | undefined | Promise<Run | undefined>} */
+const prepare =
+  reader === undefined
+    ? await contestants[name]?.(Number(port))
+    : // Loads packages that the other contestants must not pay for.
+      await (await import('./read-contestants.mjs')).startReads(reader, Number(port), Number(tablePort));
 if (!prepare) throw new Error(`there is no contestant "${name}"`);
 /** @type {Run | undefined} */
 let run;
@@ -109,10 +116,10 @@ const answer = (message) => process.send?.(message);
 
 process.on('message', async (/** @type {string} */ command) => {
   try {
-    const race = [...races, ...invocations].find((race) => race.name === command);
+    const race = [...races, ...invocations, ...reads].find((race) => race.name === command);
     if (race) {
       run = await prepare(race);
-      answer({});
+      answer({ isReady: run !== undefined });
       return;
     }
     const used = process.cpuUsage();

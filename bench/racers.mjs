@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 const RACER = fileURLToPath(new URL('./racer.mjs', import.meta.url));
 
 /**
- * What a racer's run took, µs: by the clock, and of its own CPU time.
+ * What a racer's run took, µs: by the clock, and of its own CPU time. Of a race that was prepared: whether the contestant can run it.
  *
- * @typedef {{ readonly wall: number, readonly client: number }} Run
+ * @typedef {{ readonly wall: number, readonly client: number, readonly isReady: boolean }} Run
  */
 
 /**
@@ -14,9 +14,10 @@ const RACER = fileURLToPath(new URL('./racer.mjs', import.meta.url));
  *
  * @param {string} name @param {number} port of the server
  * @param {number | 'inherit'} stdout where the contestant prints: a file descriptor, or this process's stdout
+ * @param {number} [tablePort] of DynamoDB Local
  */
-export async function startRacer(name, port, stdout = 'inherit') {
-  const child = fork(RACER, [name, String(port)], { stdio: ['ignore', stdout, 'inherit', 'ipc'] });
+export async function startRacer(name, port, stdout = 'inherit', tablePort) {
+  const child = fork(RACER, [name, String(port), String(tablePort ?? '')], { stdio: ['ignore', stdout, 'inherit', 'ipc'] });
   /** @returns {Promise<Run>} */
   const reply = () =>
     new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ import { invocation } from './invocation.mjs';
 import { listLength } from './list-length.mjs';
 import { memory } from './memory.mjs';
 import { momento } from './momento.mjs';
+import { reading } from './reading.mjs';
 import { isMet, printSection, progressLine, sectionOfChecks } from './report.mjs';
 import { roundTrips } from './round-trips.mjs';
 import { serverVersion } from './server.mjs';
@@ -20,6 +21,7 @@ const parts = {
   e: { title: 'memory of the server', run: memory },
   f: { title: 'calls of Momento, and the size of a list there', run: momento },
   g: { title: 'an invocation with one record: CPU time, and bytes of log', run: invocation },
+  r: { title: 'reads through the cache: calls, time, size', run: reading },
 };
 
 const { quick, only, json } = new Command('bench')

@@ -100,6 +100,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     send: (targets: readonly T[]) => Promise<readonly Answer[]>,
   ): Promise<readonly Answer[]> => {
     const size = cluster ? 1 : MOST_TARGETS;
+    if (targets.length > 0 && targets.length <= size) return await send(targets);
     const chunks = Array.from({ length: Math.ceil(targets.length / size) }, (_, i) => targets.slice(i * size, (i + 1) * size));
     return (await Promise.all(chunks.map(send))).flat();
   };
@@ -114,15 +115,15 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       const wanted = some.map(keys.document);
       const reply = await connection.call((commands) => commands.millraceGetOrLeaseDocuments(wanted.length, ...wanted, newToken()));
       const answers = (typeof reply === 'string' ? [reply] : reply) as readonly (string | TakenLease)[];
-      return await Promise.all(
-        answers.map(async (answer, i): Promise<LookupOrLease> => {
-          const key = some[i] as string;
-          if (typeof answer !== 'string') return { type: 'miss', lease: documentLeaseOf(key, answer) };
-          const lookup = lookupOf(answer);
-          // Only another program's bytes look like a document to the script and are none.
-          return lookup.type === 'miss' ? { type: 'miss', lease: (await leaseDocuments([key]))[0] as ValkeyLease } : lookup;
-        }),
-      );
+      const lookups = answers.map((answer, i): LookupOrLease | undefined => {
+        if (typeof answer !== 'string') return { type: 'miss', lease: documentLeaseOf(some[i] as string, answer) };
+        const lookup = lookupOf(answer);
+        return lookup.type === 'miss' ? undefined : lookup;
+      });
+      if (!lookups.includes(undefined)) return lookups as readonly LookupOrLease[];
+      // Only another program's bytes look like a document to the script and are none.
+      const leases = (await leaseDocuments(some.filter((_, i) => lookups[i] === undefined))).values();
+      return lookups.map((lookup) => lookup ?? { type: 'miss', lease: leases.next().value as ValkeyLease });
     });
   const settleDocuments = (fills: readonly DocumentFill[]): Promise<readonly boolean[]> =>
     inScripts(fills, async (some) => {
@@ -279,8 +280,16 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   };
 }
 
+/** Random text, and where the unused part begins. One call of the system for each token would cost more than the rest of a hit. */
+const random = { text: '', at: 0 };
+
 function newToken(): string {
-  return randomBytes(6).toString('base64url').slice(0, TOKEN_LENGTH);
+  if (random.at + TOKEN_LENGTH > random.text.length) {
+    random.text = randomBytes(768).toString('base64url');
+    random.at = 0;
+  }
+  random.at += TOKEN_LENGTH;
+  return random.text.slice(random.at - TOKEN_LENGTH, random.at);
 }
 
 function documentLeaseOf(key: string, [token, age]: TakenLease): ValkeyLease {

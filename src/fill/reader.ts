@@ -5,9 +5,10 @@ import { meteredTable } from '../dynamodb/metered-table.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, keyOf, type ListView, viewName } from '../view.ts';
 import { cacheGuard } from './cache-guard.ts';
-import { flights } from './flights.ts';
-import { type Answer, readDocuments, readFromTable } from './read-documents.ts';
+import { flights, valuesOf } from './flights.ts';
+import { type Answer, readDocument, readDocuments, readFromTable } from './read-documents.ts';
 import { type ListAnswer, listReads } from './read-lists.ts';
+import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
 import { ageOf, ticketOf } from './ticket.ts';
 
@@ -203,6 +204,7 @@ export function createReader(options: ReaderOptions): Reader {
 
   const traced = <T>(event: ReadEvent, read: () => Promise<T>, describe: (answer: T) => Partial<ReadEvent>): Promise<T> => {
     if (closed) return Promise.reject(new Error('the reader was closed'));
+    if (!CHANNEL.hasSubscribers) return read();
     const before = table.used.units;
     return CHANNEL.tracePromise(async () => {
       const answer = await read();
@@ -215,7 +217,7 @@ export function createReader(options: ReaderOptions): Reader {
     view: DocumentView<unknown, unknown>,
     keys: readonly string[],
     { signal, ticket, fresh }: DocumentOptions<never>,
-  ): Promise<readonly Answer[]> => {
+  ): Promise<readonly PromiseSettledResult<Answer>[]> => {
     const addresses = keys.map((key) => keyOf(view, key) as string);
     const now = Date.now();
     const isNew = (address: string): boolean => (ageOf(ticket, address, now) ?? Infinity) < lagBoundMs;
@@ -224,30 +226,34 @@ export function createReader(options: ReaderOptions): Reader {
     const wanted = [...new Set(addresses.filter((_, i) => !written[i]))];
     /** Reads that began with this call. Another may have read the table before the caller's write. */
     const begun = new Set<string>();
-    const answers = await documents.get(wanted, signal, (missing, flightSignal) => {
+    const results = await documents.settled(wanted, signal, (missing, flightSignal) => {
       for (const address of missing) begun.add(address);
       const missingKeys = missing.map((address) => byAddress.get(address) as string);
-      const read = readDocuments(surroundings, view, missingKeys, flightSignal);
-      return new Map(missing.map((address, i) => [address, read.get(missingKeys[i] as string) as Promise<Answer>]));
+      return readDocuments(surroundings, view, missingKeys, flightSignal);
     });
-    const known = new Map(wanted.map((address, i) => [address, answers[i] as Answer]));
+    const known = new Map(wanted.map((address, i) => [address, results[i] as PromiseSettledResult<Answer>]));
     const past = [...byAddress].filter(([address]) => {
-      const answer = known.get(address);
-      return (
-        !answer || (fresh && !(answer.by === 'table' && begun.has(address)) && !(answer.type === 'found' && fresh(answer.value as never)))
-      );
+      const result = known.get(address);
+      if (result?.status === 'rejected') return false;
+      const answer = result?.value;
+      if (!answer) return true;
+      return fresh && !(answer.by === 'table' && begun.has(address)) && !(answer.type === 'found' && fresh(answer.value as never));
     });
     if (past.length > 0) {
       counts.bypassed += past.length;
       const unshared = flights<Answer>();
-      const fromTable = await unshared.get(
+      const fromTable = await unshared.settled(
         past.map(([, key]) => key),
         signal,
         (missing, flightSignal) => readFromTable(surroundings, view, missing, flightSignal),
       );
-      for (const [i, [address]] of past.entries()) known.set(address, fromTable[i] as Answer);
+      for (const [i, [address]] of past.entries()) known.set(address, fromTable[i] as PromiseSettledResult<Answer>);
     }
-    return addresses.map((address) => known.get(address) as Answer);
+    return addresses.map((address) => known.get(address) as PromiseSettledResult<Answer>);
+  };
+  const lookOne = async (view: DocumentView<unknown, unknown>, key: string, options: DocumentOptions<never>): Promise<Answer> => {
+    if (options.ticket !== undefined || options.fresh) return valuesOf(await lookAll(view, [key], options))[0] as Answer;
+    return await documents.one(keyOf(view, key), options.signal, (signal) => readDocument(surroundings, view, key, signal));
   };
 
   const page = async (view: ListView<unknown, unknown>, list: string, given: PageOptions): Promise<ListAnswer> => {
@@ -262,7 +268,7 @@ export function createReader(options: ReaderOptions): Reader {
     const shared = wroteMs === undefined ? pages : flights<ListAnswer>();
     if (wroteMs !== undefined) counts.bypassed += 1;
     const [answer] = await shared.get([JSON.stringify([address, limit, after, partial])], signal, (addresses, flightSignal) => {
-      return new Map(addresses.map((name) => [name, read(flightSignal)]));
+      return addresses.map(() => read(flightSignal()));
     });
     return answer as ListAnswer;
   };
@@ -279,21 +285,24 @@ export function createReader(options: ReaderOptions): Reader {
 
   const reader: Reader = {
     async get(view, key, given = {}) {
-      const read = async () => (await lookAll(view as never, [key], given))[0] as Answer;
-      const answer = await traced(eventOf('get', view, [key]), read, ({ by }) => ({ by }));
-      return answer.type === 'found' ? (answer.value as never) : undefined;
+      const answer = await traced(
+        eventOf('get', view, [key]),
+        () => lookOne(view as never, key, given),
+        ({ by }) => ({ by }),
+      );
+      return valueIn(answer) as never;
     },
     async getMany(view, keys, given = {}) {
-      const read = () => lookAll(view as never, keys, given);
-      const answers = await traced(eventOf('getMany', view, keys), read, (all) => {
-        const places = [...new Set(all.map(({ by }) => by))];
-        return places[0] === undefined ? {} : { by: places.length === 1 ? places[0] : 'mixed' };
-      });
-      return answers.map((answer) => (answer.type === 'found' ? (answer.value as never) : undefined));
+      const read = async () => valuesOf(await lookAll(view as never, keys, given));
+      const answers = await traced(eventOf('getMany', view, keys), read, placeOf);
+      return answers.map(valueIn) as never;
     },
     async look(view, key, given = {}) {
-      const read = async () => (await lookAll(view as never, [key], given))[0] as Answer;
-      return (await traced(eventOf('look', view, [key]), read, ({ by }) => ({ by }))) as never;
+      return (await traced(
+        eventOf('look', view, [key]),
+        () => lookOne(view as never, key, given),
+        ({ by }) => ({ by }),
+      )) as never;
     },
     async page(view, list, given = {}) {
       const read = () => page(view as never, list, given);
@@ -315,7 +324,23 @@ export function createReader(options: ReaderOptions): Reader {
       await Promise.all(afterwards);
     },
   };
+  giveSettledReads(reader, async (view, keys, given) => {
+    const read = () => lookAll(view, keys, given);
+    const results = await traced(eventOf('getMany', view, keys), read, (all) => {
+      return placeOf(all.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])));
+    });
+    return results.map((result) => (result.status === 'fulfilled' ? { ...result, value: valueIn(result.value) } : result));
+  });
   return reader;
+}
+
+function valueIn(answer: Answer): unknown {
+  return answer.type === 'found' ? answer.value : undefined;
+}
+
+function placeOf(answers: readonly Answer[]): Partial<ReadEvent> {
+  const places = [...new Set(answers.map(({ by }) => by))];
+  return places[0] === undefined ? {} : { by: places.length === 1 ? places[0] : 'mixed' };
 }
 
 const CHANNEL = tracingChannel<unknown, ReadEvent>('millrace:read');

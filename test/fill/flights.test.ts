@@ -9,14 +9,12 @@ function controlled() {
     answer(address: string): void;
     fail(address: string): void;
   }[] = [];
-  const read = (addresses: readonly string[], signal: AbortSignal): ReadonlyMap<string, Promise<string>> => {
+  const read = (addresses: readonly string[], signal: () => AbortSignal): readonly Promise<string>[] => {
     const ends = new Map<string, { resolve(answer: string): void; reject(error: Error): void }>();
-    const answers = new Map(
-      addresses.map((address) => [address, new Promise<string>((resolve, reject) => ends.set(address, { resolve, reject }))]),
-    );
+    const answers = addresses.map((address) => new Promise<string>((resolve, reject) => ends.set(address, { resolve, reject })));
     reads.push({
       addresses,
-      signal,
+      signal: signal(),
       answer: (address) => ends.get(address)?.resolve(`answer ${address}`),
       fail: (address) => ends.get(address)?.reject(new Error(`fault ${address}`)),
     });
