@@ -35,7 +35,8 @@ export interface DraftFound {
 export type Operation =
   | { readonly do: 'apply'; readonly mutations: readonly Draft[] }
   | { readonly do: 'page'; readonly list: number; readonly limit: number; readonly order: 'desc' | 'asc'; readonly cursor?: number }
-  | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number }
+  /** `onMiss`: the lease is taken by a read of the document, if that is a miss. */
+  | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number; readonly onMiss: boolean }
   /** `found`: what the table has. `partly`: the reader gives not all of it that the list keeps. */
   | { readonly do: 'settle'; readonly lease: number; readonly found: readonly DraftFound[]; readonly partly: boolean }
   /** One step of a survey on a list. Two surveys are under way at a time. */
@@ -83,7 +84,7 @@ export function operations(fc: FastCheck, setting: Setting & Abilities) {
     },
     { requiredKeys: ['do', 'list', 'limit', 'order'] },
   );
-  const lease = target.map((it) => ({ do: 'lease' as const, ...it }));
+  const lease = fc.record({ target, onMiss: fc.boolean() }).map((it) => ({ do: 'lease' as const, ...it.target, onMiss: it.onMiss }));
   const settle = fc.record({
     do: fc.constant('settle' as const),
     lease: back,

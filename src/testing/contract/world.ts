@@ -46,7 +46,7 @@ export class World {
       case 'page':
         return this.#page(step.list, step.limit, step.order, step.cursor);
       case 'lease':
-        return this.#lease(step.of, step.n);
+        return step.of === 'document' && step.onMiss ? this.#getOrLease(step.n) : this.#lease(step.of, step.n);
       case 'settle':
         return this.#settle(step.lease, step.found, step.partly);
       case 'mark':
@@ -152,6 +152,17 @@ export class World {
     if (of === 'document') this.#leases.push({ lease, document: n, token: this.#documentModel(n).lease() });
     else this.#leases.push({ lease, list: n, token: this.#listModel(n).lease() });
     await this.#check(of === 'document' ? [n] : [], of === 'list' ? [n] : []);
+  }
+
+  async #getOrLease(n: number): Promise<void> {
+    const [answer] = await this.#trial.client.getOrLease([this.#keys[n] as string]);
+    const expected = this.#expected(n);
+    if (answer?.type !== 'miss') assert.deepEqual(answer, expected, `document ${n}`);
+    else {
+      assert.equal(expected.type, 'miss', `document ${n}`);
+      this.#leases.push({ lease: answer.lease, document: n, token: this.#documentModel(n).lease() });
+    }
+    await this.#check([n], []);
   }
 
   async #settle(back: number, drafts: readonly DraftFound[], partly: boolean): Promise<void> {
