@@ -24,6 +24,8 @@ interface Shown {
   readonly by: ReadPage<unknown>['by'];
 }
 
+type Route = (request: ApiRequest, signal: AbortSignal) => Promise<Shown>;
+
 /**
  * The routes that read orders and carts through the cache:
  *
@@ -51,7 +53,7 @@ export function readApi(options: ReadApiOptions) {
     ...(readUnitsPerSecond !== undefined && { readUnitsPerSecond }),
   });
 
-  const routes: Readonly<Record<string, (request: ApiRequest, signal: AbortSignal) => Promise<Shown>>> = {
+  const routes: Readonly<Record<string, Route>> = {
     'GET /orders/{id}': (request, signal) => ownOrder(reader, callerOf(request), idIn(request), signal),
     'GET /orders': (request, signal) => ordersOf(reader, `creator:${callerOf(request)}`, request, { signal }),
     'GET /cart': (request, signal) => cartOf(reader, `user#${callerOf(request)}`, request, signal),
@@ -68,7 +70,8 @@ export function readApi(options: ReadApiOptions) {
   };
 
   return api({ ...options, allowedOrigins, logger }, async (request, _, signal) => {
-    const route = routes[request.routeKey ?? ''];
+    const { routeKey = '' } = request;
+    const route = Object.hasOwn(routes, routeKey) ? routes[routeKey] : undefined;
     if (!route) throw notFound();
     const begin = performance.now();
     const { body, by } = await route(request, signal);
