@@ -81,6 +81,30 @@ export interface CacheClient {
   settle(fills: readonly Fill[]): Promise<readonly Settled[]>;
 
   /**
+   * Marks lists for a survey, which completes all lists of a table in two scans. A list that is absent is created. The mark of another survey is
+   * replaced.
+   *
+   * A survey scans the table and marks each list that it finds; it scans the table again, with `ConsistentRead`, and gives the members to `fill`; then it
+   * seals each list. If a view threw on an item, seal none of the view's lists.
+   *
+   * @param survey tells this survey from all others: 1 to 64 letters, digits and `-`
+   */
+  mark(lists: readonly string[], survey: string): Promise<void>;
+
+  /**
+   * Puts members that the second scan of a survey found, at `FLOOR`, into the lists that still have the survey's mark. Repeat a failed call only after a
+   * new read of the table. Returns for each list whether it has the mark.
+   */
+  fill(lists: readonly SurveyedList[], survey: string): Promise<readonly boolean[]>;
+
+  /**
+   * Ends a survey. A list that still has the mark now lacks no member above its bottom, and counts as settled. The bottom stays where it is.
+   *
+   * @returns `lost` for a list that was evicted or settled since it was marked, or that another survey marked
+   */
+  seal(lists: readonly string[], survey: string): Promise<readonly Settled[]>;
+
+  /**
    * Returns for each document whether it has a lease that can be settled, for people who look into the cache. Absent where the backend does not
    * tell.
    */
@@ -176,6 +200,13 @@ export interface Fill {
   readonly found: Found;
 }
 
+/** What a scan found of one list: members in any order, each once. */
+export interface SurveyedList {
+  readonly list: string;
+  readonly keep: number;
+  readonly members: readonly FoundMember[];
+}
+
 /** What became of a fill. */
 export type Settled = 'settled' | 'lost';
 
@@ -251,6 +282,30 @@ export function checkFills(fills: readonly Fill[]): void {
 /** @throws TypeError when a document or list cannot be leased by one of these targets. */
 export function checkTargets(targets: readonly LeaseTarget[]): void {
   for (const target of targets) checkTarget(target);
+}
+
+/** @throws TypeError when a survey cannot have this name, or a list cannot have one of these names. */
+export function checkSurvey(lists: readonly string[], survey: string): void {
+  if (typeof survey !== 'string' || !/^[\dA-Za-z-]{1,64}$/.test(survey)) {
+    throw new TypeError('the name of a survey is not 1 to 64 letters, digits and "-"');
+  }
+  for (const list of lists) checkListName(list);
+}
+
+/** @throws TypeError when one of the lists is not one that `fill` takes. */
+export function checkSurveyed(lists: readonly SurveyedList[], survey: string): void {
+  checkSurvey(
+    lists.map(({ list }) => list),
+    survey,
+  );
+  for (const { keep, members } of lists) {
+    checkKeep(keep);
+    for (const { member, score, json } of members) {
+      checkName('the name of a member', member);
+      checkScore('the score of a member', score);
+      checkJson('a member', json);
+    }
+  }
 }
 
 function checkTarget(target: LeaseTarget): void {

@@ -5,6 +5,8 @@ import {
   checkKeys,
   checkListName,
   checkMutations,
+  checkSurvey,
+  checkSurveyed,
   checkTargets,
   type Fill,
   hitOf,
@@ -240,6 +242,35 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       open();
       checkFills(fills);
       return fills.map((fill) => (settle(fill) ? 'settled' : 'lost'));
+    },
+    async mark(names, survey) {
+      open();
+      checkSurvey(names, survey);
+      for (const name of names) {
+        const held = list(name) ?? new BoundedList();
+        held.mark(survey);
+        holdList(name, held);
+      }
+    },
+    async fill(lists, survey) {
+      open();
+      checkSurveyed(lists, survey);
+      return lists.map(({ list: name, keep, members }) => {
+        const held = list(name);
+        if (!held?.fill(survey, members, keep, now(), tooLarge)) return false;
+        holdList(name, held);
+        return true;
+      });
+    },
+    async seal(names, survey) {
+      open();
+      checkSurvey(names, survey);
+      return names.map((name) => {
+        const held = list(name);
+        if (!held?.seal(survey)) return 'lost';
+        holdList(name, held);
+        return 'settled';
+      });
     },
     async close() {
       closed = true;

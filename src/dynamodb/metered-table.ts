@@ -14,7 +14,7 @@ export interface MeteredTableOptions {
 }
 
 /** Where a query begins: at the sort key of this score, the items with that sort key included. Default: at the greatest. */
-export interface QueryStart {
+interface QueryStart {
   readonly score?: number;
   /** The most items of one page. Default: what DynamoDB gives, up to 1 MB. */
   readonly limit?: number;

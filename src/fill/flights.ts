@@ -6,7 +6,7 @@ interface Flight<Answer> {
 }
 
 /** Reads addresses, each once. Its signal ends when no caller waits for any of them. */
-export type Read<Answer> = (addresses: readonly string[], signal: AbortSignal) => ReadonlyMap<string, Promise<Answer>>;
+type Read<Answer> = (addresses: readonly string[], signal: AbortSignal) => ReadonlyMap<string, Promise<Answer>>;
 
 /** Single flight: while an address is being read, further callers wait for the same read. */
 export interface Flights<Answer> {
@@ -70,7 +70,7 @@ export function flights<Answer>(): Flights<Answer> {
 }
 
 /** Waits for the promise, or for the signal. @throws the reason of the signal */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return await promise;
   signal.throwIfAborted();
   let abort = (): void => {};

@@ -222,7 +222,10 @@ export function createReader(options: ReaderOptions): Reader {
     const written = addresses.map(isNew);
     const byAddress = new Map(addresses.map((address, i) => [address, keys[i] as string]));
     const wanted = [...new Set(addresses.filter((_, i) => !written[i]))];
+    /** Reads that began with this call. Another may have read the table before the caller's write. */
+    const begun = new Set<string>();
     const answers = await documents.get(wanted, signal, (missing, flightSignal) => {
+      for (const address of missing) begun.add(address);
       const missingKeys = missing.map((address) => byAddress.get(address) as string);
       const read = readDocuments(surroundings, view, missingKeys, flightSignal);
       return new Map(missing.map((address, i) => [address, read.get(missingKeys[i] as string) as Promise<Answer>]));
@@ -230,7 +233,9 @@ export function createReader(options: ReaderOptions): Reader {
     const known = new Map(wanted.map((address, i) => [address, answers[i] as Answer]));
     const past = [...byAddress].filter(([address]) => {
       const answer = known.get(address);
-      return !answer || (fresh && answer.by === 'cache' && !(answer.type === 'found' && fresh(answer.value as never)));
+      return (
+        !answer || (fresh && !(answer.by === 'table' && begun.has(address)) && !(answer.type === 'found' && fresh(answer.value as never)))
+      );
     });
     if (past.length > 0) {
       counts.bypassed += past.length;

@@ -45,6 +45,8 @@ for i = newest, #argv, 4 do
   local state, id, score, json = argv[i], argv[i + 1], argv[i + 2], argv[i + 3]
   if found[id] then apply(list, (seen[id] or FLOOR) .. state .. json, id, score, '', 'table') end
 end
+-- R28 (settle unmarks)
+list.survey = ''
 -- R19 (trim last)
 list.settled = list.settled + 1
 trim(list, keep)
