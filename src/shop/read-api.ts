@@ -16,6 +16,8 @@ export interface ReadApiOptions extends ShopTable, Partial<ApiOptions> {
   readonly adminScope: string;
   /** The read units of the table that the handler may use a second. Default: no limit. */
   readonly readUnitsPerSecond?: number;
+  /** How long one call of the cache may take, ms. Then the table answers. Default: 100. */
+  readonly cacheDeadlineMs?: number;
 }
 
 /** What a route answers, and where it was read. */
@@ -45,12 +47,13 @@ type Route = (request: ApiRequest, signal: AbortSignal) => Promise<Shown>;
  * - 503 if neither the cache nor DynamoDB answers, if the read units are used up, or if the time runs out.
  */
 export function readApi(options: ReadApiOptions) {
-  const { cache, client, tableName, adminScope, readUnitsPerSecond, allowedOrigins = [], logger = new Logger() } = options;
+  const { cache, client, tableName, adminScope, readUnitsPerSecond, cacheDeadlineMs, allowedOrigins = [], logger = new Logger() } = options;
   const reader = createReader({
     cache,
     table: { client, name: tableName, keys: ['pk', 'sk'] },
     lagBoundMs: TICKET_SECONDS * 1_000,
-    ...(readUnitsPerSecond !== undefined && { readUnitsPerSecond }),
+    readUnitsPerSecond,
+    cacheDeadlineMs,
   });
 
   const routes: Readonly<Record<string, Route>> = {
