@@ -9,9 +9,12 @@ const read = z.object({
   READ_UNITS_PER_SECOND: z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500),
 });
 
+/** No worker keeps the memory of the function up to date, so what it holds ends soon, ms. */
+const MEMORY_TTL_MS = 10_000;
+
 /** The configuration of the function that reads orders and carts. */
 export interface ReadConfig {
-  /** The worker's configuration, of which the cache is used. */
+  /** The worker's configuration, of which the cache is used. The memory backend holds entries and tombstones for 10 s. */
   readonly cache: Config;
   readonly tableName: string;
   /** The scope that a token needs for the routes of `/admin`. */
@@ -36,7 +39,7 @@ export function parseReadConfig(env?: Environment): ReadConfig {
   const cache = readConfig(given, faults);
   const config = data &&
     cache && {
-      cache,
+      cache: cache.backend === 'memory' ? { ...cache, entryTtlMs: MEMORY_TTL_MS, tombstoneTtlMs: MEMORY_TTL_MS } : cache,
       tableName: data.TABLE_NAME as string,
       adminScope: data.ADMIN_SCOPE,
       readUnitsPerSecond: data.READ_UNITS_PER_SECOND,

@@ -21,7 +21,8 @@ function faultsOf(env: Parameters<typeof parseReadConfig>[0]): readonly string[]
 describe('parseReadConfig', () => {
   it('needs only the name of the table', () => {
     expect(parseReadConfig({ TABLE_NAME: 'shop' })).toEqual({
-      cache: parseConfig({}),
+      // No worker keeps the memory of the function up to date.
+      cache: { ...parseConfig({}), entryTtlMs: 10_000, tombstoneTtlMs: 10_000 },
       tableName: 'shop',
       adminScope: 'orders/admin',
       readUnitsPerSecond: 500,
