@@ -237,14 +237,17 @@ export interface FoundMember {
 }
 
 /** @throws TypeError when `found` is of another kind than the lease, or cannot be the newest members of the leased list. */
-export function checkFound({ target }: Lease, found: Found): void {
+export function checkFound(lease: Lease, found: Found): void {
+  const target = lease?.target;
+  if (target === undefined) throw new TypeError('a fill has no lease: give one that `lease` or `getOrLease` returned');
   if (target.kind !== found?.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found?.kind}`);
   if (found.kind === 'document') {
     if (found.json !== undefined) checkJson('the document', found.json);
     return;
   }
   if (target.kind !== 'list') return;
-  const { newest, next } = found;
+  const { next } = found;
+  const newest = arrayOf('the newest members', found.newest);
   const { list, keep } = target;
   if ('more' in found) {
     throw new TypeError(
@@ -276,12 +279,12 @@ export function checkFound({ target }: Lease, found: Found): void {
 
 /** @throws TypeError when one of the fills is not one that `CacheClient` takes. */
 export function checkFills(fills: readonly Fill[]): void {
-  for (const { lease, found } of fills) checkFound(lease, found);
+  for (const fill of arrayOf('the fills', fills)) checkFound(fill?.lease, fill?.found);
 }
 
 /** @throws TypeError when a document or list cannot be leased by one of these targets. */
 export function checkTargets(targets: readonly LeaseTarget[]): void {
-  for (const target of targets) checkTarget(target);
+  for (const target of arrayOf('the targets of leases', targets)) checkTarget(target);
 }
 
 /** @throws TypeError when a survey cannot have this name, or a list cannot have one of these names. */
@@ -318,9 +321,9 @@ function checkTarget(target: LeaseTarget): void {
 
 /** @throws TypeError when a mutation is not one that `CacheClient` takes. */
 export function checkMutations(mutations: readonly Mutation[]): void {
-  for (const mutation of mutations) {
-    if (mutation.kind === 'document') checkKeys([mutation.key]);
-    else if (mutation.kind === 'member') {
+  for (const mutation of arrayOf('the mutations', mutations)) {
+    if (mutation?.kind === 'document') checkKeys([mutation.key]);
+    else if (mutation?.kind === 'member') {
       checkListName(mutation.list);
       checkName('the name of a member', mutation.member);
       checkScore('the score of a member', mutation.score);
@@ -336,7 +339,13 @@ export function checkMutations(mutations: readonly Mutation[]): void {
 
 /** @throws TypeError when one of them cannot be the key of a document. */
 export function checkKeys(keys: readonly string[]): void {
-  for (const key of keys) checkName('the key of a document', key);
+  for (const key of arrayOf('the keys', keys)) checkName('the key of a document', key);
+}
+
+/** Calls take many at once, so one by itself is a likely mistake; a text would pass as a list of its letters. */
+function arrayOf<T>(what: string, values: readonly T[]): readonly T[] {
+  if (!Array.isArray(values)) throw new TypeError(`${what} are not an array: give [...], also for one`);
+  return values;
 }
 
 /** @throws TypeError when it cannot be the name of a list. */
@@ -377,7 +386,8 @@ export function cursorOf({ score, member }: ListPosition): string {
 }
 
 /** @throws RangeError when the limit is not a positive integer, the order is neither `desc` nor `asc`, or `cursorOf` did not make the cursor. */
-export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
+export function parseQuery(query: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
+  const { limit, after, order = 'desc' } = query ?? {};
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`limit is ${limit}: give a positive integer`);
   if (order !== 'desc' && order !== 'asc') throw new RangeError(`order is "${order}": give "desc" or "asc"`);
   const descending = order === 'desc';

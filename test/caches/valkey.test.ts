@@ -200,9 +200,11 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
         complete: true,
       });
       // A lease that an earlier version took.
-      await raw.hset(members, '', earlier);
-      const taken = { target: lease.target, seen: ['1700000000.000001', '1', '4', '2', 'a', version(6)] };
-      expect(await settleOn(cache, taken, found)).toBe('lost');
+      for (const settled of ['2', '0']) {
+        await raw.hset(members, '', `1700000000.000001 1 4 ${settled} 0 1 0`);
+        const taken = { target: lease.target, seen: ['1700000000.000001', '1', '4', settled, 'a', version(6)] };
+        expect(await settleOn(cache, taken, found)).toBe('lost');
+      }
     });
 
     it.each(['members', 'scores', 'peaks'])('loses the whole list when its key of %s is evicted alone', async (part) => {

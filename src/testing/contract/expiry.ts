@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, membersOf, put, type Section, settleOn } from './case.ts';
+import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, membersOf, outcomes, put, type Section, settleOn } from './case.ts';
 
 /** Both times to live, ms. */
 const TTL_MS = 4_000;
@@ -89,6 +89,17 @@ export const expiry: Section = {
         assert.equal((await client.list('list', { limit: 9 })).complete, true);
         await client.apply([put('a', 1, 'older')]);
         assert.deepEqual(await client.get('a'), hit('older', 1));
+      },
+    },
+    {
+      it: 'expires a list without live members, and keeps one that has live members if entries do not expire',
+      needs: ['elapse'],
+      async run({ open, elapse }) {
+        const client = await open({ entryTtlMs: 0, tombstoneTtlMs: 1_000 });
+        const [empty, live] = [membersOf('empty', 9), membersOf('live', 9)];
+        await client.apply([empty.del('a', 5, 1), live.put('a', 5, 1), live.del('b', 5, 1)]);
+        await elapse?.(2_200);
+        assert.deepEqual(await outcomes(client, empty.put('a', 4, 1), live.put('a', 4, 1)), ['applied', 'stale']);
       },
     },
     {
