@@ -1,3 +1,4 @@
+import { quoted } from './errors.ts';
 import { type Mutation, nameFault, type Outcome } from './mutation.ts';
 import { isVersion, type Version } from './version.ts';
 import type { DocumentValue, MemberValue } from './view.ts';
@@ -73,8 +74,8 @@ export interface CacheClient {
    *   document's value is too large for the cache. The reader may still use what it read. After a value that is too large, the lease can
    *   still be settled.
    *
-   * An item that the table lacks, and of which the cache knew no version, is `gone` for the backend's `absentTtlMs` only: otherwise guessed keys
-   * would fill the cache with tombstones.
+   * An item that the table lacks, and of which the cache knew no version, is `gone` for the backend's `absentTtlMs` only. The same holds for a list in
+   * which nothing was found, and of which the cache knew nothing, and for the lease on it. Otherwise guessed keys would fill the cache.
    *
    * @throws TypeError when what was found does not fit its lease. No lease was settled then, and each still can be.
    */
@@ -397,7 +398,7 @@ export function parseQuery(query: PageQuery): { limit: number; after?: ListPosit
     const isPosition = typeof score === 'number' && typeof member === 'string' && member.isWellFormed();
     if (isPosition && cursorOf({ score, member }) === after) return { limit, after: { score, member }, descending };
   } catch {}
-  throw new RangeError(`cursor "${after}" was not given by a page: pass a page's cursor unchanged`);
+  throw new RangeError(`cursor ${quoted(after)} was not given by a page: pass a page's cursor unchanged`);
 }
 
 /** What decides, besides its members, whether a list's pages are complete. See docs/bounded-list.md. */

@@ -32,7 +32,7 @@ export interface MemoryOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
-  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  /** How long it lives that the table lacks an item, or the members of a list, of which the cache knew no version, ms. Default: 60,000. */
   readonly absentTtlMs?: number;
   /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
@@ -119,7 +119,8 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   /** R21 (expiry) */
   const holdList = (name: string, held: BoundedList): void => {
     const ttlWithMembers = entryTtlMs === 0 ? 0 : Math.max(entryTtlMs, tombstoneTtlMs);
-    hold(`list ${name}`, held, held.isEmpty ? tombstoneTtlMs : ttlWithMembers);
+    const ttlWithout = held.isUnknown ? absentTtlMs : tombstoneTtlMs;
+    hold(`list ${name}`, held, held.isEmpty ? ttlWithout : ttlWithMembers);
   };
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 

@@ -38,7 +38,7 @@ export interface ValkeyOptions extends ValkeyConnectionOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
-  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  /** How long it lives that the table lacks an item, or the members of a list, of which the cache knew no version, ms. Default: 60,000. */
   readonly absentTtlMs?: number;
   /** A larger value is `rejected`, bytes. Default: 1 MiB. */
   readonly maxValueBytes?: number;
@@ -147,7 +147,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     });
   const leaseList = async (target: ListTarget): Promise<ValkeyLease> => {
     const [age, ...seen] = (await connection.call((commands) =>
-      commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs),
+      commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs, absentTtlMs),
     )) as [number, ...unknown[]];
     return { target, seen: seen.map(String), ...(age >= 0 && { standingMs: age }) };
   };
@@ -159,7 +159,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     const lease = [birth, bottom, lost, settled];
     const args = [entryTtlMs, tombstoneTtlMs, keep, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
-    return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed))) === 1;
+    return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed, absentTtlMs))) === 1;
   };
   /** MGET gives null for a key of another type, where GET fails. On a cluster the keys of one command share a slot. */
   const readDocuments = async (names: readonly string[]): Promise<readonly (string | null | undefined)[]> => {

@@ -1,6 +1,6 @@
 import { type DynamoDBClient, QueryCommand, type QueryCommandInput, type QueryCommandOutput } from '@aws-sdk/client-dynamodb';
 import type { Attributes } from '../change.ts';
-import { asError, ReadBudgetError, TableUnavailableError } from '../errors.ts';
+import { asError, ReadBudgetError, TableRefusalError, TableUnavailableError } from '../errors.ts';
 import type { TableAnswer } from '../table.ts';
 import type { KeyAttributes, ListQuery } from '../view.ts';
 import { attributesOf } from './attributes.ts';
@@ -88,7 +88,8 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
     used,
     async items(keys, signal) {
       const reader = tableReader({ client: metered(signal), readUnitsPerSecond: Infinity, retries: RETRIES });
-      return await named(name, undefined, signal, () => reader.read(name, keys.map(marshalled), signal));
+      const answers = await named(name, undefined, signal, () => reader.read(name, keys.map(marshalled), signal));
+      return answers.map((answer) => ('error' in answer ? { error: new TableRefusalError(answer.error.message) } : answer));
     },
     async query({ partition, sort, index, trust }, { score, limit }, signal) {
       const from = score === undefined ? undefined : sort?.valueAt?.(score);
@@ -139,7 +140,7 @@ async function named<T>(table: string, index: string | undefined, signal: AbortS
     const what = index === undefined ? `table ${table}` : `index ${index} of table ${table}`;
     const wayOut = WAYS_OUT[error.name];
     // DynamoDB's own message may quote the value of a key.
-    if (wayOut !== undefined) throw new Error(`${what}: ${wayOut} (${error.name})`);
+    if (wayOut !== undefined) throw new TableRefusalError(`${what}: ${wayOut} (${error.name})`);
     throw new TableUnavailableError(`${what} gives no answer (${error.name}): try later`, { cause: error });
   }
 }

@@ -12,7 +12,7 @@ import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
 import { ageOf, ticketOf } from './ticket.ts';
 
-export { IncompleteListError, ReadBudgetError, TableUnavailableError } from '../errors.ts';
+export { IncompleteListError, ReadBudgetError, TableRefusalError, TableUnavailableError } from '../errors.ts';
 export { type FoundOptions, found } from './found.ts';
 export type { ReadCounts };
 
@@ -110,6 +110,7 @@ export interface ReadEvent {
  *
  * Every method rejects with
  * - `TableUnavailableError` when the table must be asked and gives no answer, `ReadBudgetError` when the read units are used up,
+ * - `TableRefusalError` when a permission, a name or the view's `from` must be mended first,
  * - `ViewError` when the view throws on the item of the table, or has no `from`; nothing is filled then,
  * - the reason of the signal when the signal ends the call,
  * - `RangeError` when a cursor or a ticket was not given by this reader, or the limit is not a positive integer.
@@ -316,7 +317,7 @@ export function createReader(options: ReaderOptions): Reader {
         after = cursor;
       }
     },
-    wrote: (view, key) => ticketOf(keyOf(view, key) as string, Date.now()),
+    wrote,
     counts: () => ({ ...counts, tableCalls: table.used.calls, tableUnits: table.used.units, unanswered: guard.unanswered }),
     async close() {
       closed = true;
@@ -332,6 +333,11 @@ export function createReader(options: ReaderOptions): Reader {
     return results.map((result) => (result.status === 'fulfilled' ? { ...result, value: valueIn(result.value) } : result));
   });
   return reader;
+}
+
+/** The ticket of `Reader.wrote`, for code that writes and does not read. */
+export function wrote(view: Pick<DocumentView<unknown, unknown>, 'name' | 'revision'>, key: string): string {
+  return ticketOf(keyOf(view, key), Date.now());
 }
 
 function valueIn(answer: Answer): unknown {

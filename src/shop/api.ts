@@ -12,7 +12,7 @@ export interface ApiRequest {
   readonly queryStringParameters?: Readonly<Record<string, string | undefined>>;
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly cookies?: readonly string[];
-  readonly body?: string;
+  readonly body?: string | null;
   readonly isBase64Encoded?: boolean;
   readonly requestContext?: {
     readonly authorizer?: { readonly jwt?: { readonly claims?: Readonly<Record<string, unknown>> } };
@@ -132,7 +132,9 @@ export function cookieOf({ cookies = [] }: ApiRequest, name: string): string | u
  * @throws RefusedError 400 for bytes that are not UTF-8, and for half a surrogate pair. Both would become a replacement character, so different
  * texts would become one.
  */
-export function bodyOf({ body = '', isBase64Encoded }: ApiRequest): string {
+export function bodyOf({ body: given, isBase64Encoded }: ApiRequest): string {
+  // API Gateway's format 1.0 gives null for none.
+  const body = given ?? '';
   const text = isBase64Encoded ? decodedUtf8(Buffer.from(body, 'base64')) : body;
   if (text === undefined || !text.isWellFormed()) throw new RefusedError(400, 'Invalid body');
   return text;

@@ -62,7 +62,7 @@ interface Sent {
   readonly cartId?: string;
   readonly cookies?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | null;
 }
 
 export function request({ route, id, cursor, scope, sub, cartId, cookies, headers = {}, body }: Sent): ApiRequest {

@@ -109,6 +109,11 @@ export class BoundedList {
     return this.#live.size === 0;
   }
 
+  /** True if the list has no members in any state, dropped no version, and has no mark: nothing is lost with it but what a reader found. */
+  get isUnknown(): boolean {
+    return this.#members.size === 0 && this.#lost === 0 && this.#survey === undefined;
+  }
+
   /** The number of members in any state. */
   get size(): number {
     return this.#members.size;

@@ -36,7 +36,7 @@ const COMPRESSION_LEVEL = 1;
  *
  * @param maxBytes the largest list at a key of `KEY_BYTES` or fewer
  */
-export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls): Codec<ListCell> {
+export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs, absentTtlMs }: Ttls): Codec<ListCell> {
   return {
     encode(cell, nonce, key = '') {
       const mostBytes = maxBytes - Math.max(0, Buffer.byteLength(key) - KEY_BYTES);
@@ -64,7 +64,10 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
     },
     blank: emptyList,
     // R21 (expiry)
-    ttlMs: ({ list }) => (list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs)),
+    ttlMs({ list }) {
+      if (list.isUnknown) return absentTtlMs;
+      return list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs);
+    },
   };
 }
 

@@ -117,5 +117,26 @@ export const expiry: Section = {
         assert.deepEqual(await client.getMany(['unknown', 'present', 'forgotten', 'found']), [MISSED, gone(1), gone(1), hit('read', 0)]);
       },
     },
+    {
+      it: 'expires a list soon of which nothing is known but that the table has no members of it',
+      needs: ['elapse'],
+      async run({ open, elapse }) {
+        const client = await open({ tombstoneTtlMs: 60_000, absentTtlMs: 1_000 });
+        const empty = { kind: 'list', newest: [] } as const;
+        const [leased, filled, deleted, marked] = ['leased', 'filled', 'deleted', 'marked'].map((name) => membersOf(name, 9));
+        if (!leased || !filled || !deleted || !marked) return;
+        const lost = await leaseOn(client, leased.target);
+        assert.equal(await settleOn(client, await leaseOn(client, filled.target), empty), 'settled');
+        await client.apply([deleted.del('m', 1, 1)]);
+        assert.equal(await settleOn(client, await leaseOn(client, deleted.target), empty), 'settled');
+        await client.mark(['marked'], 'survey');
+        const complete = () => Promise.all(['filled', 'deleted'].map(async (name) => (await client.list(name, { limit: 1 })).complete));
+        assert.deepEqual(await complete(), [true, true]);
+        await elapse?.(2_200);
+        assert.deepEqual(await complete(), [false, true]);
+        assert.equal(await settleOn(client, lost, empty), 'lost');
+        assert.deepEqual(await client.seal(['marked'], 'survey'), ['settled']);
+      },
+    },
   ],
 };

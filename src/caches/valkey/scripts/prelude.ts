@@ -74,7 +74,8 @@ local function expire(list, ms)
   call('PEXPIRE', list.peaks, ms)
 end
 
-local function save(list, entry_ttl, tombstone_ttl)
+-- absent_ttl: of a list that has no members in any state, dropped no version, and has no mark. Default: tombstone_ttl.
+local function save(list, entry_ttl, tombstone_ttl, absent_ttl)
   local header = string.format(
     '%s %s %d %d %d %d %d %s %s',
     list.birth, list.bottom, list.lost, list.settled, list.forgotten_count, list.live_count, list.peak_count, list.highest, list.dropped
@@ -83,7 +84,8 @@ local function save(list, entry_ttl, tombstone_ttl)
   if header ~= list.header then call('HSET', list.members, '', header) end
   -- R21 (expiry)
   if list.live_count == 0 then
-    expire(list, tombstone_ttl)
+    local is_unknown = list.peak_count == 0 and list.lost == 0 and list.survey == ''
+    expire(list, is_unknown and absent_ttl or tombstone_ttl)
   elseif tonumber(entry_ttl) > 0 then
     expire(list, math.max(tonumber(entry_ttl), tonumber(tombstone_ttl)))
   elseif list.was_empty and list.header then
