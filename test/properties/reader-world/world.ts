@@ -16,7 +16,7 @@ import type { DocumentStep, Fate, History, Illness, ListStep, ReadStep, Step } f
 import { addressOf, itemKeyOf, Log, membersAt, type Past, stateAt } from './log.ts';
 import { documentFaults, pageFaults } from './oracle.ts';
 import { sleep } from './time.ts';
-import { detail, INDEXES, KEYS, LAG_MS, LISTS, type NamedList, TABLE, type Thing, VIEWS } from './views.ts';
+import { detail, INDEXES, imageOf, KEYS, LAG_MS, LISTS, type NamedList, TABLE, type Thing, VIEWS } from './views.ts';
 
 const SHARDS = 2;
 const LABEL = '2026-11-22T03:01:52.091';
@@ -629,10 +629,4 @@ interface ReadUnderWay {
     readonly beganAt: number;
     readonly wrote: number | undefined;
   };
-}
-
-/** The attributes of a thing, with those of its indexes. */
-function imageOf({ team, ...thing }: Omit<Thing, 'slot' | 'team'> & { readonly team: string }): Image {
-  const slot = thing.listed ? `r#${String(thing.rank).padStart(3, '0')}` : 'x#';
-  return { ...thing, slot, ...(thing.listed && { team }) };
 }
