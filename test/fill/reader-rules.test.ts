@@ -236,6 +236,28 @@ describe('pages', () => {
   });
 });
 
+describe('pages of the table', () => {
+  it('are not complete where one query gives less than a page: a member may have moved between the queries', async () => {
+    for (let i = 0; i < 3; i += 1) world.write(`g0.i${i}`, { rank: i });
+    world.table.mood = { ...GOOD_MOOD, mostItems: 1 };
+    const { members, complete } = await world.reader().page(ranked, 'g0', { limit: 2 });
+    expect([members.map(({ score }) => score), complete]).toEqual([[2, 1], false]);
+  });
+
+  it('show the own write with a ticket, though a page from before the write is being read', async () => {
+    world.write('g0.i1');
+    const table = heldBack(world.table.client);
+    const reader = world.reader({ client: table.client });
+    const before = reader.page(ranked, 'g0');
+    await table.answered;
+    world.write('g0.i1', { rank: 1 });
+    const after = reader.page(ranked, 'g0', { ticket: reader.wrote(ranked, 'g0') });
+    table.release();
+    expect(await before).toMatchObject({ members: [{ score: 0 }] });
+    expect(await after).toMatchObject({ members: [{ score: 1 }] });
+  });
+});
+
 describe('a cache that is down', () => {
   const down: Partial<CacheClient> = {
     getOrLease: () => Promise.reject(new CacheUnavailableError('the cache is down')),

@@ -82,7 +82,7 @@ export class ReaderWorld {
     this.#options = options;
     const { history, random } = options;
     this.#table = new FakeTable({ name: TABLE, keys: KEYS, indexes: INDEXES, random, lagMs: LAG_MS });
-    this.#table.mood = { mostItems: 4, latencyMs: 6, throttled: history.throttled ? 0.05 : 0, unprocessed: history.throttled ? 0.2 : 0 };
+    this.#table.mood = { mostItems: 4, latencyMs: 12, throttled: history.throttled ? 0.05 : 0, unprocessed: history.throttled ? 0.2 : 0 };
     this.#table.onFault = () => {
       this.#faultAt = this.log.tick();
     };
@@ -137,7 +137,8 @@ export class ReaderWorld {
   // The table and its stream
 
   #writeThing({ thing, how, rank, team, curse: curses }: Extract<Step, { type: 'write' }>): void {
-    const key = { pk: `g${thing % 2}`, sk: `i${thing >> 1}` };
+    const { focus } = this.#options.history;
+    const key = focus === undefined ? { pk: `g${thing % 2}`, sk: `i${thing >> 1}` } : { pk: 'g0', sk: `i${thing % 3}` };
     const old = this.log.pastOf(key).states.at(-1)?.image as Thing | undefined;
     const n = this.log.now + 1;
     if (how === 'delete') {
@@ -251,7 +252,7 @@ export class ReaderWorld {
     const documents = keys.map((key) => ({ kind: 'document', key }) as const);
     const lists = LISTS.map((named) => ({ kind: 'list', list: addressOf(named), keep: named.view.keep }) as const);
     // Lists are few, and the rules of lists many.
-    const chosen = target % 2 === 0 ? pick(documents, target >> 1) : pick(lists, target >> 1);
+    const chosen = target % 2 === 0 ? pick(documents, target >> 1) : pick(lists, this.#options.history.focus ?? target >> 1);
     if (!chosen) return;
     this.#options.tally.add('evicted');
     this.#tell(`evict ${chosen.kind === 'document' ? chosen.key : chosen.list}`);
@@ -348,7 +349,10 @@ export class ReaderWorld {
   }
 
   async #readDocuments(app: App, step: DocumentStep): Promise<void> {
-    const keys = this.#keysFrom(step.target, step.verb === 'getMany' ? step.count : 1);
+    const keys = this.#keysFrom(
+      this.#options.history.focus === undefined ? step.target : 2 * (step.target % 3),
+      step.verb === 'getMany' ? step.count : 1,
+    );
     const [key = ''] = keys;
     const read = this.#readUnderWay(
       app,
@@ -394,7 +398,7 @@ export class ReaderWorld {
   }
 
   async #readList(app: App, step: ListStep): Promise<void> {
-    const named = pick(LISTS, step.target) as NamedList;
+    const named = pick(LISTS, this.#options.history.focus ?? step.target) as NamedList;
     const address = addressOf(named);
     const { limit } = step;
     const cursor = step.verb === 'page' && step.further ? this.#cursors.get(address) : undefined;
