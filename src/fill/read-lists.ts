@@ -35,6 +35,12 @@ interface Pending {
 /** The most leases that wait for their index. */
 const MOST_PENDING = 1_000;
 
+/**
+ * How old a lease may be whose fill a reader waits for, ms: several reads of the table. Its fill may have come, and the page stays incomplete because
+ * its last members tie with one that the list does not keep.
+ */
+const LONGEST_WAIT_MS = 100;
+
 /** Reads pages of lists through the cache. */
 export function listReads(surroundings: Surroundings) {
   const { cache, guard, table, counts, keys, settle, runAfter } = surroundings;
@@ -132,7 +138,7 @@ export function listReads(surroundings: Surroundings) {
     const fills = request.wroteMs === undefined && request.position === undefined;
     let lease = fills ? await leaseOn(key, view.keep) : undefined;
     // No fill makes a page complete that is longer than the list.
-    while (lease?.standingMs !== undefined && request.limit <= view.keep) {
+    while (lease?.standingMs !== undefined && lease.standingMs < LONGEST_WAIT_MS && request.limit <= view.keep) {
       counts.waited += 1;
       await sleep(lookPauseMs(), undefined, { signal });
       const page = await cached(key, request);

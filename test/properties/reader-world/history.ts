@@ -70,6 +70,8 @@ export interface History {
   /** No view throws, because then no list is filled. */
   readonly plain: boolean;
   readonly throttled: boolean;
+  /** Only this list, three things and their documents are read and written, so that reads and records meet. */
+  readonly focus: number | undefined;
   readonly steps: readonly Step[];
 }
 
@@ -141,6 +143,7 @@ const historyOf = (mode: Mode, steps: fc.Arbitrary<Step>): fc.Arbitrary<History>
     seed: fc.nat(),
     plain: often([true, 3], [false, 1]),
     throttled: often([false, 2], [true, 1]),
+    focus: fc.oneof(fc.constant(undefined), upTo(6), upTo(6)),
     steps: fc.array(steps, { minLength: 1, maxLength: 80, size: 'max' }),
   });
 

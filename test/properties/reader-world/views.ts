@@ -6,7 +6,7 @@ export const KEYS = ['pk', 'sk'] as const;
 /** The longest lag of the global index, ms. */
 export const LAG_MS = 40;
 
-export interface Thing {
+export type Thing = {
   readonly pk: string;
   readonly sk: string;
   /** The number of the change that wrote it. */
@@ -20,7 +20,7 @@ export interface Thing {
   readonly team?: string;
   /** Names of the views that throw on it, see `curse`. */
   readonly note: string;
-}
+};
 
 export const INDEXES = {
   bySlot: { partition: 'pk', sort: 'slot' },
@@ -56,7 +56,7 @@ const membersOf = (list: string | undefined, { n, rank, listed }: Thing) =>
   listed && list !== undefined ? [{ list, score: rank, value: { n } }] : [];
 
 /** A query of a local index, in the order of the scores. */
-const ranked = listView({
+export const ranked = listView({
   name: 'ranked',
   revision: 1,
   keep: 2,
@@ -70,7 +70,7 @@ const ranked = listView({
 });
 
 /** A query of the table, in no order of scores. */
-const shelf = listView({
+export const shelf = listView({
   name: 'shelf',
   revision: 1,
   keep: 3,
@@ -80,7 +80,7 @@ const shelf = listView({
 });
 
 /** A query of a global index. */
-const team = listView({
+export const team = listView({
   name: 'team',
   revision: 1,
   keep: 3,
@@ -104,6 +104,12 @@ const all = listView({
   project: careful('all', (it) => membersOf('all', it)),
   from: () => undefined,
 });
+
+/** The attributes of a thing, with those of its indexes. */
+export function imageOf({ team, ...thing }: Omit<Thing, 'slot' | 'team'> & { readonly team: string }): Thing {
+  const slot = thing.listed ? `r#${String(thing.rank).padStart(3, '0')}` : 'x#';
+  return { ...thing, slot, ...(thing.listed && { team }) };
+}
 
 export interface NamedList {
   readonly view: ListView<Thing, { readonly n: number }>;

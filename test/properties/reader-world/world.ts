@@ -16,7 +16,7 @@ import type { DocumentStep, Fate, History, Illness, ListStep, ReadStep, Step } f
 import { addressOf, itemKeyOf, Log, membersAt, type Past, stateAt } from './log.ts';
 import { documentFaults, pageFaults } from './oracle.ts';
 import { sleep } from './time.ts';
-import { detail, INDEXES, KEYS, LAG_MS, LISTS, type NamedList, TABLE, type Thing, VIEWS } from './views.ts';
+import { detail, INDEXES, imageOf, KEYS, LAG_MS, LISTS, type NamedList, TABLE, type Thing, VIEWS } from './views.ts';
 
 const SHARDS = 2;
 const LABEL = '2026-11-22T03:01:52.091';
@@ -82,7 +82,7 @@ export class ReaderWorld {
     this.#options = options;
     const { history, random } = options;
     this.#table = new FakeTable({ name: TABLE, keys: KEYS, indexes: INDEXES, random, lagMs: LAG_MS });
-    this.#table.mood = { mostItems: 4, latencyMs: 6, throttled: history.throttled ? 0.05 : 0, unprocessed: history.throttled ? 0.2 : 0 };
+    this.#table.mood = { mostItems: 4, latencyMs: 12, throttled: history.throttled ? 0.05 : 0, unprocessed: history.throttled ? 0.2 : 0 };
     this.#table.onFault = () => {
       this.#faultAt = this.log.tick();
     };
@@ -137,7 +137,8 @@ export class ReaderWorld {
   // The table and its stream
 
   #writeThing({ thing, how, rank, team, curse: curses }: Extract<Step, { type: 'write' }>): void {
-    const key = { pk: `g${thing % 2}`, sk: `i${thing >> 1}` };
+    const { focus } = this.#options.history;
+    const key = focus === undefined ? { pk: `g${thing % 2}`, sk: `i${thing >> 1}` } : { pk: 'g0', sk: `i${thing % 3}` };
     const old = this.log.pastOf(key).states.at(-1)?.image as Thing | undefined;
     const n = this.log.now + 1;
     if (how === 'delete') {
@@ -251,7 +252,7 @@ export class ReaderWorld {
     const documents = keys.map((key) => ({ kind: 'document', key }) as const);
     const lists = LISTS.map((named) => ({ kind: 'list', list: addressOf(named), keep: named.view.keep }) as const);
     // Lists are few, and the rules of lists many.
-    const chosen = target % 2 === 0 ? pick(documents, target >> 1) : pick(lists, target >> 1);
+    const chosen = target % 2 === 0 ? pick(documents, target >> 1) : pick(lists, this.#options.history.focus ?? target >> 1);
     if (!chosen) return;
     this.#options.tally.add('evicted');
     this.#tell(`evict ${chosen.kind === 'document' ? chosen.key : chosen.list}`);
@@ -348,7 +349,10 @@ export class ReaderWorld {
   }
 
   async #readDocuments(app: App, step: DocumentStep): Promise<void> {
-    const keys = this.#keysFrom(step.target, step.verb === 'getMany' ? step.count : 1);
+    const keys = this.#keysFrom(
+      this.#options.history.focus === undefined ? step.target : 2 * (step.target % 3),
+      step.verb === 'getMany' ? step.count : 1,
+    );
     const [key = ''] = keys;
     const read = this.#readUnderWay(
       app,
@@ -394,7 +398,7 @@ export class ReaderWorld {
   }
 
   async #readList(app: App, step: ListStep): Promise<void> {
-    const named = pick(LISTS, step.target) as NamedList;
+    const named = pick(LISTS, this.#options.history.focus ?? step.target) as NamedList;
     const address = addressOf(named);
     const { limit } = step;
     const cursor = step.verb === 'page' && step.further ? this.#cursors.get(address) : undefined;
@@ -539,76 +543,83 @@ export class ReaderWorld {
     await sleep(Math.max(LAG_MS, this.#apps.some(({ reader }) => reader.counts().unanswered > 0) ? 1_100 : 0));
     if (this.faults.length > 0) return;
     this.#tell('at rest');
-    const [first] = this.#apps;
-    for (const app of this.#apps) await this.#compareDocuments(app);
-    for (const named of LISTS) {
-      if (named.by === 'nothing') await this.#fill(named);
-      for (const app of this.#apps) await this.#compareList(app, named);
-      await this.#compareFilled(first as App, named);
-    }
+    await this.#compareDocuments();
+    await Promise.all(
+      LISTS.map(async (named) => {
+        if (named.by === 'nothing') await this.#fill(named);
+        for (const [i, { reader }] of this.#apps.entries()) {
+          for (const limit of [[1], [2, 50], [3]][i] ?? []) await this.#comparePages(reader, named, limit);
+        }
+        if (named.by !== 'nothing') await this.#compareMembers(named);
+        await this.#compareFilled(named);
+      }),
+    );
     while (this.#calls.size > 0) await Promise.all(this.#calls);
   }
 
-  async #compareDocuments({ reader }: App): Promise<void> {
+  async #compareDocuments(): Promise<void> {
     const keys = [...new Set(this.#keysFrom(0, 14))];
     const wanted = keys.map((key) => this.log.pastOf(itemKeyOf(key)).states.at(-1)?.documents.get(keyOf(detail, key)));
     const options = [{}, { ticket: this.#tickets.map(({ text }) => text) }, { fresh: () => false }];
-    for (const [i, key] of keys.entries()) {
-      const given = options[i % 3] as object;
-      const look = await reader.look(detail, key, given);
-      const value = await reader.get(detail, key, given);
-      this.#same(`look ${key}`, look.type === 'found' ? JSON.stringify(look.value) : undefined, wanted[i]);
-      this.#same(`get ${key}`, JSON.stringify(value), wanted[i]);
-    }
-    for (const given of options) {
-      const values = await reader.getMany(detail, keys, given);
+    const compare = async ({ reader }: App, n: number): Promise<void> => {
+      const values = await reader.getMany(detail, keys, options[n]);
       for (const [i, key] of keys.entries()) this.#same(`getMany ${key}`, JSON.stringify(values[i]), wanted[i]);
-    }
+      const each = keys.map(async (key, i) => {
+        const look = await reader.look(detail, key, options[(n + i) % 3]);
+        this.#same(`look ${key}`, look.type === 'found' ? JSON.stringify(look.value) : undefined, wanted[i]);
+        this.#same(`get ${key}`, JSON.stringify(await reader.get(detail, key)), wanted[i]);
+      });
+      await Promise.all(each);
+    };
+    await Promise.all(this.#apps.map(compare));
   }
 
-  async #compareList({ reader }: App, named: NamedList): Promise<void> {
+  async #comparePages(reader: Reader, named: NamedList, limit: number): Promise<void> {
     const { view, list, by } = named;
     const wanted = membersAt(this.log.pasts.values(), addressOf(named), this.log.now).map((it) => JSON.stringify(it));
     // Of a list that no query answers, the cache has the first members only.
     const partial = by === 'nothing' ? ({ partial: 'allow' } as const) : {};
-    for (const limit of [1, 2, 3, 50]) {
-      const shown: string[] = [];
-      for (let after: string | undefined, n = 0; n < 50; n += 1) {
-        const page = await reader.page(view, list, { limit, ...partial, ...(after !== undefined && { after }) });
-        if (by === 'nothing' && !page.complete) break;
-        shown.push(...page.members.map(({ member, score, value }) => JSON.stringify({ member, score, json: JSON.stringify(value) })));
-        if (by === 'table' && !page.complete) this.#blame([`a page of ${view.name} ${list} by ${page.by} is not complete at rest`]);
-        after = page.cursor;
-        if (after === undefined) break;
-      }
-      this.#same(
-        `pages of ${limit} of ${view.name} ${list}`,
-        shown.join(),
-        (by === 'nothing' ? wanted.slice(0, shown.length) : wanted).join(),
-      );
+    const shown: string[] = [];
+    for (let after: string | undefined, n = 0; n < 50; n += 1) {
+      const page = await reader.page(view, list, { limit, ...partial, ...(after !== undefined && { after }) });
+      if (by === 'nothing' && !page.complete) break;
+      shown.push(...page.members.map(({ member, score, value }) => JSON.stringify({ member, score, json: JSON.stringify(value) })));
+      if (by === 'table' && !page.complete) this.#blame([`a page of ${view.name} ${list} by ${page.by} is not complete at rest`]);
+      after = page.cursor;
+      if (after === undefined) break;
     }
-    if (by === 'nothing') return;
+    const some = by === 'nothing' ? wanted.slice(0, shown.length) : wanted;
+    this.#same(`pages of ${limit} of ${view.name} ${list}`, shown.join(), some.join());
+  }
+
+  async #compareMembers({ view, list, by }: NamedList): Promise<void> {
+    const { reader } = this.#apps[0] as App;
+    const wanted = membersAt(this.log.pasts.values(), addressOf({ view, list, by }), this.log.now).map(({ json }) => json);
     const values: unknown[] = [];
     for await (const value of reader.members(view, list, { limit: 2 })) values.push(value);
+    this.#same(`members of ${view.name} ${list}`, JSON.stringify(values), `[${wanted}]`);
     const ticket = this.#tickets.map(({ text }) => text);
-    const all = await reader.page(view, list, { limit: 50, ticket });
-    this.#same(`members of ${view.name} ${list}`, JSON.stringify(values), `[${wanted.map((it) => JSON.parse(it).json)}]`);
-    this.#same(`${view.name} ${list} with a ticket`, JSON.stringify(all.members.map(({ value }) => value)), JSON.stringify(values));
+    const page = await reader.page(view, list, { limit: 50, ticket });
+    this.#same(`${view.name} ${list} with a ticket`, JSON.stringify(page.members.map(({ value }) => value)), `[${wanted}]`);
   }
 
   /** After these reads, the cache must know what the list keeps: a later read costs nothing. */
-  async #compareFilled({ reader }: App, named: NamedList): Promise<void> {
+  async #compareFilled(named: NamedList): Promise<void> {
     const { view, list } = named;
+    const { reader } = this.#apps[0] as App;
     const members = membersAt(this.log.pasts.values(), addressOf(named), this.log.now);
     const next = members[view.keep]?.score ?? -Infinity;
     const held = members.filter(({ score }) => score > next).length;
     if (held === 0) return;
+    const { unanswered } = reader.counts();
     let page = await reader.page(view, list, { limit: held });
     // A lease from before another reader's fill is lost, and so is a fill of a list that dropped members after the lease.
     for (let tries = 0; named.by === 'index' && !page.complete && tries < 4; tries += 1) {
       await sleep(LAG_MS);
       page = await reader.page(view, list, { limit: held });
     }
+    // A cache on a busy machine may be late.
+    if (reader.counts().unanswered > unanswered) return;
     if (page.by !== 'cache' || !page.complete)
       this.#blame([`a page of ${held} of ${view.name} ${list} is by ${page.by} at rest: no fill came`]);
   }
@@ -629,10 +640,4 @@ interface ReadUnderWay {
     readonly beganAt: number;
     readonly wrote: number | undefined;
   };
-}
-
-/** The attributes of a thing, with those of its indexes. */
-function imageOf({ team, ...thing }: Omit<Thing, 'slot' | 'team'> & { readonly team: string }): Image {
-  const slot = thing.listed ? `r#${String(thing.rank).padStart(3, '0')}` : 'x#';
-  return { ...thing, slot, ...(thing.listed && { team }) };
 }
