@@ -52,13 +52,14 @@ export const lines = listView({
   }),
 });
 
+export const ORDERS = 1_000;
+const ids = range(ORDERS).map((n) => order(n).id);
 /** @param {number} n */
-export const idOf = (n) => order(n).id;
+export const idOf = (n) => ids[n % ORDERS] ?? '';
 /** @param {number} n */
 export const ownerOf = (n) => `owner#${n % OWNERS}`;
 /** Ids of the n-th `getMany`. @param {number} n */
 export const idsOf = (n) => range(MANY, (n * MANY) % ORDERS).map(idOf);
-export const ORDERS = 1_000;
 
 /** What the table has: orders, and owners with lines. @returns {readonly Readonly<Record<string, unknown>>[]} */
 export function items() {
