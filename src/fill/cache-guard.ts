@@ -1,8 +1,8 @@
 import { CacheUnavailableError } from '../errors.ts';
 
-/** After so many calls in a row without an answer, the breaker opens. */
+/** Consecutive calls without an answer after which the breaker opens. */
 const MOST_FAILURES = 5;
-/** So long an open breaker keeps all calls from the cache, ms. Then one call tries. */
+/** How long an open breaker keeps all calls from the cache, ms. Then one call tries. */
 const OPEN_MS = 1_000;
 
 /** Calls a cache that may be slow or down: an answer in time, or none. */

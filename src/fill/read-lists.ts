@@ -32,7 +32,7 @@ interface Pending {
   readonly takenAt: number;
 }
 
-/** Leases that wait for their index, at most so many. */
+/** The most leases that wait for their index. */
 const MOST_PENDING = 1_000;
 
 /** Reads pages of lists through the cache. */
@@ -119,7 +119,7 @@ export function listReads(surroundings: Surroundings) {
     const key = keyOf(view, list) as string;
     const fills = request.wroteMs === undefined && request.position === undefined;
     let lease = fills ? await leaseOn(key, view.keep) : undefined;
-    // A page beyond what the list keeps stays incomplete, whoever fills the list.
+    // No fill completes a page beyond what the list keeps.
     while (lease?.standingMs !== undefined && request.limit <= view.keep) {
       counts.waited += 1;
       await sleep(lookPauseMs(), undefined, { signal });
