@@ -52,7 +52,7 @@ export const lines = listView({
   }),
 });
 
-export const ORDERS = 1_000;
+const ORDERS = 1_000;
 const ids = range(ORDERS).map((n) => order(n).id);
 /** @param {number} n */
 export const idOf = (n) => ids[n % ORDERS] ?? '';
