@@ -7,7 +7,7 @@ import { Redis } from 'iovalkey';
 import { valkeyCache } from '../dist/caches/valkey.js';
 import { createReader } from '../dist/fill/reader.js';
 import { range } from './orders.mjs';
-import { detail, idOf, idsOf, KEYS, lines, MANY, ownerOf, PAGE, TABLE } from './reads.mjs';
+import { countOf, detail, idOf, idsOf, KEYS, lines, MANY, ownerOf, PAGE, TABLE } from './reads.mjs';
 
 /**
  * What a contestant reads with. Each call returns how many values it got.
@@ -133,13 +133,15 @@ export async function startReads(name, cachePort, tablePort) {
   if (!all) throw new Error(`there is no contestant "${name}"`);
   const admin = new Redis({ host: '127.0.0.1', port: cachePort });
   const expected = { one: 1, many: MANY, page: PAGE };
-  return async (/** @type {ReadRace} */ { name: race, verb, cold, count }) => {
+  return async (/** @type {ReadRace} */ race) => {
+    const { verb, cold } = race;
+    const count = countOf(name, race);
     const read = all[verb];
     if (!read) return undefined;
     const run = async () => {
       let values = 0;
       for (const n of range(count)) values += await read(n);
-      if (values !== count * expected[verb]) throw new Error(`${name}, ${race}: ${values} values`);
+      if (values !== count * expected[verb]) throw new Error(`${name}, ${race.name}: ${values} values`);
     };
     await admin.flushall('SYNC');
     if (!cold) await run();

@@ -211,17 +211,17 @@ describe('the package, installed elsewhere', () => {
   });
 
   describe("in the README's application", () => {
-    const { handler, template, commands } = readmeApplication();
+    const { files, commands } = readmeApplication();
     let at: string;
     let compiled: Record<'nodenext' | 'bundler', Result>;
     beforeAll(async () => {
       const packages = commands.flatMap((command) => command.split(' ').slice(2)).filter((word) => !/^-|^\.\/millrace-/.test(word));
-      at = await project('readme', { 'src/handler.ts': handler, 'entries.ts': ENTRIES, 'runtime.mjs': RUNTIME }, ...packages);
+      at = await project('readme', { ...files, 'entries.ts': ENTRIES, 'runtime.mjs': RUNTIME }, ...packages);
       compiled = await compile(at);
     }, SLOW);
     /** Bundles with the flags that SAM makes of the BuildProperties. */
     const bundle = async (entry: string, outdir: string, without?: string): Promise<void> => {
-      const { BuildProperties } = parse(template, { logLevel: 'silent' }).Resources.SyncFunction.Metadata;
+      const { BuildProperties } = parse(files['template.yaml'] ?? '', { logLevel: 'silent' }).Resources.SyncFunction.Metadata;
       const properties = { ...BuildProperties, EntryPoints: [entry], ...(without && { [without]: undefined }) };
       await build({
         ...esbuildOptions(properties),
@@ -236,7 +236,7 @@ describe('the package, installed elsewhere', () => {
 
     it('installs the packed package, and esbuild for SAM', () => {
       expect(commands).toEqual([
-        expect.stringMatching(/^npm install \.\/millrace-\d+\.\d+\.\d+\.tgz zod iovalkey @aws-sdk\/client-s3$/),
+        expect.stringMatching(/^npm install \.\/millrace-\d+\.\d+\.\d+\.tgz zod iovalkey @aws-sdk\/client-dynamodb @aws-sdk\/client-s3$/),
         'npm install --save-dev esbuild',
       ]);
       expect(commands[0]).toContain(basename(tarball));

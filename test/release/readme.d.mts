@@ -1,7 +1,7 @@
 /** The blocks of code in the README's section on applications: those that a reader copies. */
 export function readmeApplication(): {
-  readonly handler: string;
-  readonly template: string;
+  /** By their names: `src/views.ts`, `src/handler.ts`, `src/api.ts` and `template.yaml`. */
+  readonly files: Readonly<Record<string, string>>;
   /** The commands that install packages. */
   readonly commands: readonly string[];
 };

@@ -12,19 +12,18 @@ const [RECORD] = CUSTOMER_EVENT.Records;
  * @param {(title: string, command: string, args: readonly string[], timeoutMs: number, options?: { cwd?: string }) => Promise<unknown>} step
  */
 export async function buildApplication(step, sam, folder, project) {
-  const { handler, template, commands } = readmeApplication();
+  const { files, commands } = readmeApplication();
   const here = join(folder, 'application');
   await mkdir(join(here, 'src'), { recursive: true });
   await step('npm pack', 'npm', ['pack', '--silent', '--pack-destination', here], NPM_TIMEOUT_MS, { cwd: project });
   await writeFile(join(here, 'package.json'), '{ "name": "application", "private": true }');
-  await writeFile(join(here, 'src/handler.ts'), handler);
-  await writeFile(join(here, 'template.yaml'), template);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(here, name), text);
   for (const command of commands)
     await step(command, 'npm', [...command.split(' ').slice(1), '--no-audit', '--no-fund'], NPM_TIMEOUT_MS, { cwd: here });
   await step('sam validate --lint of the README', sam, ['validate', '--lint'], BUILD_TIMEOUT_MS, { cwd: here });
   await step('sam build of the README', sam, ['build'], BUILD_TIMEOUT_MS, { cwd: here });
-  const files = await readdir(join(here, '.aws-sam/build/SyncFunction'));
-  if (files.join() !== 'handler.mjs') throw new Error(`the build of the README's application has ${files.join(', ')}`);
+  const built = await readdir(join(here, '.aws-sam/build/SyncFunction'));
+  if (built.join() !== 'handler.mjs') throw new Error(`the build of the README's application has ${built.join(', ')}`);
 
   const trial = async (name, event, batchItemFailures) => {
     const file = join(here, `${name}.json`);
