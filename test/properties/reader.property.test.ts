@@ -14,6 +14,8 @@ vi.mock('node:timers/promises', async () => ({ setTimeout: (await import('./read
 const SEED = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
 const HISTORIES = process.env.HISTORIES === undefined ? undefined : Number(process.env.HISTORIES);
 
+const TIMEOUT_MS = Math.max(120_000, (HISTORIES ?? 0) * 200);
+
 /** Each of these must happen in the histories. */
 const HAPPENINGS = [
   'found cache',
@@ -53,7 +55,10 @@ async function live(past: History, backend: Backend, run: Run, tally: Tally, cac
   if (world && world.faults.length > 0) throw new Error(`${world.faults.slice(0, 3).join('\n')}\n  ${world.story.join('\n  ')}`);
 }
 
-/** HISTORIES and SEED in the environment are the number of histories and their seed. SHOW_TALLY prints how often each thing happened. */
+/**
+ * HISTORIES and SEED in the environment are the number of histories and their seed, HISTORY is the `path` that a failure prints. NO_SHRINK ends at the
+ * first failure. SHOW_TALLY prints how often each thing happened.
+ */
 function show(tally: Tally): void {
   if (process.env.SHOW_TALLY) console.log(tally.counts);
 }
@@ -80,7 +85,7 @@ async function liveTogether(backend: Backend, histories: number, atOnce: number)
 const TITLE = 'never shows what is older than promised, calls no wrong page complete, and equals the table at rest';
 
 describe('createReader, in random histories with the memory cache', () => {
-  it(TITLE, { timeout: 120_000 }, async () => {
+  it(TITLE, { timeout: TIMEOUT_MS }, async () => {
     const tally = new Tally();
     const numRuns = HISTORIES ?? 400;
     const backend = memoryBackend();
@@ -106,7 +111,7 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('createReader, in
     await server?.close();
   });
 
-  it(TITLE, { timeout: 120_000 }, () => liveTogether(backend, 60, 15));
+  it(TITLE, { timeout: TIMEOUT_MS }, () => liveTogether(backend, 60, 15));
 });
 
 describe('createReader, in random histories with a Momento cache that is late, refuses and loses replies', () => {
@@ -118,5 +123,5 @@ describe('createReader, in random histories with a Momento cache that is late, r
     await backend.close();
   });
 
-  it(TITLE, { timeout: 120_000 }, () => liveTogether(backend, 30, 8));
+  it(TITLE, { timeout: TIMEOUT_MS }, () => liveTogether(backend, 30, 8));
 });

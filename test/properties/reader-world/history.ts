@@ -130,8 +130,8 @@ const common = [
   { weight: 4, arbitrary: step('replay', { shard: upTo(2), back: upTo(10) }) },
   { weight: 3, arbitrary: step('fill', { list: upTo(6) }) },
   {
-    weight: 2,
-    arbitrary: step('ill', { reader: upTo(3), illness: often<Illness>(['down', 1], ['slow', 2], ['drops', 3]), ms: upTo(120) }),
+    weight: 5,
+    arbitrary: step('ill', { reader: upTo(3), illness: often<Illness>(['down', 3], ['slow', 2], ['drops', 3]), ms: upTo(200) }),
   },
   { weight: 25, arbitrary: readDocument },
   { weight: 25, arbitrary: readList },
@@ -154,6 +154,6 @@ export const history: fc.Arbitrary<History> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: historyOf('rough', fc.oneof(...common, { weight: 8, arbitrary: step('evict', { target: fc.nat(1_000), part: upTo(4) }) })),
+    arbitrary: historyOf('rough', fc.oneof(...common, { weight: 12, arbitrary: step('evict', { target: fc.nat(1_000), part: upTo(4) }) })),
   },
 );

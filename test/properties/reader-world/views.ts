@@ -4,7 +4,7 @@ import { isCursed } from '../world/views.ts';
 export const TABLE = 'things';
 export const KEYS = ['pk', 'sk'] as const;
 /** The longest lag of the global index, ms. */
-export const LAG_MS = 40;
+export const LAG_MS = 100;
 
 export type Thing = {
   readonly pk: string;
