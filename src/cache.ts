@@ -189,7 +189,7 @@ export interface Lease {
   readonly target: LeaseTarget;
   /**
    * How long ago another reader took a lease on the same target, ms, by the cache's clock; on Momento by the clocks of the readers. Present while
-   * that lease stands: for `STANDING_MS`, and of a document only as long as it is a miss. Then wait for about one read of the table, and look into
+   * that lease stands: for `STANDING_MS`, of a document only as long as it is a miss, and of a list until it is settled. Then wait for about one read of the table, and look into
    * the cache again. After that, the next reader's lease stands in its place; it has no `standingMs`.
    */
   readonly standingMs?: number;

@@ -185,6 +185,7 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       const held = list(target.list);
       if (!held || held !== lease.list || !lease.seen) return false;
       if (!held.settle(lease.seen, found, target.keep, now(), tooLarge)) return false;
+      leasedLists.delete(held);
       holdList(target.list, held);
       return true;
     }

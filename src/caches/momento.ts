@@ -39,6 +39,8 @@ interface MomentoLease extends Lease {
   readonly token?: string;
   /** Of a list. */
   readonly seen?: ListSeen;
+  /** Of the bytes that say that the lease stands. */
+  readonly hash?: Uint8Array | undefined;
 }
 
 type MomentoFill = Fill & { readonly lease: MomentoLease };
@@ -80,18 +82,22 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
   const deadline = () => deadlineIn(deadlineMs);
 
   const leases = standingLeases(stored);
+  const leaseKey = (list: string): string => `${namespace}:lease:${list}`;
   const lease = async (target: LeaseTarget, at: Deadline): Promise<MomentoLease> => {
     if (target.kind === 'document') return { target, ...(await documents.update(keys.document(target.key), at, leaseDocument())) };
     const [seen, standing] = await Promise.all([
       lists.update(keys.list(target.list), at, leaseList()),
-      leases.take(`${namespace}:lease:${target.list}`, at),
+      leases.take(leaseKey(target.list), at),
     ]);
-    return { target, seen, ...standing };
+    const { hash, standingMs } = standing;
+    return { target, seen, hash, ...(standingMs !== undefined && { standingMs }) };
   };
-  const settle = async ({ lease: { target, token, seen }, found }: MomentoFill, at: Deadline): Promise<boolean> => {
+  const settle = async ({ lease: { target, token, seen, hash }, found }: MomentoFill, at: Deadline): Promise<boolean> => {
     if (target.kind === 'list' && found.kind === 'list' && seen) {
       const tooLarge = (json: string) => limits.member(json) !== undefined;
-      return await lists.update(keys.list(target.list), at, settleList(seen, found, target.keep, tooLarge));
+      const settled = await lists.update(keys.list(target.list), at, settleList(seen, found, target.keep, tooLarge));
+      if (settled && hash) await leases.end(leaseKey(target.list), hash, at);
+      return settled;
     }
     if (target.kind !== 'document' || found.kind !== 'document' || token === undefined) return false;
     const key = keys.document(target.key);

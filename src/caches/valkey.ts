@@ -159,7 +159,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     const lease = [birth, bottom, lost, settled];
     const args = [entryTtlMs, tombstoneTtlMs, keep, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
-    return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed, absentTtlMs))) === 1;
+    return (await connection.call((commands) => commands.millraceSettleList(4, ...keys.leasedList(list), packed, absentTtlMs))) === 1;
   };
   /** MGET gives null for a key of another type, where GET fails. On a cluster the keys of one command share a slot. */
   const readDocuments = async (names: readonly string[]): Promise<readonly (string | null | undefined)[]> => {

@@ -36,10 +36,10 @@ interface Pending {
 const MOST_PENDING = 1_000;
 
 /**
- * How old a lease may be whose fill a reader waits for, ms: several reads of the table. Its fill may have come, and the page stays incomplete because
- * its last members tie with one that the list does not keep.
+ * The most leases of other readers that a reader waits for. A page may stay incomplete after a fill, because its last members tie with one that the
+ * list does not keep.
  */
-const LONGEST_WAIT_MS = 100;
+const MOST_WAITED = 2;
 
 /** Reads pages of lists through the cache. */
 export function listReads(surroundings: Surroundings) {
@@ -137,8 +137,14 @@ export function listReads(surroundings: Surroundings) {
     const key = keyOf(view, list) as string;
     const fills = request.wroteMs === undefined && request.position === undefined;
     let lease = fills ? await leaseOn(key, view.keep) : undefined;
+    let waited = 0;
+    let youngest = Infinity;
     // No fill makes a page complete that is longer than the list.
-    while (lease?.standingMs !== undefined && lease.standingMs < LONGEST_WAIT_MS && request.limit <= view.keep) {
+    while (lease?.standingMs !== undefined && request.limit <= view.keep) {
+      // A younger lease than before is another one.
+      if (lease.standingMs < youngest) waited += 1;
+      if (waited > MOST_WAITED) break;
+      youngest = lease.standingMs;
       counts.waited += 1;
       await sleep(lookPauseMs(), undefined, { signal });
       const page = await cached(key, request);

@@ -68,8 +68,8 @@ export interface PageOptions extends ReadOptions {
   /** The `cursor` of the previous page. Default: the first page. */
   readonly after?: string | undefined;
   /**
-   * `allow`: gives what the cache has, with `complete: false`, when the table gives no answer or no query answers the list. Default: such a read is
-   * rejected.
+   * `allow`: gives what the cache has, with `complete: false`, when the table gives no answer or no query answers the list. Not with a ticket for the
+   * list, because the cache may lack the write. Default: such a read is rejected.
    */
   readonly partial?: 'allow' | undefined;
 }
@@ -134,7 +134,7 @@ export interface Reader {
    * Returns a page of a list, greatest score first. Where the list in the cache ends, the pages continue in the table, with the same cursors. While
    * nothing is written, the pages contain each member once.
    *
-   * A list of a global index is filled by the first read that comes `lagMs` after another. Until then, its pages come from the index and are not
+   * A list of a global index is filled by a read that comes `lagMs` after an earlier one of the same reader. Until then, its pages come from the index and are not
    * complete. With a ticket, the reader first waits until the index must have the write.
    *
    * @throws IncompleteListError when the cache does not hold the page, no query answers the list, and `partial` is not `allow`

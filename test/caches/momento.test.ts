@@ -142,7 +142,7 @@ describe('the number of calls', () => {
     expect(await callsOf(() => cache.list('l', { limit: 1 }))).toBe(1);
   });
 
-  it('takes 2 calls for a lease on a document, 3 for one on a list, and 2 for a settle by another client', async () => {
+  it('takes 2 calls for a lease on a document, 3 for one on a list, and 2 or 3 for a settle by another client', async () => {
     const [cache, other] = [await client(), await client()];
     for (const [target, found, calls] of [
       [a, read, 2],
@@ -150,7 +150,7 @@ describe('the number of calls', () => {
     ] as const) {
       const leases: Lease[] = [];
       expect(await callsOf(async () => leases.push(await leaseOn(cache, target)))).toBe(calls);
-      expect(await callsOf(() => settleOn(other, leases[0] as Lease, found))).toBe(2);
+      expect(await callsOf(() => settleOn(other, leases[0] as Lease, found))).toBe(calls);
     }
   });
 

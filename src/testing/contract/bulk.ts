@@ -209,6 +209,16 @@ export const standing: Section = {
       },
     },
     {
+      it: 'tells nothing of a list after its fill',
+      async run({ client }) {
+        const lease = await leaseOn(client, list);
+        standsFor((await leaseOn(client, list)).standingMs);
+        assert.equal(await settleOn(client, lease, found({ m: 1 })), 'settled');
+        assert.equal((await leaseOn(client, list)).standingMs, undefined);
+        standsFor((await leaseOn(client, list)).standingMs);
+      },
+    },
+    {
       it: 'lets one reader take the place of a lease that no longer stands, and keeps the old lease',
       needs: ['elapse'],
       async run({ client, elapse }) {

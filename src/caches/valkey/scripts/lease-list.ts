@@ -16,8 +16,11 @@ local list = load_or_new(KEYS[1], KEYS[2], KEYS[3])
 if not list.header or list.is_reborn then save(list, ARGV[1], ARGV[2], ARGV[3]) end
 local taken_at = tonumber(read('', 'GET', KEYS[4]))
 local age = taken_at and now - taken_at or -1
-if age < 0 then call('SET', KEYS[4], string.format('%.0f', now), 'PX', ${STANDING_MS}) end
-local lease = { math.max(age, -1), list.birth, list.bottom, list.lost, list.settled }
+if age < 0 or age >= ${STANDING_MS} then
+  call('SET', KEYS[4], string.format('%.0f', now), 'PX', ${STANDING_MS})
+  age = -1
+end
+local lease = { age, list.birth, list.bottom, list.lost, list.settled }
 local fields = call('HGETALL', list.members)
 for i = 1, #fields, 2 do
   if fields[i] ~= '' then

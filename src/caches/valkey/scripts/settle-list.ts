@@ -4,7 +4,7 @@ import { PRELUDE } from './prelude.ts';
 /**
  * Settles a lease on a list.
  *
- * KEYS: `members`, `scores`, `peaks`.
+ * KEYS: `members`, `scores`, `peaks`, `lease`.
  *
  * ARGV: the call's window last (`envelope.ts`), before it the TTL of a list of which nothing is known (ms), and first one MessagePack array of
  * strings:
@@ -53,5 +53,6 @@ list.settled = list.settled + 1
 trim(list, keep)
 if list.peak_count > 0 then purge(list) end
 save(list, argv[1], argv[2], ARGV[2])
+redis.call('DEL', KEYS[4])
 return 1
 `);
