@@ -56,7 +56,7 @@ module.exports = {
     ...only(
       'shop',
       'src/shop/',
-      ['src/(errors|backoff|change)\\.ts', 'src/dynamodb/attributes\\.ts'],
+      ['src/(errors|backoff|change|cache|view)\\.ts', 'src/dynamodb/attributes\\.ts', 'src/fill/(reader|ticket)\\.ts', 'src/views/'],
       [NODE, '@aws-sdk/.+', '@aws-lambda-powertools/.+', 'uuid', 'zod'],
     ),
     ...only(

@@ -1,3 +1,4 @@
+import { quoted } from './errors.ts';
 import { type Mutation, nameFault, type Outcome } from './mutation.ts';
 import { isVersion, type Version } from './version.ts';
 import type { DocumentValue, MemberValue } from './view.ts';
@@ -73,12 +74,36 @@ export interface CacheClient {
    *   document's value is too large for the cache. The reader may still use what it read. After a value that is too large, the lease can
    *   still be settled.
    *
-   * An item that the table lacks, and of which the cache knew no version, is `gone` for the backend's `absentTtlMs` only: otherwise guessed keys
-   * would fill the cache with tombstones.
+   * An item that the table lacks, and of which the cache knew no version, is `gone` for the backend's `absentTtlMs` only. The same holds for a list in
+   * which nothing was found, and of which the cache knew nothing, and for the lease on it. Otherwise guessed keys would fill the cache.
    *
    * @throws TypeError when what was found does not fit its lease. No lease was settled then, and each still can be.
    */
   settle(fills: readonly Fill[]): Promise<readonly Settled[]>;
+
+  /**
+   * Marks lists for a survey, which completes all lists of a table in two scans. A list that is absent is created. The mark of another survey is
+   * replaced.
+   *
+   * A survey scans the table and marks each list that it finds; it scans the table again, with `ConsistentRead`, and gives the members to `fill`; then it
+   * seals each list. If a view threw on an item, seal none of the view's lists.
+   *
+   * @param survey tells this survey from all others: 1 to 64 letters, digits and `-`
+   */
+  mark(lists: readonly string[], survey: string): Promise<void>;
+
+  /**
+   * Puts members that the second scan of a survey found, at `FLOOR`, into the lists that still have the survey's mark. Repeat a failed call only after a
+   * new read of the table. Returns for each list whether it has the mark.
+   */
+  fill(lists: readonly SurveyedList[], survey: string): Promise<readonly boolean[]>;
+
+  /**
+   * Ends a survey. A list that still has the mark now lacks no member above its bottom, and counts as settled. The bottom stays where it is.
+   *
+   * @returns `lost` for a list that was evicted or settled since it was marked, or that another survey marked
+   */
+  seal(lists: readonly string[], survey: string): Promise<readonly Settled[]>;
 
   /**
    * Returns for each document whether it has a lease that can be settled, for people who look into the cache. Absent where the backend does not
@@ -176,6 +201,13 @@ export interface Fill {
   readonly found: Found;
 }
 
+/** What a scan found of one list: members in any order, each once. */
+export interface SurveyedList {
+  readonly list: string;
+  readonly keep: number;
+  readonly members: readonly FoundMember[];
+}
+
 /** What became of a fill. */
 export type Settled = 'settled' | 'lost';
 
@@ -206,14 +238,17 @@ export interface FoundMember {
 }
 
 /** @throws TypeError when `found` is of another kind than the lease, or cannot be the newest members of the leased list. */
-export function checkFound({ target }: Lease, found: Found): void {
+export function checkFound(lease: Lease, found: Found): void {
+  const target = lease?.target;
+  if (target === undefined) throw new TypeError('a fill has no lease: give one that `lease` or `getOrLease` returned');
   if (target.kind !== found?.kind) throw new TypeError(`a lease on a ${target.kind} cannot be settled with a ${found?.kind}`);
   if (found.kind === 'document') {
     if (found.json !== undefined) checkJson('the document', found.json);
     return;
   }
   if (target.kind !== 'list') return;
-  const { newest, next } = found;
+  const { next } = found;
+  const newest = arrayOf('the newest members', found.newest);
   const { list, keep } = target;
   if ('more' in found) {
     throw new TypeError(
@@ -245,12 +280,36 @@ export function checkFound({ target }: Lease, found: Found): void {
 
 /** @throws TypeError when one of the fills is not one that `CacheClient` takes. */
 export function checkFills(fills: readonly Fill[]): void {
-  for (const { lease, found } of fills) checkFound(lease, found);
+  for (const fill of arrayOf('the fills', fills)) checkFound(fill?.lease, fill?.found);
 }
 
 /** @throws TypeError when a document or list cannot be leased by one of these targets. */
 export function checkTargets(targets: readonly LeaseTarget[]): void {
-  for (const target of targets) checkTarget(target);
+  for (const target of arrayOf('the targets of leases', targets)) checkTarget(target);
+}
+
+/** @throws TypeError when a survey cannot have this name, or a list cannot have one of these names. */
+export function checkSurvey(lists: readonly string[], survey: string): void {
+  if (typeof survey !== 'string' || !/^[\dA-Za-z-]{1,64}$/.test(survey)) {
+    throw new TypeError('the name of a survey is not 1 to 64 letters, digits and "-"');
+  }
+  for (const list of lists) checkListName(list);
+}
+
+/** @throws TypeError when one of the lists is not one that `fill` takes. */
+export function checkSurveyed(lists: readonly SurveyedList[], survey: string): void {
+  checkSurvey(
+    lists.map(({ list }) => list),
+    survey,
+  );
+  for (const { keep, members } of lists) {
+    checkKeep(keep);
+    for (const { member, score, json } of members) {
+      checkName('the name of a member', member);
+      checkScore('the score of a member', score);
+      checkJson('a member', json);
+    }
+  }
 }
 
 function checkTarget(target: LeaseTarget): void {
@@ -263,9 +322,9 @@ function checkTarget(target: LeaseTarget): void {
 
 /** @throws TypeError when a mutation is not one that `CacheClient` takes. */
 export function checkMutations(mutations: readonly Mutation[]): void {
-  for (const mutation of mutations) {
-    if (mutation.kind === 'document') checkKeys([mutation.key]);
-    else if (mutation.kind === 'member') {
+  for (const mutation of arrayOf('the mutations', mutations)) {
+    if (mutation?.kind === 'document') checkKeys([mutation.key]);
+    else if (mutation?.kind === 'member') {
       checkListName(mutation.list);
       checkName('the name of a member', mutation.member);
       checkScore('the score of a member', mutation.score);
@@ -281,7 +340,13 @@ export function checkMutations(mutations: readonly Mutation[]): void {
 
 /** @throws TypeError when one of them cannot be the key of a document. */
 export function checkKeys(keys: readonly string[]): void {
-  for (const key of keys) checkName('the key of a document', key);
+  for (const key of arrayOf('the keys', keys)) checkName('the key of a document', key);
+}
+
+/** Calls take many at once, so one by itself is a likely mistake; a text would pass as a list of its letters. */
+function arrayOf<T>(what: string, values: readonly T[]): readonly T[] {
+  if (!Array.isArray(values)) throw new TypeError(`${what} are not an array: give [...], also for one`);
+  return values;
 }
 
 /** @throws TypeError when it cannot be the name of a list. */
@@ -322,7 +387,8 @@ export function cursorOf({ score, member }: ListPosition): string {
 }
 
 /** @throws RangeError when the limit is not a positive integer, the order is neither `desc` nor `asc`, or `cursorOf` did not make the cursor. */
-export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
+export function parseQuery(query: PageQuery): { limit: number; after?: ListPosition; descending: boolean } {
+  const { limit, after, order = 'desc' } = query ?? {};
   if (!Number.isSafeInteger(limit) || limit < 1) throw new RangeError(`limit is ${limit}: give a positive integer`);
   if (order !== 'desc' && order !== 'asc') throw new RangeError(`order is "${order}": give "desc" or "asc"`);
   const descending = order === 'desc';
@@ -332,7 +398,7 @@ export function parseQuery({ limit, after, order = 'desc' }: PageQuery): { limit
     const isPosition = typeof score === 'number' && typeof member === 'string' && member.isWellFormed();
     if (isPosition && cursorOf({ score, member }) === after) return { limit, after: { score, member }, descending };
   } catch {}
-  throw new RangeError(`cursor "${after}" was not given by a page: pass a page's cursor unchanged`);
+  throw new RangeError(`cursor ${quoted(after)} was not given by a page: pass a page's cursor unchanged`);
 }
 
 /** What decides, besides its members, whether a list's pages are complete. See docs/bounded-list.md. */

@@ -23,6 +23,11 @@ export class TableUnavailableError extends Error {
   override readonly name: string = 'TableUnavailableError';
 }
 
+/** The table refuses a read, and will refuse it again until somebody mends what the message names: a permission, a name, a view's `from`. */
+export class TableRefusalError extends Error {
+  override readonly name = 'TableRefusalError';
+}
+
 /** A reader has used up its read units for now (`readUnitsPerSecond`), so it did not ask the table. */
 export class ReadBudgetError extends TableUnavailableError {
   override readonly name = 'ReadBudgetError';

@@ -5,6 +5,8 @@ import {
   checkKeys,
   checkListName,
   checkMutations,
+  checkSurvey,
+  checkSurveyed,
   checkTargets,
   type Fill,
   hitOf,
@@ -30,7 +32,7 @@ export interface MemoryOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
-  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  /** How long it lives that the table lacks an item, or the members of a list, of which the cache knew no version, ms. Default: 60,000. */
   readonly absentTtlMs?: number;
   /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
@@ -117,7 +119,8 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
   /** R21 (expiry) */
   const holdList = (name: string, held: BoundedList): void => {
     const ttlWithMembers = entryTtlMs === 0 ? 0 : Math.max(entryTtlMs, tombstoneTtlMs);
-    hold(`list ${name}`, held, held.isEmpty ? tombstoneTtlMs : ttlWithMembers);
+    const ttlWithout = held.isUnknown ? absentTtlMs : tombstoneTtlMs;
+    hold(`list ${name}`, held, held.isEmpty ? ttlWithout : ttlWithMembers);
   };
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
@@ -240,6 +243,35 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       open();
       checkFills(fills);
       return fills.map((fill) => (settle(fill) ? 'settled' : 'lost'));
+    },
+    async mark(names, survey) {
+      open();
+      checkSurvey(names, survey);
+      for (const name of names) {
+        const held = list(name) ?? new BoundedList();
+        held.mark(survey);
+        holdList(name, held);
+      }
+    },
+    async fill(lists, survey) {
+      open();
+      checkSurveyed(lists, survey);
+      return lists.map(({ list: name, keep, members }) => {
+        const held = list(name);
+        if (!held?.fill(survey, members, keep, now(), tooLarge)) return false;
+        holdList(name, held);
+        return true;
+      });
+    },
+    async seal(names, survey) {
+      open();
+      checkSurvey(names, survey);
+      return names.map((name) => {
+        const held = list(name);
+        if (!held?.seal(survey)) return 'lost';
+        holdList(name, held);
+        return 'settled';
+      });
     },
     async close() {
       closed = true;

@@ -4,6 +4,8 @@ import {
   checkKeys,
   checkListName,
   checkMutations,
+  checkSurvey,
+  checkSurveyed,
   checkTargets,
   type Fill,
   type Lease,
@@ -20,7 +22,7 @@ import { connectMomento, type MomentoConnectionOptions } from './momento/client.
 import { type Deadline, deadlineIn } from './momento/deadline.ts';
 import { documentCodec, leaseDocument, lookup, settleDocument } from './momento/document.ts';
 import { type LimitOptions, limitsOf } from './momento/limits.ts';
-import { type ListSeen, leaseList, listCodec, settleList } from './momento/list.ts';
+import { fillList, type ListSeen, leaseList, listCodec, markList, sealList, settleList } from './momento/list.ts';
 import { memoOf } from './momento/memo.ts';
 import { standingLeases } from './momento/standing-leases.ts';
 import { store } from './momento/store.ts';
@@ -145,6 +147,26 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
         checkFills(fills);
         const at = deadline();
         return await Promise.all(fills.map(async (fill) => ((await settle(fill, at)) ? 'settled' : 'lost')));
+      }),
+    mark: (names, survey) =>
+      run(async () => {
+        checkSurvey(names, survey);
+        const at = deadline();
+        await Promise.all(names.map((name) => lists.update(keys.list(name), at, markList(survey))));
+      }),
+    fill: (surveyed, survey) =>
+      run(async () => {
+        checkSurveyed(surveyed, survey);
+        const at = deadline();
+        const tooLarge = (json: string) => limits.member(json) !== undefined;
+        return await Promise.all(surveyed.map((one) => lists.update(keys.list(one.list), at, fillList(survey, one, tooLarge))));
+      }),
+    seal: (names, survey) =>
+      run(async () => {
+        checkSurvey(names, survey);
+        const at = deadline();
+        const sealed = await Promise.all(names.map((name) => lists.update(keys.list(name), at, sealList(survey))));
+        return sealed.map((is) => (is ? 'settled' : 'lost'));
       }),
     async close() {
       closed = true;

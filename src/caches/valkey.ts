@@ -6,6 +6,8 @@ import {
   checkKeys,
   checkListName,
   checkMutations,
+  checkSurvey,
+  checkSurveyed,
   checkTargets,
   cursorOf,
   type Fill,
@@ -36,7 +38,7 @@ export interface ValkeyOptions extends ValkeyConnectionOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; longer than the longest replay (a stream keeps 24 h). Default: 25 h. */
   readonly tombstoneTtlMs?: number;
-  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  /** How long it lives that the table lacks an item, or the members of a list, of which the cache knew no version, ms. Default: 60,000. */
   readonly absentTtlMs?: number;
   /** A larger value is `rejected`, bytes. Default: 1 MiB. */
   readonly maxValueBytes?: number;
@@ -62,8 +64,8 @@ interface DocumentFill {
   readonly json: string | undefined;
 }
 
-/** The most documents of one script call. Between the calls the server serves other clients. */
-const MOST_DOCUMENTS = 256;
+/** The most documents or lists of one script call. Between the calls the server serves other clients. */
+const MOST_TARGETS = 256;
 
 /**
  * Valkey 7.2 or later, or Redis 6.2 or later; a single server or a cluster.
@@ -90,16 +92,16 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   const tooLarge = (json: string): boolean => overLimit(json, maxValueBytes) !== undefined;
 
   /**
-   * Sends scripts on documents, and returns one answer per document: on a single server one script for up to `MOST_DOCUMENTS`; on a cluster one for
-   * each document, because a script call may not span slots.
+   * Sends scripts on documents or lists, and returns one answer for each: on a single server one script for up to `MOST_TARGETS`; on a cluster one for
+   * each, because a script call may not span slots.
    */
   const inScripts = async <T, Answer>(
-    documents: readonly T[],
-    send: (documents: readonly T[]) => Promise<readonly Answer[]>,
+    targets: readonly T[],
+    send: (targets: readonly T[]) => Promise<readonly Answer[]>,
   ): Promise<readonly Answer[]> => {
-    const size = cluster ? 1 : MOST_DOCUMENTS;
-    if (documents.length > 0 && documents.length <= size) return await send(documents);
-    const chunks = Array.from({ length: Math.ceil(documents.length / size) }, (_, i) => documents.slice(i * size, (i + 1) * size));
+    const size = cluster ? 1 : MOST_TARGETS;
+    if (targets.length > 0 && targets.length <= size) return await send(targets);
+    const chunks = Array.from({ length: Math.ceil(targets.length / size) }, (_, i) => targets.slice(i * size, (i + 1) * size));
     return (await Promise.all(chunks.map(send))).flat();
   };
   const leaseDocuments = (names: readonly string[]): Promise<readonly ValkeyLease[]> =>
@@ -131,9 +133,21 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       const digits = await connection.call((commands) => commands.millraceSettleDocuments(wanted.length, ...wanted, packed));
       return [...(digits as string)].map((digit) => digit === '1');
     });
+  const surveyLists = (
+    step: 'mark' | 'fill' | 'seal',
+    names: readonly string[],
+    survey: string,
+    rows: readonly (readonly (string | number)[])[] = [],
+  ): Promise<readonly boolean[]> =>
+    inScripts([...names.entries()], async (some) => {
+      const wanted = some.flatMap(([, name]) => keys.list(name));
+      const packed = packStrings([entryTtlMs, tombstoneTtlMs, step, survey, ...some.flatMap(([i]) => rows[i] ?? [])].map(String));
+      const digits = await connection.call((commands) => commands.millraceSurveyLists(wanted.length, ...wanted, packed));
+      return [...(digits as string)].map((digit) => digit === '1');
+    });
   const leaseList = async (target: ListTarget): Promise<ValkeyLease> => {
     const [age, ...seen] = (await connection.call((commands) =>
-      commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs),
+      commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs, absentTtlMs),
     )) as [number, ...unknown[]];
     return { target, seen: seen.map(String), ...(age >= 0 && { standingMs: age }) };
   };
@@ -145,7 +159,7 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
     const lease = [birth, bottom, lost, settled];
     const args = [entryTtlMs, tombstoneTtlMs, keep, ...lease, next ?? '-inf', members.length / 2, ...members, ...found];
     const packed = packStrings(args.map(String));
-    return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed))) === 1;
+    return (await connection.call((commands) => commands.millraceSettleList(3, ...keys.list(list), packed, absentTtlMs))) === 1;
   };
   /** MGET gives null for a key of another type, where GET fails. On a cluster the keys of one command share a slot. */
   const readDocuments = async (names: readonly string[]): Promise<readonly (string | null | undefined)[]> => {
@@ -229,6 +243,29 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       const [answers] = await Promise.all([settleDocuments(documents), ...lists]);
       for (const [i, { at }] of documents.entries()) settled[at] = answers[i] === true;
       return settled.map((is) => (is ? 'settled' : 'lost'));
+    },
+    async mark(names, survey) {
+      checkOpen();
+      checkSurvey(names, survey);
+      await surveyLists('mark', names, survey);
+    },
+    async fill(lists, survey) {
+      checkOpen();
+      checkSurveyed(lists, survey);
+      const rows = lists.map(({ keep, members }) => [
+        keep,
+        members.length,
+        ...members.flatMap(({ member, score, json }) =>
+          tooLarge(json) ? [STATES.forget, member, score, ''] : [STATES.put, member, score, json],
+        ),
+      ]);
+      const names = lists.map(({ list }) => list);
+      return await surveyLists('fill', names, survey, rows);
+    },
+    async seal(names, survey) {
+      checkOpen();
+      checkSurvey(names, survey);
+      return (await surveyLists('seal', names, survey)).map((done) => (done ? 'settled' : 'lost'));
     },
     async leased(names) {
       checkOpen();

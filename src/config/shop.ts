@@ -3,6 +3,7 @@ import { shownValue } from '../errors.ts';
 import type { IdempotencyOptions } from '../shop/idempotency.ts';
 import type { CartCookie } from '../shop/migrate-cart-api.ts';
 import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
+import { parseOrigins } from './origins.ts';
 
 const name = (fallback: string) => z._default(z.string(), fallback);
 const whole = (fallback: number, minimum: number, maximum: number) =>
@@ -48,12 +49,7 @@ export function parseShopConfig(env?: Environment): ShopConfig {
   for (const required of ['TABLE_NAME', 'IDEMPOTENCY_TABLE_NAME']) {
     if (given[required] === undefined) faults.push(`${required} is absent: give the name of a DynamoDB table`);
   }
-  const allowedOrigins = (given.CORS_ALLOWED_ORIGINS ?? '').split(',').flatMap((origin) => origin.trim() || []);
-  for (const origin of allowedOrigins) {
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      faults.push(`CORS_ALLOWED_ORIGINS has ${shownValue(origin)}: give origins such as https://shop.example, separated by commas`);
-    }
-  }
+  const allowedOrigins = parseOrigins(given, faults);
   const attributes = Object.entries(data ?? {}).filter(([key]) => key.endsWith('_ATTRIBUTE'));
   for (const [i, [key, attribute]] of attributes.entries()) {
     const other = attributes.slice(0, i).find(([, earlier]) => earlier === attribute);

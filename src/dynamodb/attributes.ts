@@ -177,7 +177,7 @@ function refuse(name: string, level: number, type: string, value: unknown, wante
 }
 
 /** What a value is, without the value. */
-function shapeOf(value: unknown): string {
+export function shapeOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;

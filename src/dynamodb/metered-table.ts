@@ -1,6 +1,6 @@
 import { type DynamoDBClient, QueryCommand, type QueryCommandInput, type QueryCommandOutput } from '@aws-sdk/client-dynamodb';
 import type { Attributes } from '../change.ts';
-import { asError, ReadBudgetError, TableUnavailableError } from '../errors.ts';
+import { asError, ReadBudgetError, TableRefusalError, TableUnavailableError } from '../errors.ts';
 import type { TableAnswer } from '../table.ts';
 import type { KeyAttributes, ListQuery } from '../view.ts';
 import { attributesOf } from './attributes.ts';
@@ -64,10 +64,7 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
         );
       }
       used.calls += 1;
-      const answer = await client.send(command, { abortSignal: signal }).catch((error: Error) => {
-        // The reader of single items would explain these by the letter that it was asked for.
-        throw error.name === 'AccessDeniedException' || error.name === 'ResourceNotFoundException' ? new RefusedError(error.name) : error;
-      });
+      const answer = await client.send(command, { abortSignal: signal });
       const { ConsumedCapacity: consumed } = answer as { ConsumedCapacity?: Capacity | readonly Capacity[] };
       const units = [consumed ?? []].flat().reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
       used.units += units;
@@ -91,7 +88,8 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
     used,
     async items(keys, signal) {
       const reader = tableReader({ client: metered(signal), readUnitsPerSecond: Infinity, retries: RETRIES });
-      return await named(name, undefined, signal, () => reader.read(name, keys.map(marshalled), signal));
+      const answers = await named(name, undefined, signal, () => reader.read(name, keys.map(marshalled), signal));
+      return answers.map((answer) => ('error' in answer ? { error: new TableRefusalError(answer.error.message) } : answer));
     },
     async query({ partition, sort, index, trust }, { score, limit }, signal) {
       const from = score === undefined ? undefined : sort?.valueAt?.(score);
@@ -140,16 +138,12 @@ async function named<T>(table: string, index: string | undefined, signal: AbortS
     const error = asError(thrown);
     if (error instanceof ReadBudgetError) throw error;
     const what = index === undefined ? `table ${table}` : `index ${index} of table ${table}`;
-    const refusal = error instanceof RefusedError ? error.message : error.name;
-    const wayOut = WAYS_OUT[refusal];
+    const wayOut = WAYS_OUT[error.name];
     // DynamoDB's own message may quote the value of a key.
-    if (wayOut !== undefined) throw new Error(`${what}: ${wayOut} (${refusal})`);
+    if (wayOut !== undefined) throw new TableRefusalError(`${what}: ${wayOut} (${error.name})`);
     throw new TableUnavailableError(`${what} gives no answer (${error.name}): try later`, { cause: error });
   }
 }
-
-/** DynamoDB refuses all reads of the table. The message is the name of its error. */
-class RefusedError extends Error {}
 
 const WAYS_OUT: Readonly<Record<string, string>> = {
   AccessDeniedException: 'allow dynamodb:BatchGetItem on the table, and dynamodb:Query on the table and on its index',

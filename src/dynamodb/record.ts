@@ -1,7 +1,7 @@
 import { type Attributes, type Change, itemOf } from '../change.ts';
 import { asError, MalformedRecordError, quoted } from '../errors.ts';
 import { type Version, versionOf } from '../version.ts';
-import { attributesOf, keyOnly, type Marshalled } from './attributes.ts';
+import { attributesOf, keyOnly, type Marshalled, shapeOf } from './attributes.ts';
 
 export { attributesOf, type Marshalled };
 
@@ -106,12 +106,16 @@ function hint(record: StreamRecord, streamArn: string | undefined): Hint {
 
 /** What people find a record by. */
 function label(record: StreamRecord): string {
-  if (typeof record !== 'object' || record === null) return 'not an object';
+  if (isNoObject(record)) return 'not an object';
   const sequenceNumber: unknown = record.dynamodb?.SequenceNumber;
   return [
     record.eventName === undefined ? 'no eventName' : bare(record.eventName),
     sequenceNumber ? `SequenceNumber ${bare(sequenceNumber)}` : `eventID ${bare(record.eventID ?? 'unknown')}`,
   ].join(', ');
+}
+
+function isNoObject(record: unknown): boolean {
+  return typeof record !== 'object' || record === null || Array.isArray(record);
 }
 
 /** Quotes only a value that would be misread without quotes. */
@@ -136,20 +140,23 @@ function decode(record: StreamRecord, arn: string | undefined): Change {
 
 /** The item and the version of a record. */
 function identify(record: StreamRecord, arn: string | undefined) {
-  if (typeof record !== 'object' || record === null) throw new MalformedRecordError('a record is an object');
+  if (isNoObject(record)) throw new MalformedRecordError('a record is an object');
   refuseKinesis(record);
   const kind = record.eventName;
   if (kind !== 'INSERT' && kind !== 'MODIFY' && kind !== 'REMOVE') {
-    throw new MalformedRecordError(`eventName ${quoted(kind)} is none of INSERT, MODIFY, REMOVE`);
+    const found = kind === undefined || kind === null ? 'is absent: it' : quoted(kind);
+    throw new MalformedRecordError(`eventName ${found} is none of INSERT, MODIFY, REMOVE`);
   }
   const body = record.dynamodb;
   if (typeof body !== 'object' || body === null)
     throw new MalformedRecordError('it has no "dynamodb" part: this is no DynamoDB Streams record');
   const source = parseArn(arn);
   const { SequenceNumber: sequenceNumber, Keys: keys } = body;
-  if (!sequenceNumber) throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
+  if (sequenceNumber === undefined || sequenceNumber === null || sequenceNumber === '')
+    throw new MalformedRecordError('it has no SequenceNumber, so its order is not known');
   if (typeof sequenceNumber !== 'string') {
-    throw new MalformedRecordError(`its SequenceNumber is a ${typeof sequenceNumber}, which loses digits: give it as a string`);
+    const loss = typeof sequenceNumber === 'number' ? ', which loses digits' : '';
+    throw new MalformedRecordError(`its SequenceNumber is ${shapeOf(sequenceNumber)}${loss}: give it as a string`);
   }
   const version = versionOf(source.label, sequenceNumber);
   if (!keys || Object.keys(keys).length === 0) throw new MalformedRecordError('it has no Keys, so its item is not known');
@@ -248,6 +255,8 @@ function decodedPart<T>(name: 'Keys' | 'OldImage' | 'NewImage', decode: () => T)
 
 /** From here on a number is a time in milliseconds: as seconds it would be the year 5138. */
 const FIRST_MILLISECONDS = 1e11;
+/** DynamoDB Streams began in 2014. An earlier time is what a serialiser writes for none, such as 0. */
+const FIRST_RECORD = Date.UTC(2014, 0);
 const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})$/;
 
 /**
@@ -257,7 +266,7 @@ const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\
 export function writtenAt(record: StreamRecord | undefined): number | undefined {
   const at: unknown = record?.dynamodb?.ApproximateCreationDateTime;
   const ms = at instanceof Date ? at.getTime() : typeof at === 'number' ? msOf(at) : typeof at === 'string' ? msIn(at) : Number.NaN;
-  return ms >= 0 && ms < FIRST_MILLISECONDS * 1_000 ? ms : undefined;
+  return ms >= FIRST_RECORD && ms < FIRST_MILLISECONDS * 1_000 ? ms : undefined;
 }
 
 function msIn(text: string): number {

@@ -131,9 +131,7 @@ function explained({ name, message }: Error, tableArn: string, key: Marshalled):
     case 'AccessDeniedException':
       return new Error(`${table} may not be read: allow dynamodb:BatchGetItem on it`);
     case 'ResourceNotFoundException':
-      return new Error(
-        `${table} is not there: see that account and Region are those of its stream; if it was deleted, so may the letter be`,
-      );
+      return new Error(`${table} is not there: see that account and Region are those of its stream, and that the table still exists`);
     default:
       return new Error(
         `${table} refuses the key: ${withoutValues(message, key)}; the table may have been recreated with other key attributes`,

@@ -1,6 +1,6 @@
 import { CacheUnavailableError } from '../errors.ts';
 
-/** Consecutive calls without an answer after which the breaker opens. */
+/** Calls in a row without an answer after which the breaker opens. */
 const MOST_FAILURES = 5;
 /** How long an open breaker keeps all calls from the cache, ms. Then one call tries. */
 const OPEN_MS = 1_000;

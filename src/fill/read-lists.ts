@@ -35,6 +35,12 @@ interface Pending {
 /** The most leases that wait for their index. */
 const MOST_PENDING = 1_000;
 
+/**
+ * How old a lease may be whose fill a reader waits for, ms: several reads of the table. Its fill may have come, and the page stays incomplete because
+ * its last members tie with one that the list does not keep.
+ */
+const LONGEST_WAIT_MS = 100;
+
 /** Reads pages of lists through the cache. */
 export function listReads(surroundings: Surroundings) {
   const { cache, guard, table, counts, keys, settle, runAfter } = surroundings;
@@ -59,19 +65,31 @@ export function listReads(surroundings: Surroundings) {
     signal: AbortSignal,
   ): Promise<Taken> => {
     const isOrdered = query.sort?.valueAt !== undefined;
-    const start = isOrdered ? { ...(position && { score: position.score }), limit: wanted } : {};
     const items: QueryPage['items'][number][] = [];
+    // The item at the position comes again.
+    let limit = wanted + (position ? 1 : 0);
+    const first = () => table.query(query, isOrdered ? { ...(position && { score: position.score }), limit } : {}, signal);
     let pages = 0;
-    for (let page: QueryPage | undefined = await table.query(query, start, signal); ; page = await page.next?.()) {
+    for (let page: QueryPage | undefined = await first(); ; ) {
       if (!page) return { items, pages, members: membersIn(view, list, items, keys) };
       items.push(...page.items);
       pages += 1;
-      if (!isOrdered || !page.next) continue;
-      const members = membersIn(view, list, items, keys);
-      // Members that tie with the last one may follow, and their names decide which comes first.
-      const certain = members.filter(({ score }) => score > (members.at(-1)?.score ?? -Infinity));
-      const { next } = page;
-      if (certain.filter((member) => isAfter(member, position)).length >= needed) return { items, pages, members: certain, next };
+      const { next }: QueryPage = page;
+      if (isOrdered && next) {
+        const members = membersIn(view, list, items, keys);
+        // Members that tie with the last one may follow, and their names decide which comes first.
+        const certain = members.filter(({ score }) => score > (members.at(-1)?.score ?? -Infinity));
+        if (certain.filter((member) => isAfter(member, position)).length >= needed) return { items, pages, members: certain, next };
+        // One page shows one moment of the table, and two pages do not.
+        if (pages === 1 && items.length === limit) {
+          limit *= 2;
+          items.length = 0;
+          pages = 0;
+          page = await first();
+          continue;
+        }
+      }
+      page = await next?.();
     }
   };
 
@@ -119,8 +137,8 @@ export function listReads(surroundings: Surroundings) {
     const key = keyOf(view, list) as string;
     const fills = request.wroteMs === undefined && request.position === undefined;
     let lease = fills ? await leaseOn(key, view.keep) : undefined;
-    // No fill completes a page beyond what the list keeps.
-    while (lease?.standingMs !== undefined && request.limit <= view.keep) {
+    // No fill makes a page complete that is longer than the list.
+    while (lease?.standingMs !== undefined && lease.standingMs < LONGEST_WAIT_MS && request.limit <= view.keep) {
       counts.waited += 1;
       await sleep(lookPauseMs(), undefined, { signal });
       const page = await cached(key, request);

@@ -12,7 +12,7 @@ import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
 import { ageOf, ticketOf } from './ticket.ts';
 
-export { IncompleteListError, ReadBudgetError, TableUnavailableError } from '../errors.ts';
+export { IncompleteListError, ReadBudgetError, TableRefusalError, TableUnavailableError } from '../errors.ts';
 export { type FoundOptions, found } from './found.ts';
 export type { ReadCounts };
 
@@ -110,6 +110,7 @@ export interface ReadEvent {
  *
  * Every method rejects with
  * - `TableUnavailableError` when the table must be asked and gives no answer, `ReadBudgetError` when the read units are used up,
+ * - `TableRefusalError` when a permission, a name or the view's `from` must be mended first,
  * - `ViewError` when the view throws on the item of the table, or has no `from`; nothing is filled then,
  * - the reason of the signal when the signal ends the call,
  * - `RangeError` when a cursor or a ticket was not given by this reader, or the limit is not a positive integer.
@@ -224,7 +225,10 @@ export function createReader(options: ReaderOptions): Reader {
     const written = addresses.map(isNew);
     const byAddress = new Map(addresses.map((address, i) => [address, keys[i] as string]));
     const wanted = [...new Set(addresses.filter((_, i) => !written[i]))];
+    /** Reads that began with this call. Another may have read the table before the caller's write. */
+    const begun = new Set<string>();
     const results = await documents.settled(wanted, signal, (missing, flightSignal) => {
+      for (const address of missing) begun.add(address);
       const missingKeys = missing.map((address) => byAddress.get(address) as string);
       return readDocuments(surroundings, view, missingKeys, flightSignal);
     });
@@ -233,7 +237,8 @@ export function createReader(options: ReaderOptions): Reader {
       const result = known.get(address);
       if (result?.status === 'rejected') return false;
       const answer = result?.value;
-      return !answer || (fresh && answer.by === 'cache' && !(answer.type === 'found' && fresh(answer.value as never)));
+      if (!answer) return true;
+      return fresh && !(answer.by === 'table' && begun.has(address)) && !(answer.type === 'found' && fresh(answer.value as never));
     });
     if (past.length > 0) {
       counts.bypassed += past.length;
@@ -312,7 +317,7 @@ export function createReader(options: ReaderOptions): Reader {
         after = cursor;
       }
     },
-    wrote: (view, key) => ticketOf(keyOf(view, key) as string, Date.now()),
+    wrote,
     counts: () => ({ ...counts, tableCalls: table.used.calls, tableUnits: table.used.units, unanswered: guard.unanswered }),
     async close() {
       closed = true;
@@ -328,6 +333,11 @@ export function createReader(options: ReaderOptions): Reader {
     return results.map((result) => (result.status === 'fulfilled' ? { ...result, value: valueIn(result.value) } : result));
   });
   return reader;
+}
+
+/** The ticket of `Reader.wrote`, for code that writes and does not read. */
+export function wrote(view: Pick<DocumentView<unknown, unknown>, 'name' | 'revision'>, key: string): string {
+  return ticketOf(keyOf(view, key), Date.now());
 }
 
 function valueIn(answer: Answer): unknown {

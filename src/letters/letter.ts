@@ -213,7 +213,9 @@ function textIn(holder: unknown, name: string): string | undefined {
 
 function isCause(value: unknown): boolean {
   if (!isObject(value) || !isObject(value.error)) return false;
-  return ['decode', 'view', 'rejected'].includes(String(value.stage)) && textIn(value.error, 'message') !== undefined;
+  const { stage, view, error } = value;
+  const isStage = stage === 'decode' || stage === 'view' || stage === 'rejected';
+  return isStage && (view === undefined || typeof view === 'string') && textIn(error, 'message') !== undefined;
 }
 
 function isRedrives(value: unknown): value is Redrives {

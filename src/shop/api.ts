@@ -1,12 +1,18 @@
 import type { Logger } from '@aws-lambda-powertools/logger';
+import { IncompleteListError, TableUnavailableError } from '../errors.ts';
 import { isTransient } from './calls.ts';
-import type { IdempotentResult, RemainingTime } from './idempotency.ts';
+import type { RemainingTime } from './idempotency.ts';
 
 /** The fields that are read of an HTTP API's event (payload format 2.0). */
 export interface ApiRequest {
+  /** Method and path of the route, such as `GET /orders/{id}`. */
+  readonly routeKey?: string;
+  /** By the names in the route's path. */
+  readonly pathParameters?: Readonly<Record<string, string | undefined>>;
+  readonly queryStringParameters?: Readonly<Record<string, string | undefined>>;
   readonly headers?: Readonly<Record<string, string | undefined>>;
   readonly cookies?: readonly string[];
-  readonly body?: string;
+  readonly body?: string | null;
   readonly isBase64Encoded?: boolean;
   readonly requestContext?: {
     readonly authorizer?: { readonly jwt?: { readonly claims?: Readonly<Record<string, unknown>> } };
@@ -30,8 +36,15 @@ export interface ApiOptions {
   readonly marginMs?: number;
 }
 
-interface Answer extends IdempotentResult {
+interface Answer {
+  readonly text: string;
+  /** Default: 200. */
+  readonly status?: number;
+  /** Headers beside the common ones, or instead of them; names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly cookies?: readonly string[];
+  /** Whether the text is the stored one of an earlier request. */
+  readonly replayed?: boolean;
 }
 
 /** Thrown to answer a request with an error: a status and a body with the message. */
@@ -58,9 +71,9 @@ export function api({ allowedOrigins, logger, marginMs = 3_000 }: ApiOptions, wo
     const common = { 'content-type': 'application/json', 'cache-control': 'no-store', ...corsHeaders(request, allowedOrigins) };
     try {
       const signal = AbortSignal.timeout(Math.max(0, context.getRemainingTimeInMillis() - marginMs));
-      const { text, replayed, cookies } = await work(request, context, signal);
-      const headers = { ...common, ...(replayed && { 'idempotency-replayed': 'true' }) };
-      return { statusCode: 200, headers, ...(cookies && { cookies }), body: text };
+      const { text, status = 200, headers: own, replayed, cookies } = await work(request, context, signal);
+      const headers = { ...common, ...(replayed && { 'idempotency-replayed': 'true' }), ...own };
+      return { statusCode: status, headers, ...(cookies && { cookies }), body: text };
     } catch (error) {
       const { status, text } = refusalOf(error);
       if (status >= 500) logger.error('request failed', faultOf(error));
@@ -75,6 +88,25 @@ export function callerOf({ requestContext }: ApiRequest): string {
   const sub = requestContext?.authorizer?.jwt?.claims?.sub;
   if (typeof sub !== 'string' || sub === '' || !sub.isWellFormed()) throw new RefusedError(400, 'Invalid user');
   return sub;
+}
+
+/**
+ * The id of the anonymous cart: the header or the cookie `cartId`. It is a secret of the browser: anyone who knows it can take the cart.
+ *
+ * @throws RefusedError 400 without one, or for an id of fewer than 8 characters, which can be guessed.
+ */
+export function cartIdOf(request: ApiRequest): string {
+  const cartId = headerOf(request, 'cartid') ?? cookieOf(request, 'cartId');
+  if (cartId === undefined || !/^[\w.:~+/=-]{8,128}$/.test(cartId)) throw new RefusedError(400, 'Invalid cart id');
+  return cartId;
+}
+
+/** @throws RefusedError 403 unless the token has the scope. */
+export function requireScope({ requestContext }: ApiRequest, scope: string): void {
+  const { scope: given, scp } = requestContext?.authorizer?.jwt?.claims ?? {};
+  // API Gateway writes a claim that is a list as text in brackets.
+  const scopes = [given, scp].flatMap((claim) => (typeof claim === 'string' ? claim.replace(/^\[(.*)\]$/, '$1').split(' ') : []));
+  if (!scopes.includes(scope)) throw new RefusedError(403, 'Forbidden');
 }
 
 /** The header Idempotency-Key. @throws RefusedError 400 for a key that is empty, not printable ASCII, or longer than 255 characters. */
@@ -100,7 +132,9 @@ export function cookieOf({ cookies = [] }: ApiRequest, name: string): string | u
  * @throws RefusedError 400 for bytes that are not UTF-8, and for half a surrogate pair. Both would become a replacement character, so different
  * texts would become one.
  */
-export function bodyOf({ body = '', isBase64Encoded }: ApiRequest): string {
+export function bodyOf({ body: given, isBase64Encoded }: ApiRequest): string {
+  // API Gateway's format 1.0 gives null for none.
+  const body = given ?? '';
   const text = isBase64Encoded ? decodedUtf8(Buffer.from(body, 'base64')) : body;
   if (text === undefined || !text.isWellFormed()) throw new RefusedError(400, 'Invalid body');
   return text;
@@ -123,12 +157,13 @@ function corsHeaders(request: ApiRequest, allowedOrigins: readonly string[]): Re
     vary: 'Origin',
     'access-control-allow-origin': origin,
     'access-control-allow-credentials': 'true',
-    'access-control-expose-headers': 'Idempotency-Replayed, Retry-After',
+    'access-control-expose-headers': 'ETag, Idempotency-Replayed, Retry-After, Server-Timing',
   };
 }
 
 function refusalOf(error: unknown): RefusedError {
   if (error instanceof RefusedError) return error;
+  if (isUnanswered(error)) return new RefusedError(503, 'Try again');
   switch ((error as Partial<Error> | undefined)?.name) {
     case 'IdempotencyAlreadyInProgressError':
       return new RefusedError(409, 'The same request is in progress');
@@ -142,12 +177,17 @@ function refusalOf(error: unknown): RefusedError {
   }
 }
 
-/** The loggable part of an error. Of messages only those of the AWS SDK (`$fault`), because others may quote the request. */
+/** Neither the cache nor the table gives what was asked for. The message names the table or the view, and no value. */
+function isUnanswered(error: unknown): error is Error {
+  return error instanceof TableUnavailableError || error instanceof IncompleteListError;
+}
+
+/** The loggable part of an error. Of messages only the reader's and those of the AWS SDK (`$fault`), because others may quote the request. */
 function faultOf(error: unknown) {
   if (!(error instanceof Error)) return { fault: typeof error };
   const { name, message, stack, cause } = error;
   const frames = stack?.split('\n').filter((line) => /^\s+at /.test(line));
-  const reason = '$fault' in error ? message : undefined;
+  const reason = '$fault' in error || isUnanswered(error) ? message : undefined;
   const from = cause instanceof Error ? { name: cause.name, message: '$fault' in cause ? cause.message : undefined } : undefined;
   return { fault: name, ...(reason && { reason }), cause: from, frames: frames?.slice(0, 10) };
 }

@@ -4,11 +4,20 @@ import * as z from 'zod/mini';
 const wellFormed = z.refine((value) => typeof value !== 'string' || value.isWellFormed(), 'must be well-formed Unicode');
 const text = (maximum: number) => z.string().check(z.minLength(1), z.maxLength(maximum), wellFormed);
 
+/** In UTC, a year beyond 0000 to 9999 has more digits, which the views refuse. */
+const time = z.iso.datetime({ offset: true }).check(
+  z.refine((value) => {
+    const year = new Date(value).getUTCFullYear();
+    // What is no time at all has a fault of its own.
+    return !(year < 0 || year > 9_999);
+  }, 'must be a time of the years 0000 to 9999 in UTC'),
+);
+
 /** Refuses further fields, because the import would lose them. */
 const legacyOrder = z.strictObject({
   /** The legacy id. */
   id: text(256),
-  createdAt: z.iso.datetime({ offset: true }),
+  createdAt: time,
   status: text(64),
   /** Default: the number of `items`. */
   numItems: z.optional(z.int().check(z.minimum(0))),
@@ -23,7 +32,7 @@ const legacyOrder = z.strictObject({
     )
     .check(z.maxLength(100)),
   creator: text(256),
-  lastUpdated: z.optional(z.iso.datetime({ offset: true })),
+  lastUpdated: z.optional(time),
 });
 
 export type LegacyOrder = z.infer<typeof legacyOrder>;

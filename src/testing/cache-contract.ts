@@ -15,6 +15,7 @@ import { listLeases } from './contract/list-leases.ts';
 import { lists } from './contract/lists.ts';
 import { names } from './contract/names.ts';
 import { pages } from './contract/pages.ts';
+import { surveys } from './contract/surveys.ts';
 import { values } from './contract/values.ts';
 
 /** Says why a backend lacks an ability. The cases that need the ability are reported as skipped, with this reason. */
@@ -98,6 +99,7 @@ const sections: readonly Section[] = [
   bulk,
   getOrLease,
   standing,
+  surveys,
   lateRecords,
   expiry,
   foreignKeys,

@@ -170,6 +170,41 @@ describe('the exit status', () => {
     });
   });
 
+  it('names the fault of a record whose fields have wrong JSON types', async () => {
+    const [sound] = JSON.parse(readFileSync(story('insert'), 'utf8')).Records;
+    const numbered = (SequenceNumber: unknown) => ({ ...sound, dynamodb: { ...sound.dynamodb, SequenceNumber } });
+    const file = save('alone/types.json', {
+      Records: [
+        numbered(111),
+        numbered([]),
+        numbered({ N: '1' }),
+        numbered(true),
+        { ...sound, eventName: 7 },
+        { ...sound, eventName: {} },
+        [sound],
+      ],
+    });
+    const { status, stdout, stderr } = await millrace(['replay', file]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
+    expect(stdout).toContain('SequenceNumber is a number, which loses digits');
+    const { files } = JSON.parse((await millrace(['replay', file, '--json'])).stdout);
+    expect(
+      files[0].records.map(({ event, sequenceNumber, setAside }: never) => [
+        event,
+        sequenceNumber,
+        (setAside as { reason: string }[])[0]?.reason,
+      ]),
+    ).toEqual([
+      ['INSERT', '111', expect.stringContaining('its SequenceNumber is a number, which loses digits: give it as a string')],
+      ['INSERT', null, expect.stringContaining('its SequenceNumber is a list: give it as a string')],
+      ['INSERT', null, expect.stringContaining('its SequenceNumber is an object: give it as a string')],
+      ['INSERT', 'true', expect.stringContaining('its SequenceNumber is a boolean: give it as a string')],
+      ['7', sound.dynamodb.SequenceNumber, expect.stringContaining('eventName "7" is none of INSERT, MODIFY, REMOVE')],
+      [null, sound.dynamodb.SequenceNumber, expect.stringContaining('eventName an object is none of INSERT, MODIFY, REMOVE')],
+      [null, null, 'record 6 (not an object): a record is an object'],
+    ]);
+  });
+
   it('prints a cause once for several views, with the path of the field', async () => {
     const event = JSON.parse(readFileSync(story('insert'), 'utf8'));
     event.Records[0].dynamodb.NewImage.items = { L: [{ M: { size: { N: '1' } } }] };

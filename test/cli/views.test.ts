@@ -151,6 +151,7 @@ describe('--views', () => {
       `${MADE}export const one = card('a b');`,
       /it cannot be loaded \(view name "a b": use letters/,
     ],
+    ['null that is thrown', 'null.js', 'throw null;', /it cannot be loaded \(null\): correct it/],
     ['a syntax error', 'syntax.js', 'export const = 1;', /it cannot be loaded \(Unexpected token/],
     [
       'a package that is not installed',
@@ -181,6 +182,13 @@ describe('--views', () => {
     expect(stderr).toMatch(new RegExp(`^millrace: --views ${name}: `));
     expect(stderr).toMatch(reason);
     expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  it.each(['await new Promise(() => {});', 'process.exit(3);'])('names a module that ends the process: %s', async (text) => {
+    const { status, stdout, stderr } = await replay(save('end.js', text));
+    expect(status).toBeGreaterThan(0);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('millrace: --views end.js: it ended this process while it was loaded: correct its top-level await or exit\n');
   });
 
   it('takes TypeScript where Node strips types, and else says how to compile it', async () => {

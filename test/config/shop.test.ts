@@ -118,8 +118,9 @@ describe('the bundle of a function', () => {
   it.each([
     ['stream', ['CACHE_BACKEND'], ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE', 'READ_UNITS_PER_SECOND', 'client-dynamodb']],
     ['redrive', ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND'], ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE']],
-    ['migrate-cart', ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND']],
-    ['import-orders', ['IDEMPOTENCY_TABLE_NAME'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND']],
+    ['migrate-cart', ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND', 'ADMIN_SCOPE']],
+    ['import-orders', ['IDEMPOTENCY_TABLE_NAME'], ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND', 'ADMIN_SCOPE']],
+    ['read', ['CACHE_BACKEND', 'READ_UNITS_PER_SECOND', 'ADMIN_SCOPE'], ['IDEMPOTENCY_TABLE_NAME', 'CART_COOKIE']],
   ])('contains the variables that %s reads, and no others', async (name, present, absent) => {
     const bundle = await texts(name);
     for (const text of present) expect(bundle, text).toContain(text);

@@ -178,6 +178,11 @@ describe('a record', () => {
 
   it.each<[string, object, object, string]>([
     ['a number as SequenceNumber', { SequenceNumber: 111 }, {}, 'its SequenceNumber is a number, which loses digits: give it as a string'],
+    ['0 as SequenceNumber', { SequenceNumber: 0 }, {}, 'its SequenceNumber is a number, which loses digits: give it as a string'],
+    ['a list as SequenceNumber', { SequenceNumber: ['111'] }, {}, 'its SequenceNumber is a list: give it as a string'],
+    ['an object as SequenceNumber', { SequenceNumber: { N: '111' } }, {}, 'its SequenceNumber is an object: give it as a string'],
+    ['null as SequenceNumber', { SequenceNumber: null }, {}, 'it has no SequenceNumber, so its order is not known'],
+    ['an eventName that is null', {}, { eventName: null }, 'eventName is absent: it is none of INSERT, MODIFY, REMOVE'],
     [
       'a plain key',
       { Keys: { pk: 'order#1' } },
@@ -215,6 +220,11 @@ describe('a record', () => {
   });
 });
 
+it('refuses a list in place of a record', () => {
+  expect(() => decodeRecord([record({})] as never, 0)).toThrow('record 0 (not an object): a record is an object');
+  expect(() => hintOf([record({})] as never, 0)).toThrow('record 0 (not an object): a record is an object');
+});
+
 it('keeps only the meant type of a key', () => {
   expect(keyOnly({ pk: { B: new Uint8Array([1]), S: '' } })).toEqual({ pk: { B: new Uint8Array([1]) } });
 });
@@ -237,6 +247,12 @@ describe('the time of a record', () => {
     ['not a number', Number.NaN, undefined],
     ['infinity', Infinity, undefined],
     ['a time before the epoch', -5, undefined],
+    ['0, which serialisers write for no time', 0, undefined],
+    ['0 as text', '0', undefined],
+    ['the epoch as ISO 8601', '1970-01-01T00:00:00Z', undefined],
+    ['the epoch as a Date', new Date(0), undefined],
+    ['minutes since the epoch', 29_366_666, undefined],
+    ['an object of seconds, as protocol buffers have it', { seconds: 1_762_000_000, nanos: 0 }, undefined],
     ['microseconds', 1_762_000_000_000_000, undefined],
     ['an object', {}, undefined],
   ])('is read from %s', (_, time, expected) => {

@@ -3,6 +3,7 @@ import { memoryCache } from '../../src/caches/memory.ts';
 import { playback } from '../../src/cli/replay/playback.ts';
 import { decodeRecord, hintOf, type StreamEvent, type StreamRecord } from '../../src/dynamodb/record.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { parseLetter } from '../../src/letters/letter.ts';
 import { redrive } from '../../src/redrive/redrive.ts';
 import { insert, modify, streamEvent } from '../../src/testing/events.ts';
 import { documentView, entity, keyOf, type View } from '../../src/view.ts';
@@ -131,4 +132,27 @@ describe('a sequence number', () => {
       expect(() => hintOf(forged, 0)).toThrow(/is not a decimal number of 1 to 40 digits/);
     },
   );
+});
+
+describe('what a letter says of its causes', () => {
+  const error = { message: 'm' };
+  it.each<[string, unknown]>([
+    ['a view that is a number', { stage: 'view', view: 7, error }],
+    ['a view that is an object', { stage: 'view', view: { split: 1 }, error }],
+    ['a view that is a list', { stage: 'view', view: ['plain@1'], error }],
+    ['a view that is null', { stage: 'view', view: null, error }],
+    ['a stage that is a list', { stage: ['view'], error }],
+    ['a message that is an object', { stage: 'view', view: 'foreign@1', error: { message: {} } }],
+  ])('is passed over when its form is not that of a cause, and stops no redrive: %s', async (_, cause) => {
+    const letter = JSON.parse(lambdaLetter(event('2026-01-01T00:00:00.000').Records));
+    const text = JSON.stringify({ ...letter, millrace: { causes: [cause] } });
+    expect(parseLetter(text).causes).toEqual([]);
+    const [cache, store] = [memoryCache(), memoryStore({ [lambdaName(1)]: text, [lambdaName(2)]: JSON.stringify(letter) })];
+    const table = { read: async (_: string, keys: readonly unknown[]) => keys.map(() => ({ item: { pk: 'a', value: 'now' } })) };
+    const { letters } = await redrive({ views, cache, store, filter: {}, table });
+    expect(letters).toMatchObject([
+      { status: 'removed', causes: [] },
+      { status: 'removed', causes: [] },
+    ]);
+  });
 });

@@ -456,6 +456,9 @@ export function countingCache(options?: MemoryOptions): CountingCache {
     getOrLease: (keys) => inner.getOrLease(keys),
     lease: (targets) => inner.lease(targets),
     settle: (fills) => inner.settle(fills),
+    mark: (lists, survey) => inner.mark(lists, survey),
+    fill: (lists, survey) => inner.fill(lists, survey),
+    seal: (lists, survey) => inner.seal(lists, survey),
     close: () => inner.close(),
   };
 }

@@ -127,6 +127,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
         legacy('c', { status: 'twice' }),
         legacy('f', { id: 7 }),
         legacy('', { id: '' }),
+        legacy('g', { createdAt: '9999-12-31T23:59:59-12:00' }),
+        legacy('h', { lastUpdated: '0000-01-01T00:00:00+12:00' }),
       ]),
     );
     expect(results.map(({ status, faults }) => faults ?? status)).toEqual([
@@ -139,12 +141,14 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /orders/import'
       ['id: order 2 has the same id'],
       ['id: must be of type string'],
       ['id: must have 1 or more'],
+      ['createdAt: must be a time of the years 0000 to 9999 in UTC'],
+      ['lastUpdated: must be a time of the years 0000 to 9999 in UTC'],
     ]);
     expect(await shop.lines(`legacy#${tests}-a`)).toEqual([]);
     expect(await stored(results[2]?.id)).toMatchObject({ status: 'delivered' });
   });
 
-  it.each([undefined, '', 'no JSON', '[]', '{}', '5', 'null', '{"orders":[]}', '{"orders":{}}'])(
+  it.each([undefined, null, '', 'no JSON', '[]', '{}', '5', 'null', '{"orders":[]}', '{"orders":{}}'])(
     'answers 400 to the body %j',
     async (body) => {
       const response = await importOrders(request({ sub: 'clerk', body }), invocation());

@@ -54,19 +54,27 @@ export function invocation(remainingMs = 29_000) {
 }
 
 interface Sent {
+  readonly route?: string;
+  readonly id?: string;
+  readonly cursor?: string;
+  readonly scope?: string;
   readonly sub?: string;
   readonly cartId?: string;
   readonly cookies?: readonly string[];
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | null;
 }
 
-export function request({ sub, cartId, cookies, headers = {}, body }: Sent): ApiRequest {
+export function request({ route, id, cursor, scope, sub, cartId, cookies, headers = {}, body }: Sent): ApiRequest {
+  const claims = { ...(sub !== undefined && { sub }), ...(scope !== undefined && { scope }) };
   return {
+    ...(route !== undefined && { routeKey: route }),
+    ...(id !== undefined && { pathParameters: { id } }),
+    ...(cursor !== undefined && { queryStringParameters: { cursor } }),
     headers: { ...headers, ...(cartId !== undefined && { cartid: cartId }) },
     cookies,
     body,
-    requestContext: sub === undefined ? {} : { authorizer: { jwt: { claims: { sub } } } },
+    requestContext: Object.keys(claims).length === 0 ? {} : { authorizer: { jwt: { claims } } },
   };
 }
 

@@ -2,6 +2,7 @@ import {
   type Coverage,
   cursorOf,
   type FoundList,
+  type FoundMember,
   hitOf,
   isComplete,
   type ListPosition,
@@ -33,6 +34,8 @@ export interface ListContent {
   readonly highest: number;
   /** The newest version that was dropped; `FLOOR` if none was (R22). */
   readonly dropped: Version;
+  /** The survey whose mark the list has (R25). */
+  readonly survey?: string | undefined;
   /** First the live members by ascending score, then the gone ones in the order in which they became gone, then the forgotten ones. */
   readonly members: readonly ListRow[];
 }
@@ -73,11 +76,13 @@ export class BoundedList {
   #settled = 0;
   #highest = -Infinity;
   #dropped: Version = FLOOR;
+  #survey: string | undefined;
 
-  static of({ bottom, lost, settled, highest, dropped, members }: ListContent): BoundedList {
+  static of({ bottom, lost, settled, highest, dropped, survey, members }: ListContent): BoundedList {
     const list = new BoundedList();
     for (const { name, since = 0, ...member } of members) list.#set(name, member, since);
     [list.#bottom, list.#lost, list.#settled, list.#highest, list.#dropped] = [bottom, lost, settled, highest, dropped];
+    list.#survey = survey;
     return list;
   }
 
@@ -87,12 +92,26 @@ export class BoundedList {
     const gone = [...this.#goneSince].map(([name, since]) => ({ ...row(name), since }));
     const forgotten = [...this.#members].flatMap(([name, member]) => (member.state === 'forgotten' ? { name, ...member } : []));
     const members = [...live, ...gone, ...forgotten];
-    return { bottom: this.#bottom, lost: this.#lost, settled: this.#settled, highest: this.#highest, dropped: this.#dropped, members };
+    const survey = this.#survey;
+    return {
+      bottom: this.#bottom,
+      lost: this.#lost,
+      settled: this.#settled,
+      highest: this.#highest,
+      dropped: this.#dropped,
+      survey,
+      members,
+    };
   }
 
   /** True if the list has no live members. */
   get isEmpty(): boolean {
     return this.#live.size === 0;
+  }
+
+  /** True if the list has no members in any state, dropped no version, and has no mark: nothing is lost with it but what a reader found. */
+  get isUnknown(): boolean {
+    return this.#members.size === 0 && this.#lost === 0 && this.#survey === undefined;
   }
 
   /** The number of members in any state. */
@@ -160,9 +179,38 @@ export class BoundedList {
       const common = { kind: 'member', list: '', member, score, keep, version } as const;
       this.#apply(tooLarge(json) ? { ...common, type: 'forget' } : { ...common, type: 'put', json }, 'table', now);
     }
+    // R28 (settle unmarks)
+    this.#survey = undefined;
     // R19 (trim last)
     this.#settled += 1;
     this.#trim(keep, now);
+    return true;
+  }
+
+  /** R25 (mark) */
+  mark(survey: string): void {
+    this.#survey = survey;
+  }
+
+  /**
+   * R26 (survey fill). Returns false if the list does not have the mark; the list is then unchanged.
+   *
+   * @param tooLarge whether the cache rejects a value
+   */
+  fill(survey: string, members: readonly FoundMember[], keep: number, now: number, tooLarge: (json: string) => boolean): boolean {
+    if (this.#survey !== survey) return false;
+    for (const { member, score, json } of members) {
+      const common = { kind: 'member', list: '', member, score, keep, version: FLOOR } as const;
+      this.#apply(tooLarge(json) ? { ...common, type: 'forget' } : { ...common, type: 'put', json }, 'table', now);
+      this.#trim(keep, now);
+    }
+    return true;
+  }
+
+  /** R27 (seal). Returns false if the list does not have the mark. */
+  seal(survey: string): boolean {
+    if (this.#survey !== survey) return false;
+    this.#settled += 1;
     return true;
   }
 

@@ -10,7 +10,7 @@ export interface LimitOptions {
   readonly entryTtlMs?: number;
   /** How long a tombstone (the mark of a deleted entry) lives, ms; at least the longest replay (a stream keeps 24 h). Default: 24 h. */
   readonly tombstoneTtlMs?: number;
-  /** How long a reader's answer lives that the table has no such item, where no version was known, ms. Default: 60,000. */
+  /** How long it lives that the table lacks an item, or the members of a list, of which the cache knew no version, ms. Default: 60,000. */
   readonly absentTtlMs?: number;
   /** The longest TTL that the cache allows, ms; a provisioned cache allows more. Default: 24 h. */
   readonly maxTtlMs?: number;

@@ -11,6 +11,8 @@ interface Columns {
   readonly highest?: number | null;
   /** null: `FLOOR`. Absent in lists that an earlier version wrote. */
   readonly dropped?: Version | null;
+  /** The survey whose mark the list has. Absent: none. */
+  readonly survey?: string | undefined;
   /** The longest common beginning of all versions except `FLOOR`. */
   readonly prefix: string;
   /** The rest of each version; null: `FLOOR`. */
@@ -35,7 +37,7 @@ const LETTERS = { live: 'l', gone: 'g', forgotten: 'f' } as const;
  * Writes a list as text: one line with its columns as JSON, then name and value of each member as JSON text. A value often repeats the
  * name, so they stand together.
  */
-export function packList({ bottom, lost, settled, highest, dropped, members }: ListContent): string {
+export function packList({ bottom, lost, settled, highest, dropped, survey, members }: ListContent): string {
   const live = members.flatMap((row) => (row.state === 'live' ? row : []));
   const names = members.map(({ name }) => JSON.stringify(name));
   const prefix = commonPrefix(members.flatMap(({ version }) => (version === FLOOR ? [] : version)));
@@ -45,6 +47,7 @@ export function packList({ bottom, lost, settled, highest, dropped, members }: L
     settled,
     highest: Number.isFinite(highest) ? highest : null,
     dropped: dropped === FLOOR ? null : dropped,
+    survey,
     prefix,
     versions: members.map(({ version }) => (version === FLOOR ? null : version.slice(prefix.length))),
     names: names.map(({ length }) => length),
@@ -67,7 +70,7 @@ interface Unpacked {
 /** @throws when neither `packList` nor its earlier versions can have made the text */
 export function unpackList(text: string): Unpacked {
   const end = text.indexOf('\n');
-  const { lost, settled, highest, dropped, ...columns } = JSON.parse(text.slice(0, end)) as Columns;
+  const { lost, settled, highest, dropped, survey, ...columns } = JSON.parse(text.slice(0, end)) as Columns;
   const bottom = columns.bottom ?? -Infinity;
   let [at, live, gone] = [end + 1, 0, 0];
   const next = (length: number): string => {
@@ -95,9 +98,12 @@ export function unpackList(text: string): Unpacked {
   // R24 (earlier form)
   if (highest === undefined) {
     const isUnknown = lost > 0;
-    return { content: { bottom, lost, settled: isUnknown ? 0 : settled, highest: bottom, dropped: FLOOR, members }, isUnknown };
+    return { content: { bottom, lost, settled: isUnknown ? 0 : settled, highest: bottom, dropped: FLOOR, survey, members }, isUnknown };
   }
-  return { content: { bottom, lost, settled, highest: highest ?? -Infinity, dropped: dropped ?? FLOOR, members }, isUnknown: false };
+  return {
+    content: { bottom, lost, settled, highest: highest ?? -Infinity, dropped: dropped ?? FLOOR, survey, members },
+    isUnknown: false,
+  };
 }
 
 function commonPrefix(texts: readonly string[]): string {

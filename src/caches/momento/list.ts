@@ -1,5 +1,5 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { FoundList } from '../../cache.ts';
+import type { FoundList, SurveyedList } from '../../cache.ts';
 import type { MemberMutation } from '../../mutation.ts';
 import { BoundedList, type ListLease } from '../list/bounded-list.ts';
 import { type Codec, type Edit, NONCE_LENGTH, newNonce } from './cell.ts';
@@ -36,7 +36,7 @@ const COMPRESSION_LEVEL = 1;
  *
  * @param maxBytes the largest list at a key of `KEY_BYTES` or fewer
  */
-export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls): Codec<ListCell> {
+export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs, absentTtlMs }: Ttls): Codec<ListCell> {
   return {
     encode(cell, nonce, key = '') {
       const mostBytes = maxBytes - Math.max(0, Buffer.byteLength(key) - KEY_BYTES);
@@ -64,7 +64,10 @@ export function listCodec(maxBytes: number, { entryTtlMs, tombstoneTtlMs }: Ttls
     },
     blank: emptyList,
     // R21 (expiry)
-    ttlMs: ({ list }) => (list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs)),
+    ttlMs({ list }) {
+      if (list.isUnknown) return absentTtlMs;
+      return list.isEmpty ? tombstoneTtlMs : Math.max(entryTtlMs, tombstoneTtlMs);
+    },
   };
 }
 
@@ -92,6 +95,31 @@ export function leaseList(): Edit<ListCell, ListSeen> {
     const { birth, list } = held ?? emptyList();
     const isNew = !held || held.isReborn;
     return { result: { birth, seen: list.lease() }, ...(isNew && { next: { birth, list } }) };
+  };
+}
+
+/** Marks a list for a survey. */
+export function markList(survey: string): Edit<ListCell, undefined> {
+  return (held) => {
+    const { birth, list } = held ?? emptyList();
+    list.mark(survey);
+    return { result: undefined, next: { birth, list } };
+  };
+}
+
+/** Results in whether the list has the survey's mark. */
+export function fillList(survey: string, { members, keep }: SurveyedList, tooLarge: (json: string) => boolean): Edit<ListCell, boolean> {
+  return (held) => {
+    if (!held?.list.fill(survey, members, keep, Date.now(), tooLarge)) return { result: false };
+    return { result: true, next: held };
+  };
+}
+
+/** Results in whether the list was sealed; false: it does not have the survey's mark. */
+export function sealList(survey: string): Edit<ListCell, boolean> {
+  return (held) => {
+    if (!held?.list.seal(survey)) return { result: false };
+    return { result: true, next: held };
   };
 }
 

@@ -13,6 +13,7 @@ import { LEASE_LIST } from './scripts/lease-list.ts';
 import { PAGE } from './scripts/page.ts';
 import { SETTLE_DOCUMENTS } from './scripts/settle-documents.ts';
 import { SETTLE_LIST } from './scripts/settle-list.ts';
+import { SURVEY_LISTS } from './scripts/survey-lists.ts';
 import { parseCacheUrl } from './url.ts';
 
 export interface ValkeyConnectionOptions {
@@ -48,6 +49,7 @@ interface Commands {
   millraceSettleDocuments(...args: readonly Argument[]): Promise<unknown>;
   millraceLeaseList(...args: readonly Argument[]): Promise<unknown>;
   millraceSettleList(...args: readonly Argument[]): Promise<unknown>;
+  millraceSurveyLists(...args: readonly Argument[]): Promise<unknown>;
 }
 
 const SCRIPTS = {
@@ -58,6 +60,7 @@ const SCRIPTS = {
   settleDocuments: scriptOf(SETTLE_DOCUMENTS, true),
   leaseList: scriptOf(LEASE_LIST, true),
   settleList: scriptOf(SETTLE_LIST, true),
+  surveyLists: scriptOf(SURVEY_LISTS, true),
 };
 
 /** The commands of one attempt. The server executes no script of it after the deadline. */
@@ -100,6 +103,10 @@ class Attempt implements Commands {
 
   millraceSettleList(...args: readonly Argument[]) {
     return this.#script(SCRIPTS.settleList, args);
+  }
+
+  millraceSurveyLists(...args: readonly Argument[]) {
+    return this.#script(SCRIPTS.surveyLists, args);
   }
 
   #script(script: Script, args: readonly Argument[]) {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { appViews } from '../../app.ts';
+import { asError } from '../../errors.ts';
 import { type View, viewName } from '../../view.ts';
 
 /** The option that chooses the views. */
@@ -54,10 +55,17 @@ async function importModule(path: string): Promise<Readonly<Record<string, unkno
   const found = await stat(file).catch(() => undefined);
   if (!found) throw new Error('there is no such file: check the path');
   if (found.isDirectory()) throw new Error('it is a folder: give the module in it, such as index.js');
+  // Node ends without a word if the module waits for something that never comes.
+  const onExit = (): void => {
+    process.stderr.write(`millrace: --views ${path}: it ended this process while it was loaded: correct its top-level await or exit\n`);
+  };
+  process.once('exit', onExit);
   try {
     return await import(pathToFileURL(file).href);
   } catch (error) {
-    throw explained(error as NodeJS.ErrnoException, path);
+    throw explained(asError(error), path);
+  } finally {
+    process.off('exit', onExit);
   }
 }
 

@@ -73,10 +73,10 @@ async function wholeList(cache: CacheClient, list: string): Promise<Entries['lis
 function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
   const { change, status, applied, stale, rejected, causes, error } = report;
   return {
-    event: record?.eventName ?? null,
+    event: textOf(record?.eventName),
     // Not as in the report, where secret keys are hashed: the owner of a replayed file may see them.
     item: change ? itemOf(attributesOf(record.dynamodb?.Keys ?? {})) : null,
-    sequenceNumber: record?.dynamodb?.SequenceNumber ?? null,
+    sequenceNumber: textOf(record?.dynamodb?.SequenceNumber),
     ...(change?.expired && { expired: true }),
     status,
     applied,
@@ -85,6 +85,11 @@ function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
     setAside: causes.map(setAsideOf),
     ...(error && { error: error.message }),
   };
+}
+
+/** A record that cannot be decoded may have anything where a text belongs. */
+function textOf(value: unknown): string | null {
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : null;
 }
 
 /** Adds what a view threw. Logs leave that out, because it may quote values; the owner of a replayed file may see them. */

@@ -27,10 +27,12 @@ export type SavedRecords = { readonly records: readonly StreamRecord[] } | { rea
 /**
  * The stream records in a saved value: an event, one record, an array of these, or a log line that has one of these at any place, also as JSON text.
  *
+ * @param depth how many arrays the value is in
  * @throws Error that says what the value is instead, and the way out.
  */
-export function recordsIn(value: unknown): SavedRecords {
-  if (Array.isArray(value)) return { records: value.flatMap(elementIn) };
+export function recordsIn(value: unknown, depth = 0): SavedRecords {
+  if (Array.isArray(value) && depth > DEEPEST) throw new Error(`its arrays are nested too deep for events: ${SAVE}`);
+  if (Array.isArray(value)) return { records: value.flatMap((element, index) => elementIn(element, index, depth + 1)) };
   const others: string[] = [];
   const records = search(value, 0, others);
   if (records) return { records: withArn(records) };
@@ -39,9 +41,9 @@ export function recordsIn(value: unknown): SavedRecords {
   throw new Error(other ?? `${shapeOf(value)}, and is not an event of a DynamoDB stream: ${SAVE}`);
 }
 
-function elementIn(element: unknown, index: number): readonly StreamRecord[] {
+function elementIn(element: unknown, index: number, depth: number): readonly StreamRecord[] {
   try {
-    const found = recordsIn(element);
+    const found = recordsIn(element, depth);
     return 'records' in found ? found.records : [];
   } catch (error) {
     throw new Error(`element ${index}: ${(error as Error).message}`);

@@ -64,7 +64,7 @@ class FaultyLines extends Error {
 }
 
 async function readEvent(file: string): Promise<SavedEvent> {
-  const { documents, faults: unread } = documentsIn(textOf(await readFile(file, 'utf8')));
+  const { documents, faults: unread } = documentsIn(textOf(await readFile(file)));
   const faults = [...unread];
   const skipped: LineFault[] = [];
   const records: StreamRecord[] = [];
@@ -88,21 +88,22 @@ async function readEvent(file: string): Promise<SavedEvent> {
 }
 
 async function readExpected(file: string): Promise<readonly RecordResult[] | undefined> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(file, 'utf8');
+    bytes = await readFile(file);
   } catch {
     return undefined;
   }
-  const { documents } = documentsIn(textOf(text));
+  const { documents } = documentsIn(textOf(bytes));
   const { records } = (documents[0]?.value ?? {}) as { records?: readonly RecordResult[] };
   if (!Array.isArray(records)) throw new Error(`its expectation ${file} is not JSON with "records": remove the file, or record it again`);
   return records;
 }
 
-/** Some editors begin a file with a byte order mark. */
-function textOf(text: string): string {
-  return text.replace(/^\uFEFF/, '');
+/** Some editors begin a file with a byte order mark. PowerShell saves the output of a command as UTF-16, with such a mark. */
+function textOf(bytes: Buffer): string {
+  const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+  return bytes.toString(isUtf16 ? 'utf16le' : 'utf8').replace(/^\uFEFF/, '');
 }
 
 function reasonOf(error: unknown): string {

@@ -159,6 +159,29 @@ export const callArguments: Section = {
       },
     },
     {
+      it: 'names what is wrong with arguments that are absent or no arrays',
+      async run({ client }) {
+        const lease = await leaseOn(client, list);
+        const wrong: readonly (readonly [call: () => Promise<unknown>, fault: RegExp])[] = [
+          [() => client.apply(put('a', 1, 'a') as never), /^the mutations are not an array: give \[\.\.\.\], also for one$/],
+          [() => client.apply(new Set([put('a', 1, 'a')]) as never), /^the mutations are not an array/],
+          [() => client.apply([null as never]), /^a mutation is of the kind/],
+          [() => client.getMany('a' as never), /^the keys are not an array/],
+          [() => client.getOrLease('a' as never), /^the keys are not an array/],
+          [() => client.lease(list as never), /^the targets of leases are not an array/],
+          [() => client.settle({ lease, found: found({}) } as never), /^the fills are not an array/],
+          [() => client.settle([null as never]), /^a fill has no lease: give one that/],
+          [() => client.settle([{ lease: 'a' as never, found: found({}) }]), /^a fill has no lease/],
+          [() => client.settle([{ lease, found: { kind: 'list', newest: {} } as never }]), /^the newest members are not an array/],
+          [() => client.list('list', undefined as never), /^limit is undefined: give a positive integer$/],
+          [() => client.list('list', null as never), /^limit is undefined/],
+        ];
+        for (const [call, fault] of wrong) await assert.rejects(async () => call(), { message: fault });
+        await reads(client, 'a', MISSED);
+        assert.equal(await settleOn(client, lease, found({})), 'settled');
+      },
+    },
+    {
       it: 'rejects a fill that does not fit its lease, and keeps the lease',
       async run({ client }) {
         const [document, members] = [await leaseOn(client, key), await leaseOn(client, { ...list, keep: 2 })];

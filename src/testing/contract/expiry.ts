@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { CacheClient } from '../../cache.ts';
-import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, membersOf, put, type Section, settleOn } from './case.ts';
+import { del, documentAt, forget, found, gone, hit, leaseOn, MISSED, membersOf, outcomes, put, type Section, settleOn } from './case.ts';
 
 /** Both times to live, ms. */
 const TTL_MS = 4_000;
@@ -92,6 +92,17 @@ export const expiry: Section = {
       },
     },
     {
+      it: 'expires a list without live members, and keeps one that has live members if entries do not expire',
+      needs: ['elapse'],
+      async run({ open, elapse }) {
+        const client = await open({ entryTtlMs: 0, tombstoneTtlMs: 1_000 });
+        const [empty, live] = [membersOf('empty', 9), membersOf('live', 9)];
+        await client.apply([empty.del('a', 5, 1), live.put('a', 5, 1), live.del('b', 5, 1)]);
+        await elapse?.(2_200);
+        assert.deepEqual(await outcomes(client, empty.put('a', 4, 1), live.put('a', 4, 1)), ['applied', 'stale']);
+      },
+    },
+    {
       it: 'expires a fill of an item that the table lacks soon, if no version of the item was known',
       needs: ['elapse'],
       async run({ open, elapse }) {
@@ -104,6 +115,27 @@ export const expiry: Section = {
         assert.deepEqual(await client.getMany(['unknown', 'present', 'forgotten']), [gone(0), gone(1), gone(1)]);
         await elapse?.(2_200);
         assert.deepEqual(await client.getMany(['unknown', 'present', 'forgotten', 'found']), [MISSED, gone(1), gone(1), hit('read', 0)]);
+      },
+    },
+    {
+      it: 'expires a list soon of which nothing is known but that the table has no members of it',
+      needs: ['elapse'],
+      async run({ open, elapse }) {
+        const client = await open({ tombstoneTtlMs: 60_000, absentTtlMs: 1_000 });
+        const empty = { kind: 'list', newest: [] } as const;
+        const [leased, filled, deleted, marked] = ['leased', 'filled', 'deleted', 'marked'].map((name) => membersOf(name, 9));
+        if (!leased || !filled || !deleted || !marked) return;
+        const lost = await leaseOn(client, leased.target);
+        assert.equal(await settleOn(client, await leaseOn(client, filled.target), empty), 'settled');
+        await client.apply([deleted.del('m', 1, 1)]);
+        assert.equal(await settleOn(client, await leaseOn(client, deleted.target), empty), 'settled');
+        await client.mark(['marked'], 'survey');
+        const complete = () => Promise.all(['filled', 'deleted'].map(async (name) => (await client.list(name, { limit: 1 })).complete));
+        assert.deepEqual(await complete(), [true, true]);
+        await elapse?.(2_200);
+        assert.deepEqual(await complete(), [false, true]);
+        assert.equal(await settleOn(client, lost, empty), 'lost');
+        assert.deepEqual(await client.seal(['marked'], 'survey'), ['settled']);
       },
     },
   ],

@@ -26,7 +26,7 @@ export const lateRecords: Section = {
         await client.apply([put('gone', 4, 6), del('gone', 5, 6), del('a', 6, 9), del('b', 6, 8)]);
         await fill(client, { y: 4 });
         assert.deepEqual(await outcomes(client, put('gone', 4, 6)), ['applied']);
-        await shows(client, 'list', ['y read'], false);
+        await shows(client, 'list', ['y read'], false, { limit: 1 });
         await fill(client, { y: 4 });
         await shows(client, 'list', ['y read'], true, { limit: 1 });
       },
@@ -50,7 +50,7 @@ export const lateRecords: Section = {
           const here = { ...late, list: target.list };
           await lowered(client, target.list);
           assert.deepEqual(await outcomes(client, here), ['applied'], JSON.stringify(here));
-          await shows(client, target.list, ['y read'], false);
+          await shows(client, target.list, ['y read'], false, { limit: 1 });
           if (n % 2 === 0) await client.apply([membersOf(target.list, 2).put('x', 7, 6)]);
           else await fill(client, { x: 6, y: 4 }, target.list);
           await shows(client, target.list, [n % 2 === 0 ? 'x 7' : 'x read', 'y read'], true, { limit: 2 });
@@ -62,9 +62,47 @@ export const lateRecords: Section = {
       async run({ client }) {
         await lowered(client);
         await client.apply([put('x', 4, 1)]);
-        await shows(client, 'list', ['y read'], false);
+        await shows(client, 'list', ['y read'], false, { limit: 1 });
         await fill(client, { x: 6, y: 4 });
         await shows(client, 'list', ['x read', 'y read'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'is complete nowhere after a late record that moves a member below the bottom, where the list knows that the member is gone',
+      async run({ client }) {
+        await lowered(client);
+        await fill(client, { y: 4 }, 'list', 3);
+        await shows(client, 'list', ['y read'], true, { limit: 1 });
+        await client.apply([put('x', 4, 1)]);
+        await shows(client, 'list', ['y read'], false, { limit: 1 });
+      },
+    },
+    {
+      it: 'is complete nowhere after a late record that moves a member from above the bottom to below it, where the list does not know the member',
+      async run({ client }) {
+        await lowered(client);
+        await client.apply([put('z', 4, 2, { from: 6 })]);
+        await shows(client, 'list', ['x read', 'y read'], false, { limit: 2 });
+      },
+    },
+    {
+      it: 'applies a late record of a member that was above the highest bottom',
+      async run({ client }) {
+        await lowered(client);
+        await client.apply([put('z', 4, 6, { from: 8 })]);
+        await shows(client, 'list', ['z 4', 'x read'], true, { limit: 2 });
+      },
+    },
+    {
+      it: 'is complete nowhere after a record as old as the newest dropped version, and after one at the highest bottom',
+      async run({ client }) {
+        await lowered(client);
+        await client.apply([put('x', 5, 6)]);
+        await shows(client, 'list', ['y read'], false, { limit: 1 });
+        await fill(client, { x: 6, y: 4 }, 'list', 3);
+        await shows(client, 'list', ['x read', 'y read'], true, { limit: 2 });
+        await client.apply([put('top', 4, 7)]);
+        await shows(client, 'list', ['x read', 'y read'], false, { limit: 2 });
       },
     },
     {

@@ -68,6 +68,15 @@ export const listLeases: Section = {
       },
     },
     {
+      it: 'settles a member that the lease saw as gone, because the table has it again',
+      async run({ client }) {
+        await client.apply([del('a', 5, 9)]);
+        await settles(client, found({ a: 9 }));
+        await shows(client, 'list', ['a read'], true);
+        assert.deepEqual(await outcomes(client, put('a', 4, 9), put('a', 6, 9)), ['stale', 'applied']);
+      },
+    },
+    {
       it: 'settles members that the table lacks as gone, at the versions that the lease saw',
       async run({ client }) {
         await client.apply([put('a', 5, 9), put('b', 5, 8), forget('c', 5, 7)]);
@@ -129,6 +138,22 @@ export const listLeases: Section = {
         assert.equal(await settleOn(client, lease, found({ b: 8, a: 6 })), 'settled');
         await shows(client, 'list', ['b read'], true, { limit: 1 });
         await shows(client, 'list', ['b read'], false);
+      },
+    },
+    {
+      it: 'is complete above a member that was read at or below the bottom, though its value is too large',
+      needs: ['maxValueBytes'],
+      async run({ client, maxValueBytes }) {
+        for (const score of [7, 6]) {
+          const { put, target } = membersOf(`list ${score}`, 2);
+          await settleOn(client, await leaseOn(client, target), found({}));
+          await client.apply([put('a', 2, 9), put('b', 2, 8), put('c', 2, 7)]);
+          const lease = await leaseOn(client, target);
+          await client.apply([put('d', 3, 5, { from: 9.5 })]);
+          const large = { member: 'a', score, json: JSON.stringify('x'.repeat(maxValueBytes)) };
+          assert.equal(await settleOn(client, lease, { kind: 'list', newest: [...found({ b: 8 }).newest, large] }), 'settled');
+          await shows(client, target.list, ['b read'], true, { limit: 1 });
+        }
       },
     },
     {
@@ -198,6 +223,31 @@ export const listLeases: Section = {
         await shows(client, 'list', [], false);
         await client.apply([put('low', 3, 1)]);
         await shows(client, 'list', [], false);
+      },
+    },
+    {
+      it: 'raises the bottom if the table has more members, even if a marker was purged since the lease',
+      async run({ client }) {
+        await full(client);
+        const lease = await leaseOn(client, target);
+        await client.apply([del('x', 3, 5)]);
+        assert.equal(await settleOn(client, lease, found({ a: 9 }, 8)), 'settled');
+        await client.apply([put('c', 3, 7.5)]);
+        await shows(client, 'list', ['a read'], true, { limit: 1 });
+        await shows(client, 'list', ['a read'], false, { limit: 2 });
+      },
+    },
+    {
+      it: 'shows no member that was deleted since the lease, though the settle raises the bottom over its marker',
+      async run({ client }) {
+        for (const [what, next] of Object.entries({ 'the next member': 3, 'newer members': undefined })) {
+          const { put, del, target } = membersOf(what, 2);
+          const lease = await leaseOn(client, target);
+          if (next === undefined) await client.apply([put('c', 3, 8), put('d', 3, 7)]);
+          await client.apply([del('m', 5, 1)]);
+          assert.equal(await settleOn(client, lease, found({ a: 9, m: 8.5 }, next)), 'settled');
+          await shows(client, what, next === undefined ? ['a read', 'c 3'] : ['a read'], next === undefined, { limit: 2 });
+        }
       },
     },
     {

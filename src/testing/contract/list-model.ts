@@ -14,6 +14,8 @@ export class ListModel {
   highest = -Infinity;
   /** The newest version that was dropped. */
   dropped = 0;
+  /** The latest survey that marked this list; absent after a settle. */
+  survey: string | undefined;
 
   apply(mutation: ModelMutation): 'applied' | 'stale' {
     const outcome = this.#apply(mutation, 'stream');
@@ -90,9 +92,33 @@ export class ListModel {
       const version = lease.seen.get(member) ?? 0;
       this.#apply({ type: json === undefined ? 'forget' : 'put', member, version, score, json, keep }, 'table');
     }
+    // R28 (settle unmarks)
+    this.survey = undefined;
     // R19 (trim last)
     this.settled += 1;
     this.#trim(keep);
+    return 'settled';
+  }
+
+  /** R25 (mark) */
+  mark(survey: string): void {
+    this.survey = survey;
+  }
+
+  /** R26 (survey fill) @returns whether the list has the mark */
+  fill(survey: string, members: readonly ModelFound[], keep: number): boolean {
+    if (this.survey !== survey) return false;
+    for (const { member, score, json } of members) {
+      this.#apply({ type: json === undefined ? 'forget' : 'put', member, version: 0, score, json, keep }, 'table');
+      this.#trim(keep);
+    }
+    return true;
+  }
+
+  /** R27 (seal) */
+  seal(survey: string): 'settled' | 'lost' {
+    if (this.survey !== survey) return 'lost';
+    this.settled += 1;
     return 'settled';
   }
 

@@ -183,6 +183,16 @@ export const lists: Section = {
       },
     },
     {
+      it: 'calls pages complete again once the bottom is at a forgotten member',
+      async run({ client }) {
+        await fill(client, {});
+        await client.apply([keep2.put('a', 1, 6), keep2.put('b', 1, 7), keep2.forget('d', 2, 6)]);
+        await shows(client, 'list', ['b 1'], false, { limit: 1 });
+        await client.apply([keep2.put('c', 1, 8)]);
+        await shows(client, 'list', ['c 1', 'b 1'], true, { limit: 2 });
+      },
+    },
+    {
       it: 'calls no page complete while an older version of a forgotten member may come back above the bottom',
       async run({ client }) {
         await fill(client, {});

@@ -35,9 +35,13 @@ export interface DraftFound {
 export type Operation =
   | { readonly do: 'apply'; readonly mutations: readonly Draft[] }
   | { readonly do: 'page'; readonly list: number; readonly limit: number; readonly order: 'desc' | 'asc'; readonly cursor?: number }
-  | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number }
+  /** `onMiss`: the lease is taken by a read of the document, if that is a miss. */
+  | { readonly do: 'lease'; readonly of: 'document' | 'list'; readonly n: number; readonly onMiss: boolean }
   /** `found`: what the table has. `partly`: the reader gives not all of it that the list keeps. */
   | { readonly do: 'settle'; readonly lease: number; readonly found: readonly DraftFound[]; readonly partly: boolean }
+  /** One step of a survey on a list. Two surveys are under way at a time. */
+  | { readonly do: 'mark' | 'seal'; readonly n: number; readonly survey: number }
+  | { readonly do: 'fill'; readonly n: number; readonly survey: number; readonly found: readonly DraftFound[] }
   | { readonly do: 'evict'; readonly of: 'document' | 'list'; readonly n: number }
   | { readonly do: 'evictPart'; readonly n: number; readonly part: number };
 
@@ -80,13 +84,18 @@ export function operations(fc: FastCheck, setting: Setting & Abilities) {
     },
     { requiredKeys: ['do', 'list', 'limit', 'order'] },
   );
-  const lease = target.map((it) => ({ do: 'lease' as const, ...it }));
+  const lease = fc.record({ target, onMiss: fc.boolean() }).map((it) => ({ do: 'lease' as const, ...it.target, onMiss: it.onMiss }));
   const settle = fc.record({
     do: fc.constant('settle' as const),
     lease: back,
     found,
     partly: fc.integer({ min: 0, max: 5 }).map((n) => n === 5),
   });
+  const survey = { n: fc.nat(Math.max(0, lists - 1)), survey: fc.nat(1) };
+  const surveyed = fc.oneof(
+    fc.record({ do: fc.constantFrom('mark' as const, 'seal' as const), ...survey }),
+    fc.record({ do: fc.constant('fill' as const), ...survey, found }),
+  );
   const evict = target.map((it) => ({ do: 'evict' as const, ...it }));
   const evictPart = fc.record({ do: fc.constant('evictPart' as const), n: fc.nat(Math.max(0, lists - 1)), part: fc.nat(11) });
   const step: Arbitrary<Operation> = fc.oneof(
@@ -94,6 +103,7 @@ export function operations(fc: FastCheck, setting: Setting & Abilities) {
     { arbitrary: page, weight: lists > 0 ? 4 : 0 },
     { arbitrary: lease, weight: 3 },
     { arbitrary: settle, weight: 4 },
+    { arbitrary: surveyed, weight: lists > 0 ? 4 : 0 },
     { arbitrary: evict, weight: evictions.whole ? 1 : 0 },
     { arbitrary: evictPart, weight: evictions.parts ? 1 : 0 },
   );

@@ -9,6 +9,8 @@ import type { Draft, DraftFound, Operation } from './operations.ts';
 /** Names of members, whose order by bytes differs from that by UTF-16. */
 const MEMBERS = ['a', 'b', 'é', '\uffff', '\u{10000}', '{a}'] as const;
 
+const SURVEYS = ['survey-1', 'survey-2'] as const;
+
 type Taken = { readonly lease: Lease } & (
   | { readonly document: number; readonly token: symbol }
   | { readonly list: number; readonly token: ModelListLease }
@@ -44,9 +46,15 @@ export class World {
       case 'page':
         return this.#page(step.list, step.limit, step.order, step.cursor);
       case 'lease':
-        return this.#lease(step.of, step.n);
+        return step.of === 'document' && step.onMiss ? this.#getOrLease(step.n) : this.#lease(step.of, step.n);
       case 'settle':
         return this.#settle(step.lease, step.found, step.partly);
+      case 'mark':
+        return this.#mark(step.n, step.survey);
+      case 'fill':
+        return this.#fill(step.n, step.survey, step.found);
+      case 'seal':
+        return this.#seal(step.n, step.survey);
       case 'evict':
         return this.#evict(step.of, step.n);
       case 'evictPart':
@@ -146,6 +154,17 @@ export class World {
     await this.#check(of === 'document' ? [n] : [], of === 'list' ? [n] : []);
   }
 
+  async #getOrLease(n: number): Promise<void> {
+    const [answer] = await this.#trial.client.getOrLease([this.#keys[n] as string]);
+    const expected = this.#expected(n);
+    if (answer?.type !== 'miss') assert.deepEqual(answer, expected, `document ${n}`);
+    else {
+      assert.equal(expected.type, 'miss', `document ${n}`);
+      this.#leases.push({ lease: answer.lease, document: n, token: this.#documentModel(n).lease() });
+    }
+    await this.#check([n], []);
+  }
+
   async #settle(back: number, drafts: readonly DraftFound[], partly: boolean): Promise<void> {
     const taken = this.#leases.at(-1 - back);
     if (!taken) return;
@@ -172,6 +191,36 @@ export class World {
     const expected = this.#listModel(taken.list).settle(taken.token, held, next ?? -Infinity, this.#keep);
     assert.equal(await settleOn(client, taken.lease, found), expected, 'settle');
     return this.#check([], [taken.list]);
+  }
+
+  async #mark(n: number, survey: number): Promise<void> {
+    await this.#trial.client.mark([this.#lists[n] as string], SURVEYS[survey] as string);
+    this.#listModel(n).mark(SURVEYS[survey] as string);
+    await this.#check([], [n]);
+  }
+
+  async #fill(n: number, survey: number, drafts: readonly DraftFound[]): Promise<void> {
+    const members = drafts.map(({ name, score, tooLarge }) => ({
+      member: MEMBERS[name] as string,
+      score,
+      tooLarge,
+      json: this.#json(tooLarge),
+    }));
+    const held: ModelFound[] = members.map(({ member, score, json, tooLarge }) => (tooLarge ? { member, score } : { member, score, json }));
+    const expected = this.#listModel(n).fill(SURVEYS[survey] as string, held, this.#keep);
+    const given = {
+      list: this.#lists[n] as string,
+      keep: this.#keep,
+      members: members.map(({ member, score, json }) => ({ member, score, json })),
+    };
+    assert.deepEqual(await this.#trial.client.fill([given], SURVEYS[survey] as string), [expected], 'fill');
+    await this.#check([], [n]);
+  }
+
+  async #seal(n: number, survey: number): Promise<void> {
+    const expected = this.#listModel(n).seal(SURVEYS[survey] as string);
+    assert.deepEqual(await this.#trial.client.seal([this.#lists[n] as string], SURVEYS[survey] as string), [expected], 'seal');
+    await this.#check([], [n]);
   }
 
   async #evict(of: 'document' | 'list', n: number): Promise<void> {

@@ -72,15 +72,17 @@ describe('the stored form of a list', () => {
     for (const text of ['', 'text', 'M1l', `M1l${'x'.repeat(40)}`]) expect(codec.decode(Buffer.from(text))).toBeUndefined();
   });
 
-  it('gives a list without live members the tombstone TTL, and others the longer of both TTLs', () => {
+  it('gives an unknown list the TTL of absent items, one without live members the tombstone TTL, and others the longer of both TTLs', () => {
+    const withMarker = new BoundedList();
+    withMarker.apply({ kind: 'member', type: 'delete', list: 'l', member: 'm', score: 1, keep: 1, version: version(1) }, 0, 1);
     const withMember = BoundedList.of(CONTENT);
     const ttls = (entryTtlMs: number) => {
       const { ttlMs } = listCodec(1_000, { entryTtlMs, tombstoneTtlMs: 3_000, absentTtlMs: 60_000 });
-      return [ttlMs({ birth: BIRTH, list: new BoundedList() }), ttlMs({ birth: BIRTH, list: withMember })];
+      return [new BoundedList(), withMarker, withMember].map((list) => ttlMs({ birth: BIRTH, list }));
     };
     expect([ttls(2_000), ttls(4_000)]).toEqual([
-      [3_000, 3_000],
-      [3_000, 4_000],
+      [60_000, 3_000, 3_000],
+      [60_000, 3_000, 4_000],
     ]);
   });
 

@@ -25,7 +25,7 @@ const json = (value: unknown) => JSON.stringify(value);
 const lines = (...values: readonly unknown[]) => values.map(json).join('\n');
 const logged = { level: 'INFO', message: 'batch', timestamp: '2026-11-22T03:00:00.000Z', records: 2 };
 
-async function read(text: string, name = 'saved.json') {
+async function read(text: string | Buffer, name = 'saved.json') {
   const file = join(folder, name);
   writeFileSync(file, text);
   return (await readSavedEvents([file]))[0];
@@ -90,6 +90,16 @@ describe('readSavedEvents', () => {
   ])('reads lines with the prefix of %s', async (_, prefix) => {
     const text = ['START RequestId: r', json({ ...logged, event }), 'END RequestId: r', json({ ...logged, event: { Records: [three] } })];
     expect(await read(text.map((line) => prefix + line).join('\n'))).toMatchObject({ event: { Records: [one, two, three] } });
+  });
+
+  it.each([10, 100_000])('names arrays that are nested %i deep, and the way out', async (depth) => {
+    await expect(read('['.repeat(depth) + ']'.repeat(depth))).rejects.toThrow(/its arrays are nested too deep for events: save the event/);
+  });
+
+  it('reads a file that PowerShell saved as UTF-16', async () => {
+    const text = lines({ ...logged, event }, { ...one, eventID: 'é🍕' });
+    const saved = await read(Buffer.from(`\uFEFF${text}`, 'utf16le'));
+    expect(saved?.event.Records).toEqual([one, two, { ...one, eventID: 'é🍕' }]);
   });
 
   it('reads a file with more records than a call takes arguments', async () => {

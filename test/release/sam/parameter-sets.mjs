@@ -19,6 +19,14 @@ const MOMENTO = {
   MomentoSecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:momento-AbCdEf',
 };
 const SHOP = { TableName: 'orders', JwtIssuer: 'https://issuer.example', JwtAudience: 'shop,admin' };
+/** What the owner of a shop fills in. */
+const OF_SHOP = {
+  TableName: 'millrace-prod-Table-1A2B3C4D5E6F7',
+  JwtIssuer: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI',
+  JwtAudience: '0a1b2c3d4e5f6a7b8c9d0e1f2a',
+  AllowedOrigins: 'https://shop.example',
+  AlarmTopicArns: TOPIC,
+};
 
 /** By template, then by name. */
 export const PARAMETER_SETS = {
@@ -84,6 +92,9 @@ export const PARAMETER_SETS = {
       CartCookieSameSite: 'Lax',
       AlarmTopicArns: TOPIC,
     },
+    'a serverless Valkey': { ...SHOP, ...SERVERLESS },
+    'a Valkey elsewhere': { ...SHOP, ...ELSEWHERE },
+    Momento: { ...SHOP, ...MOMENTO },
   },
 };
 
@@ -106,12 +117,8 @@ export const FILLED_IN = {
     'the third cache': MOMENTO,
   },
   shop: {
-    'its table': {
-      TableName: 'millrace-prod-Table-1A2B3C4D5E6F7',
-      JwtIssuer: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI',
-      JwtAudience: '0a1b2c3d4e5f6a7b8c9d0e1f2a',
-      AllowedOrigins: 'https://shop.example',
-      AlarmTopicArns: TOPIC,
-    },
+    'its table': OF_SHOP,
+    'the first cache': { ...OF_SHOP, ...SERVERLESS },
+    'the third cache': { ...OF_SHOP, ...MOMENTO },
   },
 };

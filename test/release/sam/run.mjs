@@ -34,9 +34,11 @@ const STACKS = {
   valkey: { template: 'deploy/valkey.yaml', functions: {} },
   shop: {
     template: 'deploy/shop.yaml',
-    functions: { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-orders.mjs' },
+    functions: { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-orders.mjs', ReadFunction: 'read.mjs' },
   },
 };
+/** The functions that load the client of a cache. */
+const WITH_CHUNKS = [FUNCTION, 'ReadFunction'];
 const CHUNKS = ['memory', 'valkey', 'iam', 'momento'];
 const OUTAGE_EVENT = 'insert.json';
 const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
@@ -155,7 +157,7 @@ async function checkBundle(buildFolder, functions) {
   for (const [name, file] of Object.entries(functions)) {
     const files = await readdir(join(buildFolder, name));
     if (!files.includes(file)) throw new StepFailed(`The build of ${name} has no ${file}: ${files.join(', ')}`);
-    if (name !== FUNCTION) continue;
+    if (!WITH_CHUNKS.includes(name)) continue;
     for (const chunk of CHUNKS) {
       if (!files.some((it) => new RegExp(`^${chunk}-[A-Z0-9]+\\.mjs$`).test(it)))
         throw new StepFailed(`The build of ${name} has no chunk ${chunk}: ${files.join(', ')}`);

@@ -9,6 +9,7 @@ import { FOREIGN } from './foreign.ts';
  * - `header`: the stored header, nil if the list is new;
  * - `birth`, `bottom` (a string, `-inf` at first), `lost`, `settled`, `highest` (a string like `bottom`), `dropped`: what the header says;
  * - `is_reborn`: true if the birth is new and not yet stored (R24). A lease must store it, or the settle would find another birth;
+ * - `survey`: the survey whose mark the list has (R25), or an empty string;
  * - `live_count`, `peak_count`, `forgotten_count`: the rows of `scores`, the rows of `peaks`, the forgotten members.
  *
  * Functions change the counts as they change the keys. `save` stores the header.
@@ -41,11 +42,11 @@ local function load(members, scores, peaks)
   local birth, bottom, lost, settled, forgotten, live, peak_rows, rest =
     string.match(header, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)(.*)$')
   if not birth then return nil end
-  local highest, dropped = string.match(rest, '^ (%S+) (%S+)$')
+  local highest, dropped, survey = string.match(rest, '^ (%S+) (%S+) ?(%S*)$')
   local list = {
     members = members, scores = scores, peaks = peaks, header = header, birth = birth, bottom = bottom, lost = tonumber(lost),
     settled = tonumber(settled), forgotten_count = tonumber(forgotten), live_count = tonumber(live), peak_count = tonumber(peak_rows),
-    highest = highest or bottom, dropped = dropped or FLOOR
+    highest = highest or bottom, dropped = dropped or FLOOR, survey = survey or ''
   }
   -- R24 (earlier form)
   if not highest and list.lost > 0 then
@@ -63,7 +64,7 @@ local function load_or_new(members, scores, peaks)
   if call('EXISTS', members, scores, peaks) > 0 then call('UNLINK', members, scores, peaks) end
   return {
     members = members, scores = scores, peaks = peaks, birth = new_birth(), bottom = '-inf', lost = 0, settled = 0,
-    forgotten_count = 0, live_count = 0, peak_count = 0, highest = '-inf', dropped = FLOOR, was_empty = true
+    forgotten_count = 0, live_count = 0, peak_count = 0, highest = '-inf', dropped = FLOOR, survey = '', was_empty = true
   }
 end
 
@@ -73,15 +74,18 @@ local function expire(list, ms)
   call('PEXPIRE', list.peaks, ms)
 end
 
-local function save(list, entry_ttl, tombstone_ttl)
+-- absent_ttl: of a list that has no members in any state, dropped no version, and has no mark. Default: tombstone_ttl.
+local function save(list, entry_ttl, tombstone_ttl, absent_ttl)
   local header = string.format(
     '%s %s %d %d %d %d %d %s %s',
     list.birth, list.bottom, list.lost, list.settled, list.forgotten_count, list.live_count, list.peak_count, list.highest, list.dropped
   )
+  if list.survey ~= '' then header = header .. ' ' .. list.survey end
   if header ~= list.header then call('HSET', list.members, '', header) end
   -- R21 (expiry)
   if list.live_count == 0 then
-    expire(list, tombstone_ttl)
+    local is_unknown = list.peak_count == 0 and list.lost == 0 and list.survey == ''
+    expire(list, is_unknown and absent_ttl or tombstone_ttl)
   elseif tonumber(entry_ttl) > 0 then
     expire(list, math.max(tonumber(entry_ttl), tonumber(tombstone_ttl)))
   elseif list.was_empty and list.header then

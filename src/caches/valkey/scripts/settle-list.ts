@@ -6,7 +6,8 @@ import { PRELUDE } from './prelude.ts';
  *
  * KEYS: `members`, `scores`, `peaks`.
  *
- * ARGV: the call's window last (`envelope.ts`), and before it one MessagePack array of strings:
+ * ARGV: the call's window last (`envelope.ts`), before it the TTL of a list of which nothing is known (ms), and first one MessagePack array of
+ * strings:
  * - 1 entry TTL, 2 tombstone TTL (ms), 3 `keep`;
  * - of the lease: 4 birth, 5 bottom, 6 lost count, 7 settled count;
  * - 8 the score of the member that follows the found ones in the table, -inf if none follows;
@@ -45,10 +46,12 @@ for i = newest, #argv, 4 do
   local state, id, score, json = argv[i], argv[i + 1], argv[i + 2], argv[i + 3]
   if found[id] then apply(list, (seen[id] or FLOOR) .. state .. json, id, score, '', 'table') end
 end
+-- R28 (settle unmarks)
+list.survey = ''
 -- R19 (trim last)
 list.settled = list.settled + 1
 trim(list, keep)
 if list.peak_count > 0 then purge(list) end
-save(list, argv[1], argv[2])
+save(list, argv[1], argv[2], ARGV[2])
 return 1
 `);

@@ -1,0 +1,643 @@
+import type { CacheClient } from '../../../src/cache.ts';
+import { parseQuery } from '../../../src/cache.ts';
+import type { Change } from '../../../src/change.ts';
+import { CacheUnavailableError } from '../../../src/errors.ts';
+import { createReader, found, type Look, type Reader } from '../../../src/fill/reader.ts';
+import type { Mutation } from '../../../src/mutation.ts';
+import { planOf } from '../../../src/plan/plan.ts';
+import { versionOf } from '../../../src/version.ts';
+import { keyOf } from '../../../src/view.ts';
+import type { Opened } from '../world/backend.ts';
+import { pick } from '../world/pick.ts';
+import type { Tally } from '../world/tally.ts';
+import { curse } from '../world/views.ts';
+import { FakeTable, GOOD_MOOD, type Image } from './fake-table.ts';
+import type { DocumentStep, Fate, History, Illness, ListStep, ReadStep, Step } from './history.ts';
+import { addressOf, itemKeyOf, Log, membersAt, type Past, stateAt } from './log.ts';
+import { documentFaults, pageFaults } from './oracle.ts';
+import { sleep } from './time.ts';
+import { detail, INDEXES, imageOf, KEYS, LAG_MS, LISTS, type NamedList, TABLE, type Thing, VIEWS } from './views.ts';
+
+const SHARDS = 2;
+const LABEL = '2026-11-22T03:01:52.091';
+/** The views that throw on one cursed thing. */
+const CURSES = [['detail'], ['ranked', 'shelf'], ['team'], ['all'], VIEWS.map(({ name }) => name)];
+/** Kept by a reader of a client: the last tickets, as a cookie would. */
+const MOST_TICKETS = 12;
+
+interface Delivery {
+  readonly change: Change;
+  readonly past: Past;
+  readonly state: number;
+}
+
+interface Shard {
+  readonly records: Delivery[];
+  at: number;
+  furthest: number;
+  /** A shard is read by one worker at a time. */
+  busy: Promise<void>;
+}
+
+/** An application with a reader of its own. */
+interface App {
+  readonly reader: Reader;
+  readonly lagBoundMs: number;
+  illness: Illness | undefined;
+  /** Reads under way, by what they share: how many, and since which moment. */
+  readonly underWay: Map<string, { count: number; readonly since: number; readonly beganAt: number }>;
+}
+
+interface Ticket {
+  readonly text: string;
+  readonly address: string;
+  readonly tick: number;
+  readonly at: number;
+}
+
+export interface WorldOptions {
+  readonly history: History;
+  readonly opened: Opened;
+  readonly random: () => number;
+  readonly tally: Tally;
+  /** How long a reader waits for the cache, ms. */
+  readonly cacheDeadlineMs: number;
+}
+
+/** A table with a lagging index, its stream, a worker, a cache, and three applications that read through it. */
+export class ReaderWorld {
+  readonly log = new Log();
+  readonly story: string[] = [];
+  readonly faults: string[] = [];
+  readonly #options: WorldOptions;
+  readonly #table: FakeTable;
+  readonly #shards: readonly Shard[];
+  readonly #apps: readonly App[];
+  readonly #calls = new Set<Promise<void>>();
+  readonly #tickets: Ticket[] = [];
+  readonly #cursors = new Map<string, string>();
+  #faultAt = -1;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    const { history, random } = options;
+    this.#table = new FakeTable({ name: TABLE, keys: KEYS, indexes: INDEXES, random, lagMs: LAG_MS });
+    this.#table.mood = { mostItems: 4, latencyMs: 12, throttled: history.throttled ? 0.05 : 0, unprocessed: history.throttled ? 0.2 : 0 };
+    this.#table.onFault = () => {
+      this.#faultAt = this.log.tick();
+    };
+    this.#shards = Array.from({ length: SHARDS }, () => ({ records: [], at: 0, furthest: 0, busy: Promise.resolve() }));
+    this.#apps = [this.#open({ lagBoundMs: 60_000 }), this.#open({ lagBoundMs: 100, isLate: true }), this.#open({ lagBoundMs: 60_000 })];
+  }
+
+  get #random(): () => number {
+    return this.#options.random;
+  }
+
+  async live(): Promise<void> {
+    for (const step of this.#options.history.steps) {
+      this.#take(step);
+      if (step.waitMs > 0) await sleep(step.waitMs);
+      if (this.faults.length > 0) return;
+    }
+  }
+
+  #take(step: Step): void {
+    if (step.type === 'write') this.#writeThing(step);
+    else this.#begin(this.#taken(step));
+  }
+
+  #taken(step: Exclude<Step, { readonly type: 'write' }>): Promise<void> {
+    switch (step.type) {
+      case 'deliver':
+        return this.#work(step.shard, (shard) => this.#deliver(shard, step.size, step.fates));
+      case 'replay':
+        return this.#work(step.shard, async (shard) => this.#rewind(shard, step.back));
+      case 'straggle':
+        return this.#work(step.shard, (shard) => this.#straggle(shard, step.index));
+      case 'evict':
+        return this.#evict(step.target, step.part);
+      case 'fill':
+        return this.#fill(pick(LISTS, step.list) as NamedList);
+      case 'ill':
+        return this.#fallIll(pick(this.#apps, step.reader) as App, step.illness, step.ms);
+      case 'read':
+        return this.#read(pick(this.#apps, step.reader) as App, step);
+    }
+  }
+
+  #begin(call: Promise<void>): void {
+    const ended = call.catch((error) => {
+      this.faults.push(`a step fails: ${error?.stack ?? error}`);
+    });
+    this.#calls.add(ended);
+    void ended.finally(() => this.#calls.delete(ended));
+  }
+
+  // The table and its stream
+
+  #writeThing({ thing, how, rank, team, curse: curses }: Extract<Step, { type: 'write' }>): void {
+    const { focus } = this.#options.history;
+    const key = focus === undefined ? { pk: `g${thing % 2}`, sk: `i${thing >> 1}` } : { pk: 'g0', sk: `i${thing % 3}` };
+    const old = this.log.pastOf(key).states.at(-1)?.image as Thing | undefined;
+    const n = this.log.now + 1;
+    if (how === 'delete') {
+      if (old) this.#write(key, undefined);
+      return;
+    }
+    const cursing = how === 'curse' && !this.#options.history.plain;
+    const note = cursing ? (pick(CURSES, curses) ?? []).map(curse).join('') : '';
+    const before = old && how !== 'put' ? old : { rank, listed: true, team: team === 0 ? 'a' : 'b' };
+    const listed = how !== 'unlist' && before.listed;
+    const side = how === 'team' ? (before.team === 'a' ? 'b' : 'a') : (before.team ?? 'a');
+    this.#write(key, imageOf({ ...key, n, rank: how === 'rank' ? rank : before.rank, listed, team: side, note }));
+  }
+
+  #write(key: Image, image: Image | undefined): void {
+    const past = this.log.pastOf(key);
+    const before = past.states.at(-1)?.image;
+    const state = this.log.write(key, image, this.#table.write(key, image));
+    const version = versionOf(LABEL, String(this.log.now));
+    const keys = Object.fromEntries(KEYS.map((name) => [name, key[name]]));
+    const change: Change = {
+      table: TABLE,
+      keys,
+      item: past.item,
+      version,
+      expired: false,
+      ...(before && { before }),
+      ...(image && { after: image }),
+    };
+    const shard = pick(
+      this.#shards,
+      [...past.item].reduce((sum, letter) => sum + letter.charCodeAt(0), 0),
+    ) as Shard;
+    shard.records.push({ change, past, state });
+    this.#tell(`write ${past.item}: ${JSON.stringify(image) ?? 'none'}`);
+    this.#giveTickets(past);
+  }
+
+  #giveTickets(past: Past): void {
+    const { reader } = this.#apps[0] as App;
+    const add = (text: string, address: string) => {
+      this.#tickets.push({ text, address, tick: this.log.now, at: Date.now() });
+      if (this.#tickets.length > MOST_TICKETS) this.#tickets.shift();
+    };
+    const [now, before] = [past.states.at(-1), past.states.at(-2)];
+    for (const full of new Set([...(now?.documents.keys() ?? []), ...(before?.documents.keys() ?? [])])) {
+      add(reader.wrote(detail, full.slice(full.indexOf(':') + 1)), full);
+    }
+    for (const named of LISTS) {
+      const full = addressOf(named);
+      if (now?.members.has(full) || before?.members.has(full)) add(reader.wrote(named.view, named.list), full);
+    }
+  }
+
+  #work(n: number, work: (shard: Shard) => Promise<void>): Promise<void> {
+    const shard = pick(this.#shards, n) as Shard;
+    shard.busy = shard.busy.then(() => work(shard));
+    return shard.busy;
+  }
+
+  async #deliver(shard: Shard, size: number, fates: readonly Fate[]): Promise<void> {
+    const batch = shard.records.slice(shard.at, shard.at + size);
+    for (const [i, record] of batch.entries()) {
+      if (!(await this.#apply(record, fates[i] ?? 'none'))) return;
+      shard.at += 1;
+      shard.furthest = Math.max(shard.furthest, shard.at);
+      if (this.#isAhead(record)) this.log.deliver(record.past, record.state);
+    }
+  }
+
+  /** Whether the record is news: in a calm history, where nothing is lost, a replay brings none. */
+  #isAhead({ past, state }: Delivery): boolean {
+    return (
+      state !== past.delivered.at(-1)?.state && (this.#options.history.mode === 'rough' || state > (past.delivered.at(-1)?.state ?? 0))
+    );
+  }
+
+  async #apply({ change, past, state }: Delivery, fate: Fate): Promise<boolean> {
+    const { mutations } = planOf(VIEWS as never, change);
+    const some: readonly Mutation[] = fate === 'part' ? mutations.slice(0, 1) : mutations;
+    await this.#nap(4);
+    if (fate !== 'before') await this.#always(() => this.#options.opened.cache.apply(some));
+    this.#tell(`deliver state ${state} of ${past.item}${fate === 'none' ? '' : `, fails (${fate})`}`);
+    return fate === 'none';
+  }
+
+  #rewind(shard: Shard, back: number): void {
+    shard.at -= Math.min(shard.at, back);
+    this.#tell(`replay from record ${shard.at}`);
+    if (this.#options.history.mode === 'calm') return;
+    // After an eviction, the cache may show each state that comes now.
+    for (const past of this.log.pasts.values()) {
+      const next = shard.records.slice(shard.at).find((record) => record.past === past);
+      if (next && next.state - 1 < (past.delivered.at(-1)?.state ?? 0)) this.log.deliver(past, next.state - 1);
+    }
+  }
+
+  async #straggle(shard: Shard, index: number): Promise<void> {
+    const record = pick(shard.records.slice(0, shard.furthest), index);
+    if (!record) return;
+    this.#tell('a straggler');
+    await this.#apply(record, 'none');
+  }
+
+  // The cache
+
+  async #evict(target: number, part: number): Promise<void> {
+    const keys = [
+      ...new Set([...this.log.pasts.values()].flatMap(({ states }) => states.flatMap(({ documents }) => [...documents.keys()]))),
+    ];
+    const documents = keys.map((key) => ({ kind: 'document', key }) as const);
+    const lists = LISTS.map((named) => ({ kind: 'list', list: addressOf(named), keep: named.view.keep }) as const);
+    // Lists are few, and the rules of lists many.
+    const chosen = target % 2 === 0 ? pick(documents, target >> 1) : pick(lists, this.#options.history.focus ?? target >> 1);
+    if (!chosen) return;
+    this.#options.tally.add('evicted');
+    this.#tell(`evict ${chosen.kind === 'document' ? chosen.key : chosen.list}`);
+    await this.#options.opened.evict(chosen, part);
+  }
+
+  async #fill({ view, list, by }: NamedList): Promise<void> {
+    const target = { kind: 'list', list: addressOf({ view, list, by }), keep: view.keep } as const;
+    const lease = (await this.#always(() => this.#options.opened.cache.lease([target])))[0];
+    await this.#nap(8);
+    const images = this.#table.images();
+    await this.#nap(8);
+    try {
+      const fill = { lease: lease as never, found: found(view, list, images, { keys: KEYS }) };
+      this.#tell(`fill ${target.list}: ${(await this.#always(() => this.#options.opened.cache.settle([fill])))[0]}`);
+    } catch (error) {
+      if ((error as Error).name !== 'ViewError') throw error;
+    }
+  }
+
+  /** The worker and the filler repeat what gets no answer. */
+  async #always<T>(call: () => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof CacheUnavailableError) || tries > 20) throw error;
+        await sleep(5);
+      }
+    }
+  }
+
+  async #nap(mostMs: number): Promise<void> {
+    if (mostMs > 0) await sleep(this.#random() * mostMs);
+  }
+
+  async #fallIll(app: App, illness: Illness, ms: number): Promise<void> {
+    if (app.illness !== undefined) return;
+    this.#tell(`for reader ${this.#apps.indexOf(app)}, the cache ${illness} for ${ms} ms`);
+    app.illness = illness;
+    await sleep(ms);
+    app.illness = undefined;
+  }
+
+  // The readers
+
+  #open({ lagBoundMs, isLate = false }: { readonly lagBoundMs: number; readonly isLate?: boolean }): App {
+    const { opened, cacheDeadlineMs } = this.#options;
+    const sick = async <T>(call: () => Promise<T>): Promise<T> => {
+      const { illness } = app;
+      if (illness === 'down') throw new CacheUnavailableError('the cache is down');
+      const slow = illness === 'slow' ? 2 * cacheDeadlineMs : 0;
+      const isLateBefore = this.#random() < 0.5;
+      await this.#nap(isLateBefore ? 3 : 0);
+      if (slow && isLateBefore) await sleep(slow);
+      const answer = await call();
+      await this.#nap(3);
+      if (slow && !isLateBefore) await sleep(slow);
+      return answer;
+    };
+    const { cache } = opened;
+    const ailing: CacheClient = {
+      ...cache,
+      getOrLease: (keys) => sick(() => cache.getOrLease(keys)),
+      list: (list, query) => sick(() => cache.list(list, query)),
+      lease: (targets) => sick(() => cache.lease(targets)),
+      settle: (fills) => {
+        if (app.illness === 'drops') return Promise.reject(new CacheUnavailableError('the reader was killed'));
+        return sick(() => cache.settle(fills));
+      },
+    };
+    const late = async (work: () => Promise<void>) => {
+      await this.#nap(10);
+      await work();
+    };
+    const app: App = {
+      reader: createReader({
+        cache: ailing,
+        table: { client: this.#table.client, name: TABLE, keys: KEYS },
+        cacheDeadlineMs,
+        lagBoundMs,
+        ...(isLate && { after: (work) => this.#begin(late(work)) }),
+      }),
+      lagBoundMs,
+      illness: undefined,
+      underWay: new Map(),
+    };
+    return app;
+  }
+
+  async #read(app: App, step: ReadStep): Promise<void> {
+    if ('limit' in step) await this.#readList(app, step);
+    else await this.#readDocuments(app, step);
+  }
+
+  async #readDocuments(app: App, step: DocumentStep): Promise<void> {
+    const keys = this.#keysFrom(
+      this.#options.history.focus === undefined ? step.target : 2 * (step.target % 3),
+      step.verb === 'getMany' ? step.count : 1,
+    );
+    const [key = ''] = keys;
+    const read = this.#readUnderWay(
+      app,
+      step,
+      keys.map((it) => {
+        const address = keyOf(detail, it) as string;
+        return { address, flight: address };
+      }),
+    );
+    const pasts = keys.map((it) => this.log.pastOf(itemKeyOf(it)));
+    // The client knows the last value that it wrote to the first of these items.
+    const known = step.fresh ? (pasts[0]?.states.findLastIndex(({ documents }) => documents.has(keyOf(detail, key))) ?? -1) : -1;
+    const n = (pasts[0]?.states[known]?.image as Thing | undefined)?.n ?? 0;
+    const options = { ...read.options, ...(known >= 0 && { fresh: (value: { n: number }) => value.n >= n }) };
+    let looks: readonly (Omit<Look<unknown>, 'by'> & { by?: string })[];
+    try {
+      if (step.verb === 'look') looks = [await app.reader.look(detail, key, options as never)];
+      else {
+        const values =
+          step.verb === 'get'
+            ? [await app.reader.get(detail, key, options as never)]
+            : await app.reader.getMany(detail, keys, options as never);
+        looks = values.map((value) => (value === undefined ? { type: 'absent' } : { type: 'found', value }));
+      }
+    } catch (error) {
+      const isCursed = keys.some((it, i) => this.#wasCursed(detail.name, [pasts[i] as Past], read.factsOf(keyOf(detail, it)).span));
+      return this.#judge(error, read, { isCursed, what: `${step.verb} ${keys}` });
+    } finally {
+      read.end();
+    }
+    for (const [i, look] of looks.entries()) {
+      const facts = read.factsOf(keyOf(detail, keys[i] as string));
+      this.#options.tally.add(`${look.type} ${look.by ?? ''}`);
+      if (facts.wrote !== undefined) this.#options.tally.add('document with a ticket');
+      this.#blame(documentFaults(this.log, keys[i] as string, look, facts, i === 0 || keys[i] === key ? known : 0), step);
+    }
+  }
+
+  /** Keys of documents, also such as no item gives. */
+  #keysFrom(target: number, count: number): readonly string[] {
+    const keys = Array.from({ length: 12 }, (_, i) => `g${i % 2}.i${(i >> 1) % 4}${i > 7 ? '.extra' : ''}`);
+    return Array.from({ length: count }, (_, i) => pick([...keys, 'g0.i9', 'no key'], target + i * 3) as string);
+  }
+
+  async #readList(app: App, step: ListStep): Promise<void> {
+    const named = pick(LISTS, this.#options.history.focus ?? step.target) as NamedList;
+    const address = addressOf(named);
+    const { limit } = step;
+    const cursor = step.verb === 'page' && step.further ? this.#cursors.get(address) : undefined;
+    const partial = step.partial ? ('allow' as const) : undefined;
+    const flight = JSON.stringify([address, limit, cursor, partial]);
+    const read = this.#readUnderWay(app, step, [{ address, flight }]);
+    const options = { ...read.options, limit, ...(partial && { partial }), ...(cursor !== undefined && { after: cursor }) };
+    try {
+      if (step.verb === 'members') {
+        const values: unknown[] = [];
+        for await (const value of app.reader.members(named.view, named.list, options)) values.push(value);
+        return;
+      }
+      const page = await app.reader.page(named.view, named.list, options);
+      read.end();
+      const facts = read.factsOf(flight);
+      if (page.cursor !== undefined) this.#cursors.set(address, page.cursor);
+      this.#options.tally.add(`page by ${page.by}, ${page.complete ? 'complete' : 'incomplete'}`);
+      if (facts.wrote !== undefined) this.#options.tally.add('page with a ticket');
+      const faults = pageFaults(this.log, named, page, {
+        ...facts,
+        limit,
+        after: parseQuery({ limit, ...(cursor !== undefined && { after: cursor }) }).after,
+      });
+      if (page.by === 'cache' && !page.complete && !partial) faults.push('it is partial, which was not allowed');
+      this.#blame(
+        faults.map((fault) => `page of ${address} by ${page.by}, ${page.complete ? 'complete' : 'incomplete'}: ${fault}`),
+        step,
+      );
+    } catch (error) {
+      const { span } = read.factsOf(flight);
+      const isCursed = this.#wasCursed(named.view.name, [...this.log.pasts.values()], span);
+      // A ticket makes the reader ask the table, not the cache.
+      const isIncomplete = named.by === 'nothing' && (!partial || step.ticket || app.reader.counts().unanswered > 0);
+      this.#judge(error, read, { isCursed, isIncomplete, what: `page of ${address}` });
+    } finally {
+      read.end();
+    }
+  }
+
+  /** A view threw on one of the items at some moment of the time, or of a lag before it. */
+  #wasCursed(view: string, pasts: readonly Past[], span: { readonly from: number; readonly to: number }): boolean {
+    return pasts.some((past) => {
+      const at = stateAt(past, span.from);
+      // An index may show the state before.
+      return past.states.slice(Math.max(0, at - 4), stateAt(past, span.to) + 1).some(({ cursed }) => cursed.has(view));
+    });
+  }
+
+  #judge(
+    error: unknown,
+    read: ReadUnderWay,
+    { isCursed, isIncomplete = false, what }: { isCursed: boolean; isIncomplete?: boolean; what: string },
+  ): void {
+    const { name } = error as Error;
+    this.#options.tally.add(`rejected ${name}`);
+    if (error === read.options.signal?.reason) return;
+    if (name === 'TableUnavailableError' && this.#faultAt >= read.from) return;
+    if (name === 'ViewError' && isCursed) return;
+    if (name === 'IncompleteListError' && isIncomplete) return;
+    this.#blame([`${what} is rejected: ${(error as Error).stack}`]);
+  }
+
+  #blame(faults: readonly string[], step?: Step): void {
+    for (const fault of faults) {
+      this.#tell(`FAULT: ${fault}`);
+      this.faults.push(`${fault} (${JSON.stringify(step)})`);
+    }
+  }
+
+  #tell(what: string): void {
+    this.story.push(`${Math.round(performance.now() - this.#start)} ms, ${this.log.now}: ${what}`);
+  }
+
+  readonly #start = performance.now();
+
+  #readUnderWay(
+    app: App,
+    { ticket, abortMs }: ReadStep,
+    reads: readonly { readonly address: string; readonly flight: string }[],
+  ): ReadUnderWay {
+    const tickets = ticket ? [...this.#tickets] : [];
+    const signal = abortMs === undefined ? undefined : this.#abortAfter(abortMs);
+    const beganAt = performance.now();
+    const from = this.log.tick();
+    const joined = new Map<string, { readonly since: number; readonly wrote: number | undefined }>();
+    const ends: (() => void)[] = [];
+    for (const { address, flight } of reads) {
+      if (joined.has(flight)) continue;
+      const wrote = tickets.findLast((it) => it.address === address && Date.now() - it.at < app.lagBoundMs - 20)?.tick;
+      if (wrote !== undefined) joined.set(flight, { since: from, wrote });
+      else {
+        const others = app.underWay.get(flight) ?? { count: 0, since: from, beganAt };
+        app.underWay.set(flight, others);
+        others.count += 1;
+        joined.set(flight, { since: others.since, wrote });
+        ends.push(() => {
+          others.count -= 1;
+          if (others.count === 0) app.underWay.delete(flight);
+        });
+      }
+    }
+    this.#tell(`reader ${this.#apps.indexOf(app)} reads ${reads.map(({ flight }) => flight)}${ticket ? ' with tickets' : ''}`);
+    let to: number | undefined;
+    return {
+      options: { ...(signal && { signal }), ...(ticket && { ticket: tickets.map(({ text }) => text) }) },
+      from: Math.min(...[...joined.values()].map(({ since }) => since)),
+      end: () => {
+        if (to !== undefined) return;
+        to = this.log.tick();
+        this.#tell(
+          `reader ${this.#apps.indexOf(app)} has read ${reads.map(({ flight }) => flight)}, begun at ${Math.round(beganAt - this.#start)} ms`,
+        );
+        for (const end of ends) end();
+      },
+      factsOf(flight) {
+        const { since, wrote } = joined.get(flight) ?? { since: from, wrote: undefined };
+        const began = wrote === undefined ? (app.underWay.get(flight)?.beganAt ?? beganAt) : beganAt;
+        return { span: { from: since, to: to ?? Infinity }, beganAt: Math.min(began, beganAt), wrote };
+      },
+    };
+  }
+
+  #abortAfter(ms: number): AbortSignal {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('the caller gives up')), ms);
+    return controller.signal;
+  }
+
+  // Rest
+
+  /** Ends all that is under way, delivers all records, and compares what every verb of every reader says with the table. */
+  async rest(): Promise<void> {
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
+    this.#table.mood = GOOD_MOOD;
+    for (const { states } of this.log.pasts.values()) {
+      const image = states.at(-1)?.image as Thing | undefined;
+      if (image && image.note !== '') this.#write({ pk: image.pk, sk: image.sk }, { ...image, n: this.log.now + 1, note: '' });
+    }
+    for (const shard of this.#shards) while (shard.at < shard.records.length) await this.#deliver(shard, 10, []);
+    // The index shows all, and the breakers are closed.
+    await sleep(Math.max(LAG_MS, this.#apps.some(({ reader }) => reader.counts().unanswered > 0) ? 1_100 : 0));
+    if (this.faults.length > 0) return;
+    this.#tell('at rest');
+    await this.#compareDocuments();
+    await Promise.all(
+      LISTS.map(async (named) => {
+        if (named.by === 'nothing') await this.#fill(named);
+        for (const [i, { reader }] of this.#apps.entries()) {
+          for (const limit of [[1], [2, 50], [3]][i] ?? []) await this.#comparePages(reader, named, limit);
+        }
+        if (named.by !== 'nothing') await this.#compareMembers(named);
+        await this.#compareFilled(named);
+      }),
+    );
+    while (this.#calls.size > 0) await Promise.all(this.#calls);
+  }
+
+  async #compareDocuments(): Promise<void> {
+    const keys = [...new Set(this.#keysFrom(0, 14))];
+    const wanted = keys.map((key) => this.log.pastOf(itemKeyOf(key)).states.at(-1)?.documents.get(keyOf(detail, key)));
+    const options = [{}, { ticket: this.#tickets.map(({ text }) => text) }, { fresh: () => false }];
+    const compare = async ({ reader }: App, n: number): Promise<void> => {
+      const values = await reader.getMany(detail, keys, options[n]);
+      for (const [i, key] of keys.entries()) this.#same(`getMany ${key}`, JSON.stringify(values[i]), wanted[i]);
+      const each = keys.map(async (key, i) => {
+        const look = await reader.look(detail, key, options[(n + i) % 3]);
+        this.#same(`look ${key}`, look.type === 'found' ? JSON.stringify(look.value) : undefined, wanted[i]);
+        this.#same(`get ${key}`, JSON.stringify(await reader.get(detail, key)), wanted[i]);
+      });
+      await Promise.all(each);
+    };
+    await Promise.all(this.#apps.map(compare));
+  }
+
+  async #comparePages(reader: Reader, named: NamedList, limit: number): Promise<void> {
+    const { view, list, by } = named;
+    const wanted = membersAt(this.log.pasts.values(), addressOf(named), this.log.now).map((it) => JSON.stringify(it));
+    // Of a list that no query answers, the cache has the first members only.
+    const partial = by === 'nothing' ? ({ partial: 'allow' } as const) : {};
+    const shown: string[] = [];
+    for (let after: string | undefined, n = 0; n < 50; n += 1) {
+      const page = await reader.page(view, list, { limit, ...partial, ...(after !== undefined && { after }) });
+      if (by === 'nothing' && !page.complete) break;
+      shown.push(...page.members.map(({ member, score, value }) => JSON.stringify({ member, score, json: JSON.stringify(value) })));
+      if (by === 'table' && !page.complete) this.#blame([`a page of ${view.name} ${list} by ${page.by} is not complete at rest`]);
+      after = page.cursor;
+      if (after === undefined) break;
+    }
+    const some = by === 'nothing' ? wanted.slice(0, shown.length) : wanted;
+    this.#same(`pages of ${limit} of ${view.name} ${list}`, shown.join(), some.join());
+  }
+
+  async #compareMembers({ view, list, by }: NamedList): Promise<void> {
+    const { reader } = this.#apps[0] as App;
+    const wanted = membersAt(this.log.pasts.values(), addressOf({ view, list, by }), this.log.now).map(({ json }) => json);
+    const values: unknown[] = [];
+    for await (const value of reader.members(view, list, { limit: 2 })) values.push(value);
+    this.#same(`members of ${view.name} ${list}`, JSON.stringify(values), `[${wanted}]`);
+    const ticket = this.#tickets.map(({ text }) => text);
+    const page = await reader.page(view, list, { limit: 50, ticket });
+    this.#same(`${view.name} ${list} with a ticket`, JSON.stringify(page.members.map(({ value }) => value)), `[${wanted}]`);
+  }
+
+  /** After these reads, the cache must know what the list keeps: a later read costs nothing. */
+  async #compareFilled(named: NamedList): Promise<void> {
+    const { view, list } = named;
+    const { reader } = this.#apps[0] as App;
+    const members = membersAt(this.log.pasts.values(), addressOf(named), this.log.now);
+    const next = members[view.keep]?.score ?? -Infinity;
+    const held = members.filter(({ score }) => score > next).length;
+    if (held === 0) return;
+    const { unanswered } = reader.counts();
+    let page = await reader.page(view, list, { limit: held });
+    // A lease from before another reader's fill is lost, and so is a fill of a list that dropped members after the lease.
+    for (let tries = 0; named.by === 'index' && !page.complete && tries < 4; tries += 1) {
+      await sleep(LAG_MS);
+      page = await reader.page(view, list, { limit: held });
+    }
+    // A cache on a busy machine may be late.
+    if (reader.counts().unanswered > unanswered) return;
+    if (page.by !== 'cache' || !page.complete)
+      this.#blame([`a page of ${held} of ${view.name} ${list} is by ${page.by} at rest: no fill came`]);
+  }
+
+  #same(what: string, has: string | undefined, wanted: string | undefined): void {
+    this.#options.tally.add('compared');
+    if (has !== wanted) this.#blame([`at rest, ${what} is ${has}, the table has ${wanted}`]);
+  }
+}
+
+interface ReadUnderWay {
+  readonly options: { readonly signal?: AbortSignal; readonly ticket?: readonly string[] };
+  /** The earliest moment from which a read of these may have been under way. */
+  readonly from: number;
+  end(): void;
+  factsOf(flight: string): {
+    readonly span: { readonly from: number; readonly to: number };
+    readonly beganAt: number;
+    readonly wrote: number | undefined;
+  };
+}
