@@ -64,7 +64,10 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
         );
       }
       used.calls += 1;
-      const answer = await client.send(command, { abortSignal: signal });
+      const answer = await client.send(command, { abortSignal: signal }).catch((error: Error) => {
+        // The reader of single items would explain these by the letter that it was asked for.
+        throw error.name === 'AccessDeniedException' || error.name === 'ResourceNotFoundException' ? new RefusedError(error.name) : error;
+      });
       const { ConsumedCapacity: consumed } = answer as { ConsumedCapacity?: Capacity | readonly Capacity[] };
       const units = [consumed ?? []].flat().reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
       used.units += units;
@@ -138,12 +141,16 @@ async function named<T>(table: string, index: string | undefined, signal: AbortS
     const error = asError(thrown);
     if (error instanceof ReadBudgetError) throw error;
     const what = index === undefined ? `table ${table}` : `index ${index} of table ${table}`;
-    const wayOut = WAYS_OUT[error.name];
+    const refusal = error instanceof RefusedError ? error.message : error.name;
+    const wayOut = WAYS_OUT[refusal];
     // DynamoDB's own message may quote the value of a key.
-    if (wayOut !== undefined) throw new TableRefusalError(`${what}: ${wayOut} (${error.name})`);
+    if (wayOut !== undefined) throw new TableRefusalError(`${what}: ${wayOut} (${refusal})`);
     throw new TableUnavailableError(`${what} gives no answer (${error.name}): try later`, { cause: error });
   }
 }
+
+/** DynamoDB refuses all reads of the table. The message is the name of its error. */
+class RefusedError extends Error {}
 
 const WAYS_OUT: Readonly<Record<string, string>> = {
   AccessDeniedException: 'allow dynamodb:BatchGetItem on the table, and dynamodb:Query on the table and on its index',

@@ -1,103 +1,119 @@
 import { describe, expect, it } from 'vitest';
 import { flights } from '../../src/fill/flights.ts';
 
-/** A read that ends when the test says so. */
-function controlled() {
-  const reads: {
-    readonly addresses: readonly string[];
-    readonly signal: AbortSignal;
-    answer(address: string): void;
-    fail(address: string): void;
-  }[] = [];
-  const read = (addresses: readonly string[], signal: () => AbortSignal): readonly Promise<string>[] => {
-    const ends = new Map<string, { resolve(answer: string): void; reject(error: Error): void }>();
-    const answers = addresses.map((address) => new Promise<string>((resolve, reject) => ends.set(address, { resolve, reject })));
-    reads.push({
-      addresses,
-      signal: signal(),
-      answer: (address) => ends.get(address)?.resolve(`answer ${address}`),
-      fail: (address) => ends.get(address)?.reject(new Error(`fault ${address}`)),
+/** A read whose answers come when the test says so. */
+function slowRead() {
+  const reads: string[][] = [];
+  const signals: (() => AbortSignal)[] = [];
+  const resolvers = new Map<string, { resolve(answer: string): void; reject(error: Error): void }>();
+  const open = (address: string) =>
+    new Promise<string>((resolve, reject) => {
+      resolvers.set(address, { resolve, reject });
     });
-    return answers;
+  return {
+    reads,
+    signals,
+    many(addresses: readonly string[], signal: () => AbortSignal) {
+      reads.push([...addresses]);
+      signals.push(signal);
+      return addresses.map(open);
+    },
+    one(address: string) {
+      return (signal: () => AbortSignal) => {
+        reads.push([address]);
+        signals.push(signal);
+        return open(address);
+      };
+    },
+    answer: (address: string) => resolvers.get(address)?.resolve(`${address}!`),
+    fail: (address: string) => resolvers.get(address)?.reject(new Error(`no ${address}`)),
   };
-  return { reads, read };
 }
 
-describe('single flight', () => {
-  it('reads only what is not being read, and answers in order', async () => {
+describe('flights', () => {
+  it('reads an address once for callers of one and of several addresses', async () => {
+    const { get, one } = flights<string>();
+    const read = slowRead();
+    const answers = [one('a', undefined, read.one('a')), get(['b', 'a', 'b'], undefined, read.many), one('b', undefined, read.one('b'))];
+    expect(read.reads).toEqual([['a'], ['b']]);
+    read.answer('a');
+    read.answer('b');
+    expect(await Promise.all(answers)).toEqual(['a!', ['b!', 'a!', 'b!'], 'b!']);
+  });
+
+  it('reads again once an answer has come', async () => {
+    const { one } = flights<string>();
+    const read = slowRead();
+    const first = one('a', undefined, read.one('a'));
+    read.answer('a');
+    await first;
+    void one('a', undefined, read.one('a'));
+    expect(read.reads).toHaveLength(2);
+  });
+
+  it('rejects only the caller whose signal ends, and does not abort a read that others wait for', async () => {
+    const { one } = flights<string>();
+    const read = slowRead();
+    const caller = new AbortController();
+    const leaver = one('a', caller.signal, read.one('a'));
+    const stayer = one('a', undefined, read.one('a'));
+    const signal = read.signals[0]?.();
+    caller.abort(new Error('gone'));
+    await expect(leaver).rejects.toThrow('gone');
+    expect(signal?.aborted).toBe(false);
+    read.answer('a');
+    expect(await stayer).toBe('a!');
+    expect(signal?.aborted).toBe(false);
+  });
+
+  it.each(['before', 'after'])('aborts a read that nobody waits for, if the read asks for its signal %s that', async (when) => {
+    const { one } = flights<string>();
+    const read = slowRead();
+    const caller = new AbortController();
+    const only = one('a', caller.signal, read.one('a'));
+    const early = when === 'before' ? read.signals[0]?.() : undefined;
+    caller.abort(new Error('gone'));
+    await expect(only).rejects.toThrow('gone');
+    expect((early ?? read.signals[0]?.())?.aborted).toBe(true);
+    void one('a', undefined, read.one('a'));
+    expect(read.reads).toHaveLength(2);
+  });
+
+  it('aborts no read whose answers have all come', async () => {
     const { get } = flights<string>();
-    const { reads, read } = controlled();
-    const first = get(['a', 'b', 'a'], undefined, read);
-    const second = get(['c', 'b'], undefined, read);
-    expect(reads.map(({ addresses }) => addresses)).toEqual([['a', 'b'], ['c']]);
-    for (const [i, address] of [
-      [0, 'b'],
-      [0, 'a'],
-      [1, 'c'],
-    ] as const)
-      reads[i]?.answer(address);
-    expect(await first).toEqual(['answer a', 'answer b', 'answer a']);
-    expect(await second).toEqual(['answer c', 'answer b']);
-    const third = get(['a'], undefined, read);
-    expect(reads[2]?.addresses).toEqual(['a']);
-    reads[2]?.answer('a');
-    await third;
+    const read = slowRead();
+    const all = get(['a', 'b'], undefined, read.many);
+    read.answer('a');
+    read.answer('b');
+    await all;
+    expect(read.signals[0]?.().aborted).toBe(false);
   });
 
-  it('rejects after all reads of the call have ended, and only the calls of the address', async () => {
-    const { get } = flights<string>();
-    const { reads, read } = controlled();
-    let ended = false;
-    const both = get(['a', 'b'], undefined, read).finally(() => {
-      ended = true;
-    });
-    const other = get(['b'], undefined, read);
-    reads[0]?.fail('a');
-    await new Promise((resolve) => setImmediate(resolve));
-    expect([ended, reads[0]?.signal.aborted]).toEqual([false, false]);
-    reads[0]?.answer('b');
-    await expect(both).rejects.toThrow('fault a');
-    expect(await other).toEqual(['answer b']);
+  it('gives each address its own result, where settled is asked for', async () => {
+    const { settled } = flights<string>();
+    const read = slowRead();
+    const results = settled(['a', 'b'], undefined, read.many);
+    read.fail('a');
+    read.answer('b');
+    expect(await results).toEqual([
+      { status: 'rejected', reason: new Error('no a') },
+      { status: 'fulfilled', value: 'b!' },
+    ]);
   });
 
-  it('aborts a read when its last caller has gone, and reads again for later callers', async () => {
-    const { get } = flights<string>();
-    const { reads, read } = controlled();
-    const [one, two] = [new AbortController(), new AbortController()];
-    const first = get(['a'], one.signal, read);
-    const second = get(['a', 'b'], two.signal, read);
-    one.abort(new Error('one'));
-    await expect(first).rejects.toThrow('one');
-    expect(reads[0]?.signal.aborted).toBe(false);
-    two.abort(new Error('two'));
-    await expect(second).rejects.toThrow('two');
-    expect(reads.map(({ signal }) => signal.aborted)).toEqual([true, true]);
-    const later = get(['a'], undefined, read);
-    expect(reads[2]?.addresses).toEqual(['a']);
-    reads[0]?.answer('a');
-    reads[2]?.answer('a');
-    expect(await later).toEqual(['answer a']);
-  });
-
-  it('starts no read for a signal that has ended', async () => {
-    const { get, idle } = flights<string>();
-    const { reads, read } = controlled();
-    await expect(get(['a'], AbortSignal.abort(new Error('gone')), read)).rejects.toThrow('gone');
-    expect(reads).toEqual([]);
-    await idle();
-  });
-
-  it('is idle when all reads have ended', async () => {
-    const { get, idle } = flights<string>();
-    const { reads, read } = controlled();
-    const call = get(['a'], undefined, read);
+  it('is idle when the last read has ended', async () => {
+    const { one, idle } = flights<string>();
+    const read = slowRead();
     let isIdle = false;
-    const waiting = idle().then(() => {
+    const failed = one('a', undefined, read.one('a'));
+    const ended = idle().then(() => {
       isIdle = true;
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await Promise.resolve();
     expect(isIdle).toBe(false);
-    reads[0]?.answer('a');
-    await Promise.all([call, waiting]);
+    read.fail('a');
+    await expect(failed).rejects.toThrow('no a');
+    await ended;
+    expect(isIdle).toBe(true);
   });
 });

@@ -13,7 +13,7 @@ import { sleep } from './time.ts';
 
 export type Image = Readonly<Record<string, unknown>>;
 
-export interface FakeIndex {
+interface FakeIndex {
   readonly partition: string;
   readonly sort: string;
   /** A global index lags behind the table, and has no consistent reads. */

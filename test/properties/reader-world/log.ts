@@ -6,7 +6,7 @@ import type { Image } from './fake-table.ts';
 import { detail, KEYS, type NamedList, VIEWS } from './views.ts';
 
 /** What one change made of an item. */
-export interface State {
+interface State {
   /** The moment of the change. */
   readonly tick: number;
   readonly image: Image | undefined;
