@@ -63,10 +63,21 @@ describe('BoundedList', () => {
     selector: ({ member }) => member,
   });
   const settle = fc.record({ do: fc.constant('settle' as const), back: fc.nat(2), newest });
-  const steps = fc.array(fc.oneof({ weight: 6, arbitrary: mutation }, { weight: 2, arbitrary: lease }, { weight: 3, arbitrary: settle }), {
-    maxLength: 40,
-    size: 'max',
-  });
+  const survey = fc.constantFrom('one', 'two');
+  const surveyed = fc.oneof(
+    fc.record({ do: fc.constant('mark' as const), survey }),
+    fc.record({ do: fc.constant('seal' as const), survey }),
+    fc.record({ do: fc.constant('fill' as const), survey, newest }),
+  );
+  const steps = fc.array(
+    fc.oneof(
+      { weight: 6, arbitrary: mutation },
+      { weight: 2, arbitrary: lease },
+      { weight: 3, arbitrary: settle },
+      { weight: 3, arbitrary: surveyed },
+    ),
+    { maxLength: 40, size: 'max' },
+  );
 
   it('equals the model in all that it knows, after each step', () => {
     fc.assert(
@@ -87,7 +98,16 @@ describe('BoundedList', () => {
             const raised = expected === 'stale' && peak !== model.members.get(member)?.peak;
             expect(list.apply(wanted as MemberMutation, 0, Infinity)).toBe(raised ? 'peak-raised' : expected);
           } else if (step.do === 'lease') leases.push([list.lease(), model.lease()]);
-          else {
+          else if (step.do === 'mark') {
+            list.mark(step.survey);
+            model.mark(step.survey);
+          } else if (step.do === 'seal') expect(list.seal(step.survey) ? 'settled' : 'lost').toBe(model.seal(step.survey));
+          else if (step.do === 'fill') {
+            const scanned = step.newest.map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' }));
+            const fitting = scanned.map(({ fits, json: text, ...rest }) => (fits ? { ...rest, json: text } : rest));
+            const filled = list.fill(step.survey, scanned, keep, 0, (text) => text === 'large');
+            expect(filled).toBe(model.fill(step.survey, fitting, keep));
+          } else {
             const taken = leases.at(-1 - step.back);
             if (!taken) continue;
             const all = step.newest.map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' })).sort(newestFirst);
@@ -104,6 +124,7 @@ describe('BoundedList', () => {
             settled: model.settled,
             highest: model.highest,
             dropped: version(model.dropped),
+            survey: model.survey,
           });
           expect(new Map(members.map(({ name: member, state, version: at, peak }) => [member, { state, version: at, peak }]))).toEqual(
             new Map(
@@ -170,6 +191,22 @@ describe('BoundedList', () => {
     expect([list.isEmpty, list.size]).toEqual([true, 1]);
     list.apply(put('b', 1, 1), 0, TTL_MS);
     expect([list.isEmpty, list.size]).toEqual([false, 2]);
+  });
+
+  it('is unknown until it has a member in any state, dropped one, or was marked', () => {
+    expect(new BoundedList().isUnknown).toBe(true);
+    const list = settled();
+    expect(list.isUnknown).toBe(true);
+    list.mark('survey');
+    expect(list.isUnknown).toBe(false);
+    list.settle(list.lease(), { kind: 'list', newest: [] }, 100, 0, () => false);
+    expect(list.isUnknown).toBe(true);
+    list.apply(end('delete', 'a', 1, 1), 0, TTL_MS);
+    expect(list.isUnknown).toBe(false);
+    list.apply(put('b', 1, 1), TTL_MS + 1, TTL_MS);
+    list.apply(end('delete', 'b', 2, 1), TTL_MS + 1, TTL_MS);
+    list.apply(put('c', 1, 1), 3 * TTL_MS, TTL_MS);
+    expect(list.content).toMatchObject({ lost: 2, members: [{ name: 'c' }] });
   });
 
   it('gives the cursor of the next page exactly while a full page was read', () => {
