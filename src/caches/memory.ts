@@ -1,13 +1,6 @@
 import {
   ABSENT_TTL_MS,
   type CacheClient,
-  checkFills,
-  checkKeys,
-  checkListName,
-  checkMutations,
-  checkSurvey,
-  checkSurveyed,
-  checkTargets,
   type Fill,
   hitOf,
   LEASE_TTL_MS,
@@ -20,6 +13,7 @@ import {
 import { CacheUnavailableError } from '../errors.ts';
 import { type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
+import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
 import { admit, overLimit } from './checks.ts';
 import { BoundedList, type ListLease } from './list/bounded-list.ts';
 

@@ -1,19 +1,6 @@
-import {
-  type CacheClient,
-  checkFills,
-  checkKeys,
-  checkListName,
-  checkMutations,
-  checkSurvey,
-  checkSurveyed,
-  checkTargets,
-  type Fill,
-  type Lease,
-  type LeaseTarget,
-  type LookupOrLease,
-  parseQuery,
-} from '../cache.ts';
+import { type CacheClient, type Fill, type Lease, type LeaseTarget, type LookupOrLease, parseQuery } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
+import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
 import { checkNamespace } from './checks.ts';
 import { BoundedList } from './list/bounded-list.ts';
 import { applier, type MomentoKeys } from './momento/apply.ts';

@@ -2,13 +2,6 @@ import { randomBytes } from 'node:crypto';
 import {
   ABSENT_TTL_MS,
   type CacheClient,
-  checkFills,
-  checkKeys,
-  checkListName,
-  checkMutations,
-  checkSurvey,
-  checkSurveyed,
-  checkTargets,
   cursorOf,
   type Fill,
   type FoundList,
@@ -22,6 +15,7 @@ import {
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { VERSION_LENGTH, type Version } from '../version.ts';
+import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
 import { checkNamespace, checkWholeNumbers, overLimit } from './checks.ts';
 import { batcher } from './valkey/batch.ts';
 import { connectValkey, type ValkeyConnectionOptions } from './valkey/client.ts';

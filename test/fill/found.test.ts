@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { checkFound, type FoundList } from '../../src/cache.ts';
+import type { FoundList } from '../../src/cache.ts';
+import { checkFound } from '../../src/caches/arguments.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
 import { type Attributes, itemOf } from '../../src/change.ts';
 import { ViewError } from '../../src/errors.ts';
