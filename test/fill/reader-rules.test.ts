@@ -279,7 +279,7 @@ describe('a cache that is down', () => {
     expect(reader.counts().unanswered).toBeGreaterThan(20);
   });
 
-  it('is told from a call of the cache that is wrong', async () => {
+  it('does not hide a wrong argument of the cache', async () => {
     const getOrLease = () => Promise.reject(new TypeError('the key of a document is empty'));
     await expect(world.reader({ cache: { ...world.cache, getOrLease } }).get(detail, 'g0.i1')).rejects.toThrow(TypeError);
   });
@@ -403,7 +403,7 @@ function latch(): { readonly promise: Promise<void>; resolve(): void } {
   return { promise, resolve: () => resolve() };
 }
 
-/** Lets all pass when so many have come; later ones pass at once. */
+/** Holds the first calls until there are `count` of them. Later calls do not wait. */
 function barrier(count: number): () => Promise<void> {
   const open = latch();
   let come = 0;
