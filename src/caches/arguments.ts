@@ -58,18 +58,19 @@ export function checkSurvey(lists: readonly string[], survey: string): void {
   if (typeof survey !== 'string' || !/^[\dA-Za-z-]{1,64}$/.test(survey)) {
     throw new TypeError('the name of a survey is not 1 to 64 letters, digits and "-"');
   }
-  for (const list of lists) checkListName(list);
+  for (const list of arrayOf('the lists', lists)) checkListName(list);
 }
 
 /** @throws TypeError when one of the lists is not one that `fill` takes. */
 export function checkSurveyed(lists: readonly SurveyedList[], survey: string): void {
   checkSurvey(
-    lists.map(({ list }) => list),
+    arrayOf('the lists', lists).map((surveyed) => surveyed?.list),
     survey,
   );
   for (const { keep, members } of lists) {
     checkKeep(keep);
-    for (const { member, score, json } of members) {
+    for (const given of arrayOf('the members of a list', members)) {
+      const { member, score, json } = given ?? {};
       checkName('the name of a member', member);
       checkScore('the score of a member', score);
       checkJson('a member', json);

@@ -135,6 +135,15 @@ export const surveys: Section = {
           scanned('list', { ...member('a', 1), json: 7 as never }),
         ];
         for (const one of wrong) await refuses(() => client.fill([scanned('list', member('b', 1)), one], SURVEY));
+        const odd = ['list', undefined, { 0: 'list' }, [null], [undefined]] as readonly unknown[] as readonly never[];
+        for (const lists of odd) {
+          await refuses(() => client.mark(lists, SURVEY));
+          await refuses(() => client.fill(lists, SURVEY));
+          await refuses(() => client.seal(lists, SURVEY));
+        }
+        for (const members of [...odd, [{}]] as readonly unknown[] as readonly never[]) {
+          await refuses(() => client.fill([{ list: 'list', keep: 3, members }], SURVEY));
+        }
         await refuses(() => client.mark([''], SURVEY));
         await refuses(() => client.seal([''], SURVEY));
         await shows(client, 'list', [], false);
