@@ -53,7 +53,8 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
   let balance = readUnitsPerSecond;
   let balancedAt = performance.now();
 
-  const metered = (signal: AbortSignal): Pick<DynamoDBClient, 'send'> => ({
+  /** @param what for messages: the table, or an index of it */
+  const metered = (what: string, signal: AbortSignal): Pick<DynamoDBClient, 'send'> => ({
     async send(command: Parameters<DynamoDBClient['send']>[0]) {
       const now = performance.now();
       balance = Math.min(readUnitsPerSecond, balance + ((now - balancedAt) / 1_000) * readUnitsPerSecond);
@@ -65,8 +66,8 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
       }
       used.calls += 1;
       const answer = await client.send(command, { abortSignal: signal }).catch((error: Error) => {
-        // The reader of single items would explain these by the letter that it was asked for.
-        throw error.name === 'AccessDeniedException' || error.name === 'ResourceNotFoundException' ? new RefusedError(error.name) : error;
+        const wayOut = WAYS_OUT[error.name];
+        throw wayOut === undefined ? error : new TableRefusalError(`${what}: ${wayOut} (${error.name})`);
       });
       const { ConsumedCapacity: consumed } = answer as { ConsumedCapacity?: Capacity | readonly Capacity[] };
       const units = [consumed ?? []].flat().reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
@@ -77,12 +78,9 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
   });
 
   const queryPage = async (input: QueryCommandInput, signal: AbortSignal): Promise<QueryPage> => {
-    const { Items = [], LastEvaluatedKey: last } = await named(
-      name,
-      input.IndexName,
-      signal,
-      async () => (await metered(signal).send(new QueryCommand(input))) as QueryCommandOutput,
-    );
+    const what = input.IndexName === undefined ? `table ${name}` : `index ${input.IndexName} of table ${name}`;
+    const read = async () => (await metered(what, signal).send(new QueryCommand(input))) as QueryCommandOutput;
+    const { Items = [], LastEvaluatedKey: last } = await answered(what, signal, read);
     const items = Items.map((item) => attributesOf(item));
     return last ? { items, next: () => queryPage({ ...input, ExclusiveStartKey: last }, signal) } : { items };
   };
@@ -90,8 +88,9 @@ export function meteredTable({ client, name, readUnitsPerSecond = Infinity }: Me
   return {
     used,
     async items(keys, signal) {
-      const reader = tableReader({ client: metered(signal), readUnitsPerSecond: Infinity, retries: RETRIES });
-      const answers = await named(name, undefined, signal, () => reader.read(name, keys.map(marshalled), signal));
+      const what = `table ${name}`;
+      const reader = tableReader({ client: metered(what, signal), readUnitsPerSecond: Infinity, retries: RETRIES });
+      const answers = await answered(what, signal, () => reader.read(name, keys.map(marshalled), signal));
       return answers.map((answer) => ('error' in answer ? { error: new TableRefusalError(answer.error.message) } : answer));
     },
     async query({ partition, sort, index, trust }, { score, limit }, signal) {
@@ -132,29 +131,27 @@ function marshalled(key: KeyAttributes): Readonly<Record<string, { S: string } |
   return Object.fromEntries(Object.entries(key).map(([name, value]) => [name, typed(value)]));
 }
 
-/** Names the table in the error of a read. What a later read may mend becomes a TableUnavailableError. */
-async function named<T>(table: string, index: string | undefined, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
+/** What a later read may mend becomes a TableUnavailableError. */
+async function answered<T>(what: string, signal: AbortSignal, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (thrown) {
     signal.throwIfAborted();
     const error = asError(thrown);
-    if (error instanceof ReadBudgetError) throw error;
-    const what = index === undefined ? `table ${table}` : `index ${index} of table ${table}`;
-    const refusal = error instanceof RefusedError ? error.message : error.name;
-    const wayOut = WAYS_OUT[refusal];
+    if (error instanceof ReadBudgetError || error instanceof TableRefusalError) throw error;
     // DynamoDB's own message may quote the value of a key.
-    if (wayOut !== undefined) throw new TableRefusalError(`${what}: ${wayOut} (${refusal})`);
+    if (error.name === 'ValidationException') {
+      throw new TableRefusalError(
+        `${what}: it refuses the query: compare from(list) of the view with the key attributes of the table and of the index (${error.name})`,
+      );
+    }
     throw new TableUnavailableError(`${what} gives no answer (${error.name}): try later`, { cause: error });
   }
 }
 
-/** DynamoDB refuses all reads of the table. The message is the name of its error. */
-class RefusedError extends Error {}
-
+/** Refusals of all reads. A ValidationException is of one key or one query. */
 const WAYS_OUT: Readonly<Record<string, string>> = {
   AccessDeniedException: 'allow dynamodb:BatchGetItem on the table, and dynamodb:Query on the table and on its index',
   ResourceNotFoundException: 'there is no such table, or no such index, in this account and Region: correct the name',
-  ValidationException: 'it refuses the query: compare from(list) of the view with the key attributes of the table and of the index',
   UnrecognizedClientException: 'the credentials are refused: see the credentials of the client',
 };

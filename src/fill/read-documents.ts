@@ -9,9 +9,9 @@ import { valueIn } from './found.ts';
 import { itemKeyOf } from './from.ts';
 import { lookPauseMs, type Surroundings } from './surroundings.ts';
 
-/** What is known of a document, and where it came from. `version`: of the cache's entry. */
-export type Answer =
-  | { readonly type: 'found'; readonly value: unknown; readonly by: 'cache' | 'table'; readonly version?: Version }
+/** What is known of a document, and whether the cache or the table said so. `version`: of the change that made the cache's entry. */
+export type Look<Value = unknown> =
+  | { readonly type: 'found'; readonly value: Value; readonly by: 'cache' | 'table'; readonly version?: Version }
   | { readonly type: 'absent'; readonly by: 'cache' | 'table' };
 
 type AnyDocumentView = DocumentView<unknown, unknown>;
@@ -27,7 +27,7 @@ export function readDocuments(
   view: AnyDocumentView,
   keys: readonly string[],
   signal: () => AbortSignal,
-): readonly Promise<Answer>[] {
+): readonly Promise<Look>[] {
   const answers = throughCache(surroundings, view, keys, signal);
   return keys.map(async (key) => settledIn(await answers, key));
 }
@@ -38,7 +38,7 @@ export async function readDocument(
   view: AnyDocumentView,
   key: string,
   signal: () => AbortSignal,
-): Promise<Answer> {
+): Promise<Look> {
   const address: string = keyOf(view, key);
   const lookups = await surroundings.guard.call(() => surroundings.cache.getOrLease([address]));
   const lookup = lookups?.[0];
@@ -52,7 +52,7 @@ export function readFromTable(
   view: AnyDocumentView,
   keys: readonly string[],
   signal: () => AbortSignal,
-): readonly Promise<Answer>[] {
+): readonly Promise<Look>[] {
   const answers = inTable(surroundings, view, keys, signal());
   return keys.map(async (key) => settledIn(await answers, key).answer);
 }
@@ -74,9 +74,9 @@ async function throughCache(
   keys: readonly string[],
   signal: () => AbortSignal,
   first?: { readonly lookups: readonly LookupOrLease[] | undefined },
-): Promise<Results<Answer>> {
+): Promise<Results<Look>> {
   const { cache, guard, counts } = surroundings;
-  const results = new Map<string, Result<Answer>>();
+  const results = new Map<string, Result<Look>>();
   // The cache rejects a call with a key that it cannot hold.
   const possible = keys.filter((key) => {
     const fault = nameFault(keyOf(view, key));
@@ -110,7 +110,7 @@ async function fill(
   surroundings: Surroundings,
   view: AnyDocumentView,
   leases: ReadonlyMap<string, Lease | undefined>,
-  results: Map<string, Result<Answer>>,
+  results: Map<string, Result<Look>>,
   signal: AbortSignal,
 ): Promise<void> {
   surroundings.counts.misses += leases.size;
@@ -135,7 +135,7 @@ async function fill(
   else await settle(fills);
 }
 
-function fromCache({ counts }: Surroundings, lookup: Exclude<LookupOrLease, { readonly type: 'miss' }>): Answer {
+function fromCache({ counts }: Surroundings, lookup: Exclude<LookupOrLease, { readonly type: 'miss' }>): Look {
   counts[lookup.type === 'hit' ? 'hits' : 'gone'] += 1;
   if (lookup.type === 'gone') return { type: 'absent', by: 'cache' };
   return { type: 'found', value: lookup.value, by: 'cache', version: lookup.version };
@@ -147,12 +147,18 @@ async function inTable(
   view: AnyDocumentView,
   keys: readonly string[],
   signal: AbortSignal,
-): Promise<Results<{ readonly answer: Answer; readonly json?: string }>> {
-  const results = new Map<string, Result<{ readonly answer: Answer; readonly json?: string }>>();
+): Promise<Results<{ readonly answer: Look; readonly json?: string }>> {
+  const results = new Map<string, Result<{ readonly answer: Look; readonly json?: string }>>();
   /** Keys of documents by the key of their item: one item may give several documents, and BatchGetItem takes no key twice. */
   const wanted = new Map<string, { readonly item: KeyAttributes; readonly keys: string[] }>();
   for (const key of keys) {
-    const item = itemKeyOf(view, key);
+    let item: KeyAttributes | undefined;
+    try {
+      item = itemKeyOf(view, key);
+    } catch (error) {
+      results.set(key, { error: asError(error) });
+      continue;
+    }
     if (item === undefined) {
       results.set(key, { value: { answer: { type: 'absent', by: 'table' } } });
       continue;

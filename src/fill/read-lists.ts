@@ -9,11 +9,14 @@ import { lookPauseMs, type Surroundings } from './surroundings.ts';
 
 type AnyListView = ListView<unknown, unknown>;
 
-/** A page of a list, and where it came from. */
-export interface ListAnswer {
-  readonly members: readonly { readonly member: string; readonly score: number; readonly value: unknown }[];
+export interface ReadPage<Value = unknown> {
+  /** Greatest score first. */
+  readonly members: readonly { readonly member: string; readonly score: number; readonly value: Value }[];
+  /** Where the next page starts; absent when the list ends with this page. */
   readonly cursor?: string;
+  /** True if no member of this page's range can be missing. */
   readonly complete: boolean;
+  /** `index`: a global index, which lags behind the table, so the page is not complete. */
   readonly by: 'cache' | 'table' | 'index';
 }
 
@@ -113,7 +116,7 @@ export function listReads(surroundings: Surroundings) {
     found: found(view, list, items, { keys, more }),
   });
 
-  const answerOf = ({ members, next }: Taken, request: ListRequest, by: 'table' | 'index', complete: boolean): ListAnswer => {
+  const answerOf = ({ members, next }: Taken, request: ListRequest, by: 'table' | 'index', complete: boolean): ReadPage => {
     const rest = members.filter((member) => isAfter(member, request.position));
     const shown = rest.slice(0, request.limit);
     const last = shown.at(-1);
@@ -133,7 +136,7 @@ export function listReads(surroundings: Surroundings) {
     query: ListQuery,
     request: ListRequest,
     signal: AbortSignal,
-  ): Promise<ListAnswer> => {
+  ): Promise<ReadPage> => {
     const key = keyOf(view, list) as string;
     const fills = request.wroteMs === undefined && request.position === undefined;
     let lease = fills ? await leaseOn(key, view.keep) : undefined;
@@ -170,7 +173,7 @@ export function listReads(surroundings: Surroundings) {
     query: ListQuery,
     request: ListRequest,
     signal: AbortSignal,
-  ): Promise<ListAnswer> => {
+  ): Promise<ReadPage> => {
     const key = keyOf(view, list) as string;
     const { lagMs = 0 } = query;
     const { position, wroteMs, limit } = request;
@@ -211,14 +214,14 @@ export function listReads(surroundings: Surroundings) {
     pending.set(key, { lease, takenAt: performance.now() });
   };
 
-  const fromCache = ({ members, cursor, complete }: Page): ListAnswer => ({
+  const fromCache = ({ members, cursor, complete }: Page): ReadPage => ({
     members: members.map(({ member, score, value }) => ({ member, score, value })),
     ...(cursor !== undefined && { cursor }),
     complete,
     by: 'cache',
   });
 
-  return async (view: AnyListView, list: string, request: ListRequest, signal: AbortSignal): Promise<ListAnswer> => {
+  return async (view: AnyListView, list: string, request: ListRequest, signal: AbortSignal): Promise<ReadPage> => {
     const page = request.wroteMs === undefined ? await cached(keyOf(view, list) as string, request) : undefined;
     if (page?.complete) {
       counts.pages += 1;

@@ -2,19 +2,19 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type CacheClient, type Fill, parseQuery } from '../cache.ts';
 import { meteredTable } from '../dynamodb/metered-table.ts';
-import type { Version } from '../version.ts';
 import { type DocumentView, keyOf, type ListView, viewName } from '../view.ts';
 import { cacheGuard } from './cache-guard.ts';
 import { flights, valuesOf } from './flights.ts';
-import { type Answer, readDocument, readDocuments, readFromTable } from './read-documents.ts';
-import { type ListAnswer, listReads } from './read-lists.ts';
+import { type Look, readDocument, readDocuments, readFromTable } from './read-documents.ts';
+import { listReads, type ReadPage } from './read-lists.ts';
 import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
-import { ageOf, ticketOf } from './ticket.ts';
+import { ageOf, wrote } from './ticket.ts';
 
 export { IncompleteListError, ReadBudgetError, TableRefusalError, TableUnavailableError } from '../errors.ts';
 export { type FoundOptions, found } from './found.ts';
-export type { ReadCounts };
+export { wrote } from './ticket.ts';
+export type { Look, ReadCounts, ReadPage };
 
 export interface ReaderOptions {
   readonly cache: CacheClient;
@@ -72,22 +72,6 @@ export interface PageOptions extends ReadOptions {
    * list, because the cache may lack the write. Default: such a read is rejected.
    */
   readonly partial?: 'allow' | undefined;
-}
-
-/** What is known of a document, and whether the cache or the table said so. `version`: of the change that made the cache's entry. */
-export type Look<Value> =
-  | { readonly type: 'found'; readonly value: Value; readonly by: 'cache' | 'table'; readonly version?: Version }
-  | { readonly type: 'absent'; readonly by: 'cache' | 'table' };
-
-export interface ReadPage<Value> {
-  /** Greatest score first. */
-  readonly members: readonly { readonly member: string; readonly score: number; readonly value: Value }[];
-  /** Where the next page starts; absent when the list ends with this page. */
-  readonly cursor?: string;
-  /** True if no member of this page's range can be missing. */
-  readonly complete: boolean;
-  /** `index`: a global index, which lags behind the table, so the page is not complete. */
-  readonly by: 'cache' | 'table' | 'index';
 }
 
 /** What the channel `millrace:read` says of one call. */
@@ -198,8 +182,8 @@ export function createReader(options: ReaderOptions): Reader {
     },
     ...(after && { runAfter }),
   };
-  const documents = flights<Answer>();
-  const pages = flights<ListAnswer>();
+  const documents = flights<Look>();
+  const pages = flights<ReadPage>();
   const readList = listReads(surroundings);
   let closed = false;
 
@@ -218,7 +202,7 @@ export function createReader(options: ReaderOptions): Reader {
     view: DocumentView<unknown, unknown>,
     keys: readonly string[],
     { signal, ticket, fresh }: DocumentOptions<never>,
-  ): Promise<readonly PromiseSettledResult<Answer>[]> => {
+  ): Promise<readonly PromiseSettledResult<Look>[]> => {
     const addresses = keys.map((key) => keyOf(view, key) as string);
     const now = Date.now();
     const isNew = (address: string): boolean => (ageOf(ticket, address, now) ?? Infinity) < lagBoundMs;
@@ -232,7 +216,7 @@ export function createReader(options: ReaderOptions): Reader {
       const missingKeys = missing.map((address) => byAddress.get(address) as string);
       return readDocuments(surroundings, view, missingKeys, flightSignal);
     });
-    const known = new Map(wanted.map((address, i) => [address, results[i] as PromiseSettledResult<Answer>]));
+    const known = new Map(wanted.map((address, i) => [address, results[i] as PromiseSettledResult<Look>]));
     const past = [...byAddress].filter(([address]) => {
       const result = known.get(address);
       if (result?.status === 'rejected') return false;
@@ -242,22 +226,22 @@ export function createReader(options: ReaderOptions): Reader {
     });
     if (past.length > 0) {
       counts.bypassed += past.length;
-      const unshared = flights<Answer>();
+      const unshared = flights<Look>();
       const fromTable = await unshared.settled(
         past.map(([, key]) => key),
         signal,
         (missing, flightSignal) => readFromTable(surroundings, view, missing, flightSignal),
       );
-      for (const [i, [address]] of past.entries()) known.set(address, fromTable[i] as PromiseSettledResult<Answer>);
+      for (const [i, [address]] of past.entries()) known.set(address, fromTable[i] as PromiseSettledResult<Look>);
     }
-    return addresses.map((address) => known.get(address) as PromiseSettledResult<Answer>);
+    return addresses.map((address) => known.get(address) as PromiseSettledResult<Look>);
   };
-  const lookOne = async (view: DocumentView<unknown, unknown>, key: string, options: DocumentOptions<never>): Promise<Answer> => {
-    if (options.ticket !== undefined || options.fresh) return valuesOf(await lookAll(view, [key], options))[0] as Answer;
+  const lookOne = async (view: DocumentView<unknown, unknown>, key: string, options: DocumentOptions<never>): Promise<Look> => {
+    if (options.ticket !== undefined || options.fresh) return valuesOf(await lookAll(view, [key], options))[0] as Look;
     return await documents.one(keyOf(view, key), options.signal, (signal) => readDocument(surroundings, view, key, signal));
   };
 
-  const page = async (view: ListView<unknown, unknown>, list: string, given: PageOptions): Promise<ListAnswer> => {
+  const page = async (view: ListView<unknown, unknown>, list: string, given: PageOptions): Promise<ReadPage> => {
     const { limit = 20, after, partial, ticket, signal } = given;
     const { after: position } = parseQuery({ limit, ...(after !== undefined && { after }) });
     const address = keyOf(view, list) as string;
@@ -266,12 +250,12 @@ export function createReader(options: ReaderOptions): Reader {
     const request = { limit, after, position, partial: partial === 'allow', wroteMs };
     const read = (flightSignal: AbortSignal) => readList(view, list, request, flightSignal);
     // A read that was under way before the write must not answer it.
-    const shared = wroteMs === undefined ? pages : flights<ListAnswer>();
+    const shared = wroteMs === undefined ? pages : flights<ReadPage>();
     if (wroteMs !== undefined) counts.bypassed += 1;
     const [answer] = await shared.get([JSON.stringify([address, limit, after, partial])], signal, (addresses, flightSignal) => {
       return addresses.map(() => read(flightSignal()));
     });
-    return answer as ListAnswer;
+    return answer as ReadPage;
   };
 
   const eventOf = (
@@ -335,16 +319,11 @@ export function createReader(options: ReaderOptions): Reader {
   return reader;
 }
 
-/** The ticket of `Reader.wrote`, for code that writes and does not read. */
-export function wrote(view: Pick<DocumentView<unknown, unknown>, 'name' | 'revision'>, key: string): string {
-  return ticketOf(keyOf(view, key), Date.now());
-}
-
-function valueIn(answer: Answer): unknown {
+function valueIn(answer: Look): unknown {
   return answer.type === 'found' ? answer.value : undefined;
 }
 
-function placeOf(answers: readonly Answer[]): Partial<ReadEvent> {
+function placeOf(answers: readonly Look[]): Partial<ReadEvent> {
   const places = [...new Set(answers.map(({ by }) => by))];
   return places[0] === undefined ? {} : { by: places.length === 1 ? places[0] : 'mixed' };
 }

@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto';
 import { quoted } from '../errors.ts';
+import { type DocumentView, keyOf } from '../view.ts';
 
 /** Characters of the hash of an address: 48 bits. */
 const HASH_LENGTH = 8;
 const FORM = new RegExp(`^([0-9a-z]{8,9})\\.([\\w-]{${HASH_LENGTH}})$`);
+
+/** The ticket of `Reader.wrote`, for code that writes and does not read. */
+export function wrote(view: Pick<DocumentView<unknown, unknown>, 'name' | 'revision'>, key: string): string {
+  return ticketOf(keyOf(view, key), Date.now());
+}
 
 /** The ticket of a write at an address (a full key of the cache) at this time, ms since 1970: letters, digits, `-`, `_` and `.`, fit for a cookie. */
 export function ticketOf(address: string, now: number): string {

@@ -1,5 +1,4 @@
-import { ticketOf } from '../fill/ticket.ts';
-import { keyOf } from '../view.ts';
+import { wrote } from '../fill/ticket.ts';
 import { cart } from '../views/cart.ts';
 import { type ApiRequest, cookieOf } from './api.ts';
 
@@ -16,8 +15,7 @@ const SEPARATOR = '~';
  * @param owners names of lists of the view `cart`
  */
 export function ticketFor(owners: readonly string[]): string {
-  const now = Date.now();
-  return owners.map((owner) => ticketOf(keyOf(cart, owner), now)).join(SEPARATOR);
+  return owners.map((owner) => wrote(cart, owner)).join(SEPARATOR);
 }
 
 /** The tickets of the request's cookie. The browser may have changed them. */

@@ -247,6 +247,19 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader', { timeo
       expect(await cache.getMany([keyOf(titles, '1'), keyOf(titles, '2')])).toMatchObject([{ type: 'hit' }, { type: 'miss' }]);
     });
 
+    it('fills the other documents when from throws on one key', async () => {
+      const picky = documentView({
+        ...titles,
+        from(key) {
+          if (key === 'odd') throw new Error('an odd key');
+          return titles.from?.(key);
+        },
+      });
+      await write('1', { title: 'one' });
+      await expect(reader.getMany(picky, ['1', 'odd'])).rejects.toThrow(ViewError);
+      expect(await cache.getMany([keyOf(titles, '1'), keyOf(titles, 'odd')])).toMatchObject([{ type: 'hit' }, { type: 'miss' }]);
+    });
+
     it('asks for an item once that gives several documents', async () => {
       const twins = documentView({
         ...titles,
