@@ -17,7 +17,7 @@ import { CacheUnavailableError } from '../errors.ts';
 import { VERSION_LENGTH, type Version } from '../version.ts';
 import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
 import { checkNamespace, checkWholeNumbers, overLimit } from './checks.ts';
-import { batcher } from './valkey/batch.ts';
+import { batcher, ENOUGH_CHARACTERS } from './valkey/batch.ts';
 import { connectValkey, type ValkeyConnectionOptions } from './valkey/client.ts';
 import { isLeased, keysIn, lookupOf, MEMBER_HEADER_BYTES, STATES, TOKEN_LENGTH } from './valkey/layout.ts';
 import { packStrings } from './valkey/msgpack.ts';
@@ -88,14 +88,27 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
   /**
    * Sends scripts on documents or lists, and returns one answer for each: on a single server one script for up to `MOST_TARGETS`; on a cluster one for
    * each, because a script call may not span slots.
+   *
+   * @param charactersOf characters of the value that a target sends
    */
   const inScripts = async <T, Answer>(
     targets: readonly T[],
     send: (targets: readonly T[]) => Promise<readonly Answer[]>,
+    charactersOf: (target: T) => number = () => 0,
   ): Promise<readonly Answer[]> => {
-    const size = cluster ? 1 : MOST_TARGETS;
-    if (targets.length > 0 && targets.length <= size) return await send(targets);
-    const chunks = Array.from({ length: Math.ceil(targets.length / size) }, (_, i) => targets.slice(i * size, (i + 1) * size));
+    const most = cluster ? 1 : MOST_TARGETS;
+    const chunks: T[][] = [];
+    let characters = 0;
+    for (const target of targets) {
+      const last = chunks.at(-1);
+      if (last && last.length < most && characters < ENOUGH_CHARACTERS) last.push(target);
+      else {
+        chunks.push([target]);
+        characters = 0;
+      }
+      characters += charactersOf(target);
+    }
+    if (chunks.length === 1) return await send(chunks[0] as T[]);
     return (await Promise.all(chunks.map(send))).flat();
   };
   const leaseDocuments = (names: readonly string[]): Promise<readonly ValkeyLease[]> =>
@@ -120,25 +133,33 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       return lookups.map((lookup) => lookup ?? { type: 'miss', lease: leases.next().value as ValkeyLease });
     });
   const settleDocuments = (fills: readonly DocumentFill[]): Promise<readonly boolean[]> =>
-    inScripts(fills, async (some) => {
-      const rows = some.flatMap(({ token, json }) => [token, json === undefined ? STATES.delete : STATES.put, json ?? '']);
-      const packed = packStrings([...[entryTtlMs, tombstoneTtlMs, absentTtlMs].map(String), ...rows]);
-      const wanted = some.map(({ key }) => keys.document(key));
-      const digits = await connection.call((commands) => commands.millraceSettleDocuments(wanted.length, ...wanted, packed));
-      return [...(digits as string)].map((digit) => digit === '1');
-    });
+    inScripts(
+      fills,
+      async (some) => {
+        const rows = some.flatMap(({ token, json }) => [token, json === undefined ? STATES.delete : STATES.put, json ?? '']);
+        const packed = packStrings([...[entryTtlMs, tombstoneTtlMs, absentTtlMs].map(String), ...rows]);
+        const wanted = some.map(({ key }) => keys.document(key));
+        const digits = await connection.call((commands) => commands.millraceSettleDocuments(wanted.length, ...wanted, packed));
+        return [...(digits as string)].map((digit) => digit === '1');
+      },
+      ({ json }) => json?.length ?? 0,
+    );
   const surveyLists = (
     step: 'mark' | 'fill' | 'seal',
     names: readonly string[],
     survey: string,
     rows: readonly (readonly (string | number)[])[] = [],
   ): Promise<readonly boolean[]> =>
-    inScripts([...names.entries()], async (some) => {
-      const wanted = some.flatMap(([, name]) => keys.list(name));
-      const packed = packStrings([entryTtlMs, tombstoneTtlMs, step, survey, ...some.flatMap(([i]) => rows[i] ?? [])].map(String));
-      const digits = await connection.call((commands) => commands.millraceSurveyLists(wanted.length, ...wanted, packed));
-      return [...(digits as string)].map((digit) => digit === '1');
-    });
+    inScripts(
+      [...names.entries()],
+      async (some) => {
+        const wanted = some.flatMap(([, name]) => keys.list(name));
+        const packed = packStrings([entryTtlMs, tombstoneTtlMs, step, survey, ...some.flatMap(([i]) => rows[i] ?? [])].map(String));
+        const digits = await connection.call((commands) => commands.millraceSurveyLists(wanted.length, ...wanted, packed));
+        return [...(digits as string)].map((digit) => digit === '1');
+      },
+      ([i]) => (rows[i] ?? []).reduce((sum: number, part) => sum + String(part).length, 0),
+    );
   const leaseList = async (target: ListTarget): Promise<ValkeyLease> => {
     const [age, ...seen] = (await connection.call((commands) =>
       commands.millraceLeaseList(4, ...keys.leasedList(target.list), entryTtlMs, tombstoneTtlMs, absentTtlMs),

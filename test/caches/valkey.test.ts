@@ -268,6 +268,21 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('the Valkey backe
       expect(await ttls()).toEqual([-1, -1, -1]);
     });
 
+    it('fills large values in several script calls, so that none holds the server up', async () => {
+      const { cache } = open();
+      const leases = await cache.lease(Array.from({ length: 8 }, (_, i) => ({ kind: 'document' as const, key: `large ${i}` })));
+      const scriptCalls = async () => {
+        const counts = [...(await raw.info('commandstats')).matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)];
+        return counts.reduce((sum, [, calls]) => sum + Number(calls), 0);
+      };
+      const before = await scriptCalls();
+      const json = JSON.stringify('x'.repeat(100_000));
+      expect(await cache.settle(leases.map((lease) => ({ lease, found: { kind: 'document', json } })))).toEqual(
+        leases.map(() => 'settled'),
+      );
+      expect((await scriptCalls()) - before).toBe(3);
+    });
+
     it('sweeps gone markers older than the tombstone TTL, so that past changes do not fill the list', async () => {
       const { cache, namespace } = open({ tombstoneTtlMs: 1_000 });
       await cache.apply([enter('l', 'stays', 1)]);

@@ -10,8 +10,8 @@ import { packStrings } from './msgpack.ts';
  */
 const [FEWEST_MUTATIONS, MOST_MUTATIONS] = [64, 256];
 const SHARE_OF_SENT = 1 / 4;
-/** A script call takes no further mutation once its values have this many characters. */
-const ENOUGH_CHARACTERS = 262_144;
+/** A script call takes no further value once its values have this many characters. */
+export const ENOUGH_CHARACTERS = 262_144;
 
 export interface BatchOptions {
   readonly entryTtlMs: number;
