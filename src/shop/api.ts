@@ -1,6 +1,6 @@
 import type { Logger } from '@aws-lambda-powertools/logger';
 import { IncompleteListError, TableUnavailableError } from '../errors.ts';
-import { isTransient } from './calls.ts';
+import { isTransient, reasonsOf } from './calls.ts';
 import type { RemainingTime } from './idempotency.ts';
 
 /** The fields that are read of an HTTP API's event (payload format 2.0). */
@@ -173,8 +173,13 @@ function refusalOf(error: unknown): RefusedError {
     case 'WorkKeepsComingError':
       return new RefusedError(503, 'Try again');
     default:
-      return isTransient(error) ? new RefusedError(503, 'Try again') : new RefusedError(500, 'Internal error');
+      return isTransient(error) || keepsChanging(error) ? new RefusedError(503, 'Try again') : new RefusedError(500, 'Internal error');
   }
+}
+
+/** An item was changed by others between each read and the transaction. */
+function keepsChanging(error: unknown): boolean {
+  return reasonsOf(error)?.includes('ConditionalCheckFailed') === true;
 }
 
 /** Neither the cache nor the table gives what was asked for. The message names the table or the view, and no value. */

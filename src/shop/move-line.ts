@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type AttributeValue, GetItemCommand, type TransactWriteItem, TransactWriteItemsCommand } from '@aws-sdk/client-dynamodb';
+import {
+  type AttributeValue,
+  GetItemCommand,
+  type TransactWriteItem,
+  TransactWriteItemsCommand,
+  type TransactWriteItemsCommandInput,
+} from '@aws-sdk/client-dynamodb';
 import { backOff, isTransient, reasonsOf, retried, TRIES } from './calls.ts';
 import { type CartLine, expiredNow, isExpired } from './cart-lines.ts';
 import type { ShopTable } from './table.ts';
@@ -31,16 +37,13 @@ type Mode = 'renew' | 'keep' | 'replace';
 export async function moveLine(table: ShopTable, line: CartLine, to: string, signal?: AbortSignal): Promise<Moved> {
   let current = line;
   let mode: Mode = 'renew';
-  // One token per request: DynamoDB does not execute a repeated request again, and refuses a changed request with the same token. A token
-  // derived from the line would be the same for an equal line that is added later, which would then not be moved.
-  let token = randomUUID();
+  let request = requestFor(table, current, to, mode);
   for (let attempt = 0; ; attempt += 1) {
     signal?.throwIfAborted();
     if (isExpired(current)) return 'gone';
     if (current.quantity?.N === undefined) return 'left';
     try {
-      const TransactItems = [add(table, current, to, mode), remove(table, current)];
-      await table.client.send(new TransactWriteItemsCommand({ ClientRequestToken: token, TransactItems }));
+      await table.client.send(new TransactWriteItemsCommand(request));
       return 'moved';
     } catch (error) {
       const [added, removed] = reasonsOf(error) ?? [];
@@ -49,16 +52,25 @@ export async function moveLine(table: ShopTable, line: CartLine, to: string, sig
       const changed = removed === 'ConditionalCheckFailed';
       const otherMode = added === 'ConditionalCheckFailed';
       if (attempt + 1 >= TRIES || !(changed || otherMode || isTransient(error))) throw error;
-      if (changed || otherMode) token = randomUUID();
       if (otherMode) mode = modeFor(current, existing);
       if (changed) {
         const found = await read(table, current, signal);
         if (!found) return 'gone';
         current = found;
       }
+      if (changed || otherMode) request = requestFor(table, current, to, mode);
     }
     await backOff(attempt, signal);
   }
+}
+
+/**
+ * A request with a token of its own. DynamoDB does not execute a repeated request again, and refuses another request with the same token. The
+ * conditions contain the time, so a request is repeated as it is. A token derived from the line would be the same for an equal line that is
+ * added later, which would then not be moved.
+ */
+function requestFor(table: ShopTable, line: CartLine, to: string, mode: Mode): TransactWriteItemsCommandInput {
+  return { ClientRequestToken: randomUUID(), TransactItems: [add(table, line, to, mode), remove(table, line)] };
 }
 
 function modeFor(line: CartLine, existing: CartLine | undefined): Mode {

@@ -1,5 +1,5 @@
 import { PutItemCommand, type TransactWriteItemsCommand, type UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ApiRequest } from '../../src/shop/api.ts';
 import { migrateCartApi } from '../../src/shop/migrate-cart-api.ts';
 import { type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
@@ -347,6 +347,53 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('POST /cart/migrate',
       expect(again).toEqual(first);
       expect(changed?.items).not.toBe(first?.items);
       expect(changed?.token).not.toBe(first?.token);
+    });
+
+    it('repeats a transaction with the same conditions in a later second', async () => {
+      await shop.putLine(from, 'cola', 2, { expiresAt: Math.floor(Date.now() / 1_000) + 3_600 });
+      await shop.putLine(to, 'cola', 1, { expiresAt: Math.floor(Date.now() / 1_000) - 60 });
+      const now = Date.now.bind(Date);
+      let passedMs = 0;
+      const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + passedMs);
+      shop.client.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            const answer = await next(args);
+            if (commandName !== 'TransactWriteItemsCommand' || passedMs > 0) return answer;
+            passedMs = 1_000;
+            throw Object.assign(new Error('lost'), { name: 'TimeoutError' });
+          },
+        { step: 'initialize', name: 'later' },
+      );
+      try {
+        expect(quantitiesIn(await send())).toEqual({ cola: 2 });
+      } finally {
+        shop.client.middlewareStack.remove('later');
+        clock.mockRestore();
+      }
+      expect(await shop.quantities(from)).toEqual({});
+    });
+
+    it('answers 503 for a line that changes during each of its moves, and moves it at the next request', async () => {
+      await shop.putLine(from, 'cola', 1);
+      let moves = 0;
+      shop.client.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            if (commandName === 'TransactWriteItemsCommand') {
+              moves += 1;
+              await shop.addTo(from, 'cola', 1);
+            }
+            return next(args);
+          },
+        { step: 'initialize', name: 'grow' },
+      );
+      try {
+        expect((await send()).statusCode).toBe(503);
+      } finally {
+        shop.client.middlewareStack.remove('grow');
+      }
+      expect(quantitiesIn(await send())).toEqual({ cola: 1 + moves });
     });
 
     it('counts quantities once in ten concurrent migrations', async () => {
