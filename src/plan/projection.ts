@@ -31,17 +31,16 @@ export function entriesOf(view: View, parsed: Parsed, itemName: string, textOf: 
   const entries: Entry[] = [];
   switch (view.kind) {
     case 'document':
-      for (const given of view.project(item)) entries.push({ ...documentOf(view, given), json: textOf(given.value) });
+      for (const { key, value } of view.project(item)) entries.push(documentOf(view, key, textOf(value)));
       break;
     case 'list': {
       let last: unknown;
       let json: string | undefined;
-      for (const given of view.project(item)) {
-        const member = memberOf(view, given, itemName);
+      for (const { list, score, value, member = itemName } of view.project(item)) {
         // An item often gives the same value to several lists.
-        if (json === undefined || given.value !== last) json = textOf(given.value);
-        last = given.value;
-        entries.push({ ...member, json });
+        if (json === undefined || value !== last) json = textOf(value);
+        last = value;
+        entries.push(memberOf(view, list, score, member, json));
       }
       break;
     }
@@ -67,28 +66,25 @@ export function knownEntries(view: View, parsed: Parsed, itemName: string): read
     }
   };
   try {
-    if (view.kind === 'document') for (const given of view.project(parsed.item)) add(() => ({ ...documentOf(view, given), json: '' }));
-    else for (const given of view.project(parsed.item)) add(() => ({ ...memberOf(view, given, itemName), json: '' }));
+    if (view.kind === 'document') for (const { key } of view.project(parsed.item)) add(() => documentOf(view, key, ''));
+    else {
+      for (const { list, score, member = itemName } of view.project(parsed.item)) add(() => memberOf(view, list, score, member, ''));
+    }
   } catch {
     // An iterator may throw after it gave some entries.
   }
   return [...known.values()];
 }
 
-function documentOf(view: View, { key }: { readonly key: string }) {
-  return { kind: 'document', key: fullKey(view, key) } as const;
+function documentOf(view: View, key: string, json: string): Entry {
+  return { kind: 'document', key: fullKey(view, key), json };
 }
 
-function memberOf(
-  view: ListView<unknown, unknown>,
-  { list, score, member }: { list: string; score: number; member?: string },
-  itemName: string,
-) {
+function memberOf(view: ListView<unknown, unknown>, list: string, score: number, member: string, json: string): Entry {
   if (!Number.isFinite(score)) throw new EntryFault('a score is not a finite number');
-  const name = member ?? itemName;
-  if (name === '') throw new EntryFault('the name of a list member is empty');
-  checkText(name);
-  return { kind: 'member', list: fullKey(view, list), member: name, score, keep: view.keep } as const;
+  if (member === '') throw new EntryFault('the name of a list member is empty');
+  checkText(member);
+  return { kind: 'member', list: fullKey(view, list), member, score, keep: view.keep, json };
 }
 
 export function isSameAddress(a: Address, b: Address): boolean {
