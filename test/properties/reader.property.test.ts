@@ -33,6 +33,9 @@ const HAPPENINGS = [
   'rejected ViewError',
   'rejected IncompleteListError',
   'evicted',
+  'set aside',
+  'letter removed',
+  'letter kept',
 ];
 
 async function live(past: History, backend: Backend, run: Run, tally: Tally, cacheDeadlineMs: number): Promise<void> {
