@@ -50,8 +50,17 @@ interface App {
   readonly reader: Reader;
   readonly lagBoundMs: number;
   illness: Illness | undefined;
-  /** Reads under way, by what they share: how many, and since which moment. */
-  readonly underWay: Map<string, { count: number; readonly since: number; readonly beganAt: number }>;
+  /** Reads under way, by what later reads may join. */
+  readonly underWay: Map<string, UnderWay>;
+}
+
+/** What one call began to read: it goes on as long as anybody waits for a part of it, even if that call was aborted. */
+interface UnderWay {
+  /** How many parts are waited for. */
+  waits: number;
+  readonly parts: string[];
+  readonly since: number;
+  readonly beganAt: number;
 }
 
 interface Ticket {
@@ -274,17 +283,19 @@ export class ReaderWorld {
   #rewind(shard: Shard, back: number): void {
     shard.at -= Math.min(shard.at, back);
     this.#tell(`replay from record ${shard.at}`);
-    if (this.#options.history.mode === 'calm') return;
-    // After an eviction, the cache may show each state that comes now.
+    // After an eviction, the cache may show each state that comes now. So it may after a view was mended that left no version of a state.
     for (const past of this.log.pasts.values()) {
-      const next = shard.records.slice(shard.at).find((record) => record.past === past);
+      const again = shard.records.slice(shard.at).filter((record) => record.past === past);
+      const [next] = again;
+      if (this.#options.history.mode === 'calm' && !again.some(isCursed)) continue;
       if (next && next.state - 1 < (past.delivered.at(-1)?.state ?? 0)) this.log.deliver(past, next.state - 1);
     }
   }
 
   async #straggle(shard: Shard, index: number): Promise<void> {
     const record = pick(shard.records.slice(0, shard.furthest), index);
-    if (!record) return;
+    // Its old value would stay until the letter of the item's next record is redriven.
+    if (!record || (this.#bug.mended && isCursed(record))) return;
     this.#tell('a straggler');
     await this.#handle([record], []);
   }
@@ -610,18 +621,20 @@ export class ReaderWorld {
     const from = this.log.tick();
     const joined = new Map<string, { readonly since: number; readonly beganAt: number; readonly wrote: number | undefined }>();
     const ends: (() => void)[] = [];
+    const own: UnderWay = { waits: 0, parts: [], since: from, beganAt };
     for (const { address, flight } of reads) {
       if (joined.has(flight)) continue;
       const wrote = tickets.findLast((it) => it.address === address && Date.now() - it.at < app.lagBoundMs - 20)?.tick;
       if (wrote !== undefined) joined.set(flight, { since: from, beganAt, wrote });
       else {
-        const others = app.underWay.get(flight) ?? { count: 0, since: from, beganAt };
+        const others = app.underWay.get(flight) ?? own;
+        if (others === own) own.parts.push(flight);
         app.underWay.set(flight, others);
-        others.count += 1;
+        others.waits += 1;
         joined.set(flight, { since: others.since, beganAt: others.beganAt, wrote });
         ends.push(() => {
-          others.count -= 1;
-          if (others.count === 0) app.underWay.delete(flight);
+          others.waits -= 1;
+          if (others.waits === 0) for (const part of others.parts) app.underWay.delete(part);
         });
       }
     }
@@ -692,8 +705,8 @@ export class ReaderWorld {
     for (const text of this.#store.texts.values()) {
       const { event, redrives } = parseLetter(text);
       const old = hintOf(event.Records[0] ?? {}, 0).before;
-      const isCursed = !this.#bug.mended && 'attributes' in old && VIEWS.some(({ name }) => throwsOn(name, old.attributes));
-      if (!isCursed) this.#blame([`at rest, a letter is kept: ${redrives?.cause}`]);
+      const isByHand = !this.#bug.mended && 'attributes' in old && VIEWS.some(({ name }) => throwsOn(name, old.attributes));
+      if (!isByHand) this.#blame([`at rest, a letter is kept: ${redrives?.cause}`]);
     }
   }
 
@@ -772,6 +785,11 @@ export class ReaderWorld {
     this.#options.tally.add('compared');
     if (has !== wanted) this.#blame([`at rest, ${what} is ${has}, the table has ${wanted}`]);
   }
+}
+
+/** A view throws on the item as this record left it. */
+function isCursed({ past, state }: Delivery): boolean {
+  return (past.states[state]?.cursed.size ?? 0) > 0;
 }
 
 interface ReadUnderWay {
