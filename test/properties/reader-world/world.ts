@@ -538,7 +538,10 @@ export class ReaderWorld {
     const cursor = step.verb === 'page' && step.further ? this.#cursors.get(address) : undefined;
     const partial = step.partial ? ('allow' as const) : undefined;
     const flight = JSON.stringify([address, limit, cursor, partial]);
-    const read = this.#readUnderWay(app, step, [{ address, flight }]);
+    // Nobody knows the cursors of its later pages before.
+    const further = JSON.stringify([address, limit, 'further', partial]);
+    const parts = [{ address, flight, ...(cursor !== undefined && { within: further }) }];
+    const read = this.#readUnderWay(app, step, step.verb === 'members' ? [...parts, { address, flight: further }] : parts);
     const options = { ...read.options, limit, ...(partial && { partial }), ...(cursor !== undefined && { after: cursor }) };
     try {
       if (step.verb === 'members') {
@@ -613,7 +616,7 @@ export class ReaderWorld {
   #readUnderWay(
     app: App,
     { ticket, abortMs }: ReadStep,
-    reads: readonly { readonly address: string; readonly flight: string }[],
+    reads: readonly { readonly address: string; readonly flight: string; readonly within?: string }[],
   ): ReadUnderWay {
     const tickets = ticket ? [...this.#tickets] : [];
     const signal = abortMs === undefined ? undefined : this.#abortAfter(abortMs);
@@ -622,13 +625,13 @@ export class ReaderWorld {
     const joined = new Map<string, { readonly since: number; readonly beganAt: number; readonly wrote: number | undefined }>();
     const ends: (() => void)[] = [];
     const own: UnderWay = { waits: 0, parts: [], since: from, beganAt };
-    for (const { address, flight } of reads) {
+    for (const { address, flight, within = flight } of reads) {
       if (joined.has(flight)) continue;
       const wrote = tickets.findLast((it) => it.address === address && Date.now() - it.at < app.lagBoundMs - 20)?.tick;
       if (wrote !== undefined) joined.set(flight, { since: from, beganAt, wrote });
       else {
-        const others = app.underWay.get(flight) ?? own;
-        if (others === own) own.parts.push(flight);
+        const others = app.underWay.get(flight) ?? app.underWay.get(within) ?? own;
+        others.parts.push(flight);
         app.underWay.set(flight, others);
         others.waits += 1;
         joined.set(flight, { since: others.since, beganAt: others.beganAt, wrote });
