@@ -99,6 +99,7 @@ describe('createReader, in random histories with the memory cache', () => {
     show(tally);
     if (numRuns < 100) return;
     for (const what of HAPPENINGS) expect(tally.counts.get(what) ?? 0, what).toBeGreaterThan(numRuns / 20);
+    expect(tally.counts.get('redrive overtaken') ?? 0).toBeGreaterThan(numRuns / 100);
   });
 });
 

@@ -31,8 +31,11 @@ export type Step = Act &
     | { readonly type: 'deliver'; readonly shard: number; readonly size: number; readonly fates: readonly Fate[] }
     | { readonly type: 'replay'; readonly shard: number; readonly back: number }
     | { readonly type: 'straggle'; readonly shard: number; readonly index: number }
-    /** Some letters are redriven: all of them without `letters`. */
-    | { readonly type: 'redrive'; readonly letters: readonly number[] | undefined }
+    /**
+     * Some letters are redriven: all of them without `letters`. `overtaken`: where things are evicted, the first item changes between its read and its
+     * write, the stream delivers the change, and all of the item is evicted.
+     */
+    | { readonly type: 'redrive'; readonly letters: readonly number[] | undefined; readonly overtaken: boolean }
     /** Views that do not throw are deployed. */
     | { readonly type: 'mend' }
     | { readonly type: 'evict'; readonly target: number; readonly part: number }
@@ -135,9 +138,10 @@ const common = [
   { weight: 20, arbitrary: deliver },
   { weight: 4, arbitrary: step('replay', { shard: upTo(2), back: upTo(10) }) },
   {
-    weight: 5,
+    weight: 8,
     arbitrary: step('redrive', {
       letters: fc.oneof(fc.constant(undefined), fc.array(fc.nat(20), { minLength: 1, maxLength: 3 })),
+      overtaken: fc.boolean(),
     }),
   },
   { weight: 1, arbitrary: step('mend', {}) },

@@ -26,6 +26,8 @@ const TABLE_ARN = `arn:aws:dynamodb:eu-west-1:123456789012:table/${TABLE}`;
 const STREAM_ARN = `${TABLE_ARN}/stream/2026-11-22T03:01:52.091`;
 /** The views that throw on one cursed thing. */
 const CURSES = [['detail'], ['ranked', 'shelf'], ['team'], ['all'], VIEWS.map(({ name }) => name)];
+/** For an eviction of a whole list. */
+const ALL_PARTS = 3;
 /** Kept by a reader of a client: the last tickets, as a cookie would. */
 const MOST_TICKETS = 12;
 
@@ -139,7 +141,7 @@ export class ReaderWorld {
       case 'straggle':
         return this.#work(step.shard, (shard) => this.#straggle(shard, step.index));
       case 'redrive':
-        return this.#redriveSome(step.letters);
+        return this.#redriveSome(step.letters, step.overtaken);
       case 'evict':
         return this.#evict(step.target, step.part);
       case 'fill':
@@ -309,18 +311,19 @@ export class ReaderWorld {
     this.#tell('the views are mended');
   }
 
-  #redriveSome(numbers: readonly number[] | undefined): Promise<void> {
+  #redriveSome(numbers: readonly number[] | undefined, overtaken: boolean): Promise<void> {
     this.#redriving = this.#redriving.then(async () => {
       const names = [...this.#store.texts.keys()];
       const some = numbers && new Set(numbers.flatMap((n) => pick(names, n) ?? []));
-      if (names.length > 0) await this.#redrive((name) => some?.has(name) ?? true);
+      if (names.length > 0) await this.#redrive((name) => some?.has(name) ?? true, overtaken);
     });
     return this.#redriving;
   }
 
-  async #redrive(isChosen: (name: string) => boolean): Promise<void> {
+  async #redrive(isChosen: (name: string) => boolean, overtaken: boolean): Promise<void> {
     const store = this.#store;
     const read = new Map<string, number>();
+    let isToOvertake = overtaken && this.#options.history.mode === 'rough';
     const itemOfLetter = (name: string): string => hintOf(parseLetter(store.texts.get(name) ?? '').event.Records[0] ?? {}, 0).item;
     const items = new Map([...store.texts.keys()].map((name) => [name, itemOfLetter(name)]));
     const { letters } = await redrive({
@@ -331,6 +334,10 @@ export class ReaderWorld {
           const item = this.#items.get(mutations[0]?.version ?? '') ?? '';
           // An eviction drops the newer version of an address. The cache then shows what the redrive has read, until the redrive reads again.
           const past = this.#options.history.mode === 'rough' ? this.log.pasts.get(item) : undefined;
+          if (past && isToOvertake) {
+            isToOvertake = false;
+            await this.#overtake(past);
+          }
           past?.redriven.push({ from: this.log.tick(), to: Infinity, state: read.get(item) ?? 0 });
           const outcomes = await this.#always(() => this.#options.opened.cache.apply(mutations));
           await this.#nap(4);
@@ -367,6 +374,21 @@ export class ReaderWorld {
       }
       this.#tell(`redrive ${name}: ${status} ${causes.map(({ stage, error }) => `${stage}: ${error.message}`)}`);
     }
+  }
+
+  async #overtake({ states, item }: Past): Promise<void> {
+    const image = states.at(-1)?.image as Thing | undefined;
+    if (!image) return;
+    this.#options.tally.add('redrive overtaken');
+    this.#tell(`${item} changes during its redrive`);
+    this.#write({ pk: image.pk, sk: image.sk }, { ...image, n: this.log.now + 1, note: '' });
+    const places = states.flatMap(({ sound, hidden }) => [sound, hidden]);
+    const shard = this.#shards.findIndex(({ records }) => records.some(({ past }) => past.item === item));
+    await this.#work(shard, (it) => this.#deliver(it, Infinity, []));
+    for (const key of new Set(places.flatMap(({ documents }) => [...documents.keys()])))
+      await this.#options.opened.evict({ kind: 'document', key }, ALL_PARTS);
+    for (const named of this.#views.lists)
+      await this.#options.opened.evict({ kind: 'list', list: addressOf(named), keep: named.view.keep }, ALL_PARTS);
   }
 
   // The cache
@@ -704,7 +726,7 @@ export class ReaderWorld {
 
   /** Redrives all letters. Then only letters are left whose old image no view can project; somebody deletes these by hand. */
   async #redriveAll(): Promise<void> {
-    await this.#redriveSome(undefined);
+    await this.#redriveSome(undefined, false);
     for (const text of this.#store.texts.values()) {
       const { event, redrives } = parseLetter(text);
       const old = hintOf(event.Records[0] ?? {}, 0).before;
