@@ -95,6 +95,11 @@ export function stateAt({ states }: Past, tick: number): number {
   return states.findLastIndex((state) => state.tick <= tick);
 }
 
+/** The number of the state that a global index shows, by `performance.now`. */
+export function stateInIndex({ states }: Past, now: number): number {
+  return states.findLastIndex(({ visibleAt }) => visibleAt <= now);
+}
+
 /** The oldest state that the cache may show in this time: the stream had delivered it, or a redrive wrote it, at some moment of this time. */
 export function leastDelivered({ delivered, redriven }: Past, { from, to }: Span): number {
   const first = delivered.findLastIndex(({ tick }) => tick <= from);

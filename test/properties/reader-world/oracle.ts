@@ -12,6 +12,7 @@ import {
   type Shown,
   type Span,
   stateAt,
+  stateInIndex,
 } from './log.ts';
 import { detail, type NamedList } from './views.ts';
 
@@ -124,7 +125,7 @@ function oldestOn(past: Past, by: AnyPage['by'], { span, beganAt, wrote }: PageF
     case 'table':
       return stateAt(past, span.from);
     case 'index': {
-      const seen = past.states.findLastIndex(({ visibleAt }) => visibleAt <= beganAt);
+      const seen = stateInIndex(past, beganAt);
       return wrote === undefined ? seen : Math.max(seen, stateAt(past, wrote));
     }
   }

@@ -16,8 +16,8 @@ import type { Tally } from '../world/tally.ts';
 import { curse, isCursed as throwsOn } from '../world/views.ts';
 import { FakeTable, GOOD_MOOD, type Image } from './fake-table.ts';
 import type { DocumentStep, Fate, History, Illness, ListStep, ReadStep, Step } from './history.ts';
-import { addressOf, documentNow, itemKeyOf, Log, membersAt, type Past, stateAt } from './log.ts';
-import { documentFaults, pageFaults } from './oracle.ts';
+import { addressOf, documentNow, itemKeyOf, Log, membersAt, type Past, stateAt, stateInIndex } from './log.ts';
+import { documentFaults, pageFaults, type ReadFacts } from './oracle.ts';
 import { sleep } from './time.ts';
 import { INDEXES, imageOf, KEYS, LAG_MS, type NamedList, TABLE, type Thing, VIEWS, type WorldViews, worldViewsOf } from './views.ts';
 
@@ -533,7 +533,7 @@ export class ReaderWorld {
       }
     } catch (error) {
       const isCursed = keys.some((it, i) =>
-        this.#wasCursed(this.#views.detail.name, [pasts[i] as Past], read.factsOf(keyOf(this.#views.detail, it)).span),
+        this.#wasCursed(this.#views.detail.name, [pasts[i] as Past], read.factsOf(keyOf(this.#views.detail, it))),
       );
       return this.#judge(error, read, { isCursed, what: `${step.verb} ${keys}` });
     } finally {
@@ -588,8 +588,8 @@ export class ReaderWorld {
         step,
       );
     } catch (error) {
-      const { span } = read.factsOf(flight);
-      const isCursed = this.#wasCursed(named.view.name, [...this.log.pasts.values()], span);
+      const facts = read.factsOf(flight);
+      const isCursed = this.#wasCursed(named.view.name, [...this.log.pasts.values()], facts);
       // A ticket makes the reader ask the table, not the cache.
       const isIncomplete = named.by === 'nothing' && (!partial || step.ticket || app.reader.counts().unanswered > 0);
       this.#judge(error, read, { isCursed, isIncomplete, what: `page of ${address}` });
@@ -598,13 +598,12 @@ export class ReaderWorld {
     }
   }
 
-  /** A view threw on one of the items at some moment of the time, or of a lag before it. */
-  #wasCursed(view: string, pasts: readonly Past[], span: { readonly from: number; readonly to: number }): boolean {
+  /** A view threw on one of the items at some moment of the read, or on what an index showed then. */
+  #wasCursed(view: string, pasts: readonly Past[], { span, beganAt }: Pick<ReadFacts, 'span' | 'beganAt'>): boolean {
     if (span.from >= this.log.mendedAt) return false;
     return pasts.some((past) => {
-      const at = stateAt(past, span.from);
-      // An index may show the state before.
-      return past.states.slice(Math.max(0, at - 4), stateAt(past, span.to) + 1).some(({ cursed }) => cursed.has(view));
+      const oldest = Math.min(stateAt(past, span.from), stateInIndex(past, beganAt));
+      return past.states.slice(oldest, stateAt(past, span.to) + 1).some(({ cursed }) => cursed.has(view));
     });
   }
 
@@ -822,9 +821,5 @@ interface ReadUnderWay {
   /** The earliest moment from which a read of these may have been under way. */
   readonly from: number;
   end(): void;
-  factsOf(flight: string): {
-    readonly span: { readonly from: number; readonly to: number };
-    readonly beganAt: number;
-    readonly wrote: number | undefined;
-  };
+  factsOf(flight: string): ReadFacts;
 }
