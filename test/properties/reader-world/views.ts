@@ -109,7 +109,7 @@ export interface NamedList {
   readonly by: 'table' | 'index' | 'nothing';
 }
 
-export const LISTS: readonly NamedList[] = [
+const LISTS: readonly NamedList[] = [
   { view: ranked, list: 'g0', by: 'table' },
   { view: ranked, list: 'g1', by: 'table' },
   { view: shelf, list: 'g0', by: 'table' },
