@@ -7,7 +7,8 @@ const OF_CREATOR = 'creator:';
  * The newest orders, without their items: of all creators in the list `all`, which no query answers, and of each in `creator:<creator>`.
  *
  * The query has no `valueAt`, because the schema takes times of any precision, and as text these do not sort by time: `…00.500Z` comes before
- * `…00Z`. So a reader reads all orders of the creator, which are few.
+ * `…00Z`. A schema that demands one precision would set aside every order that was written otherwise, such as those of the saved events. So a reader
+ * reads all orders of the creator, which are few.
  */
 export const orders = listView({
   name: 'orders',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DynamoDBClient, PutItemCommand, QueryCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { BatchGetItemCommand, DynamoDBClient, PutItemCommand, QueryCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { StreamRecord } from '../../src/dynamodb/record.ts';
@@ -115,6 +115,22 @@ async function migration(variables: Readonly<Record<string, string>>): Promise<s
   return lines;
 }
 
+/** The lines of one read of an order that the table does not have. */
+async function reading(variables: Readonly<Record<string, string>>): Promise<string[]> {
+  const database = mockClient(DynamoDBClient);
+  database.on(BatchGetItemCommand).resolves({ Responses: { shop: [] } });
+  stubEnvironment({ TABLE_NAME: 'shop', POWERTOOLS_METRICS_NAMESPACE: 'Millrace', ...WORKER, ...variables });
+  const { handler } = await import('../../src/lambdas/read.ts');
+  const request = {
+    routeKey: 'GET /orders/{id}',
+    pathParameters: { id: '42' },
+    requestContext: { authorizer: { jwt: { claims: { sub: 'olive' } } } },
+  };
+  const lines = await linesOf(() => handler(request, { getRemainingTimeInMillis: () => 20_000 }));
+  database.restore();
+  return lines;
+}
+
 const metricsIn = (lines: readonly string[]) => lines.filter((line) => line.startsWith('{') && '_aws' in JSON.parse(line));
 
 describe("Lambda's log filter", () => {
@@ -170,6 +186,11 @@ describe.each(LOG_LEVELS)('with LogLevel %s', (lowest) => {
   it('keeps the metrics of a migrated cart', async () => {
     const metrics = metricsIn(await migration(level));
     expect(metrics.map((line) => [isKept(line, lowest), JSON.parse(line).CartMigrated])).toEqual([[true, 1]]);
+  });
+
+  it('keeps the metrics of a read', async () => {
+    const metrics = metricsIn(await reading(level));
+    expect(metrics.map((line) => [isKept(line, lowest), JSON.parse(line).TableReads])).toEqual([[true, 1]]);
   });
 
   it('writes only lines whose level is theirs, so that the filter drops no warning', async () => {

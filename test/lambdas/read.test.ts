@@ -9,7 +9,8 @@ describe('the function that reads', () => {
   });
 
   const start = async (env: Readonly<Record<string, string>>) => {
-    for (const [name, value] of Object.entries({ AWS_REGION: 'eu-west-1', ...env })) vi.stubEnv(name, value);
+    for (const [name, value] of Object.entries({ AWS_REGION: 'eu-west-1', POWERTOOLS_METRICS_NAMESPACE: 'Millrace', ...env }))
+      vi.stubEnv(name, value);
     return (await import('../../src/lambdas/read.ts')).handler;
   };
   const ask = async (env: Readonly<Record<string, string>>, scope: string) => {

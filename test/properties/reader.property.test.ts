@@ -33,6 +33,9 @@ const HAPPENINGS = [
   'rejected ViewError',
   'rejected IncompleteListError',
   'evicted',
+  'set aside',
+  'letter removed',
+  'letter kept',
 ];
 
 async function live(past: History, backend: Backend, run: Run, tally: Tally, cacheDeadlineMs: number): Promise<void> {
@@ -96,6 +99,7 @@ describe('createReader, in random histories with the memory cache', () => {
     show(tally);
     if (numRuns < 100) return;
     for (const what of HAPPENINGS) expect(tally.counts.get(what) ?? 0, what).toBeGreaterThan(numRuns / 20);
+    expect(tally.counts.get('redrive overtaken') ?? 0).toBeGreaterThan(numRuns / 100);
   });
 });
 

@@ -103,6 +103,14 @@ describe.skipIf(absent)('the routes that read', { timeout: 60_000 }, () => {
       expect([second.body, placeOf(second)]).toEqual([first.body, 'cache']);
     });
 
+    it('reads the table once for an order that the cache does not know', async () => {
+      await shop.put(orderItem(`a-${tests}`, ann));
+      await get('/orders/{id}', { sub: ann, id: `a-${tests}` });
+      expect(seen.measured).toEqual({ CacheMisses: 1, TableReads: 1 });
+      await get('/orders/{id}', { sub: ann, id: `a-${tests}` });
+      expect(seen.measured).toEqual({ CacheMisses: 1, TableReads: 1, CacheHits: 1 });
+    });
+
     it('answers for the order of another user as for one that does not exist', async () => {
       await shop.put(orderItem(`a-${tests}`, ann));
       await get('/orders/{id}', { sub: ann, id: `a-${tests}` });
@@ -341,6 +349,43 @@ describe.skipIf(absent)('the routes that read', { timeout: 60_000 }, () => {
       }
       await follow();
       expect(await carts(cookies.slice(0, 1))).toEqual([[product('cola', 5)], 'cache', [], 'cache']);
+    });
+  });
+
+  describe('the metrics', () => {
+    it('count pages of the index as misses and as incomplete', async () => {
+      await get('/orders', { sub: ann });
+      expect(seen.measured).toEqual({ CacheMisses: 1, TableReads: 1, IncompletePages: 1 });
+    });
+
+    it('count pages and absences that the cache knows as hits', async () => {
+      await shop.putLine(`user#${ann}`, 'cola', 2);
+      await get('/cart', { sub: ann });
+      await get('/cart', { sub: ann });
+      expect(seen.measured).toEqual({ CacheMisses: 1, TableReads: 1, CacheHits: 1 });
+      for (let n = 0; n < 2; n += 1) await get('/orders/{id}', { sub: ann, id: `no-${tests}` });
+      expect(seen.measured).toEqual({ CacheMisses: 2, TableReads: 2, CacheHits: 2 });
+    });
+
+    it('count the reads of a request that fails', async () => {
+      const client = new DynamoDBClient({ endpoint: 'http://127.0.0.1:1', region: 'eu-west-1', maxAttempts: 1 });
+      try {
+        read = open({ client });
+        expect((await get('/cart', { sub: ann })).statusCode).toBe(503);
+      } finally {
+        client.destroy();
+      }
+      expect(seen.measured.CacheMisses).toBe(1);
+    });
+
+    it('have no line for a request that reads nothing', async () => {
+      let published = 0;
+      const metrics = { ...seen.metrics, publishStoredMetrics: () => (published += 1) };
+      read = open({ metrics: metrics as never });
+      expect((await get('/cart', {})).statusCode).toBe(400);
+      expect(published).toBe(0);
+      await get('/cart', { sub: ann });
+      expect(published).toBe(1);
     });
   });
 

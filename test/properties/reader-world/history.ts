@@ -31,6 +31,13 @@ export type Step = Act &
     | { readonly type: 'deliver'; readonly shard: number; readonly size: number; readonly fates: readonly Fate[] }
     | { readonly type: 'replay'; readonly shard: number; readonly back: number }
     | { readonly type: 'straggle'; readonly shard: number; readonly index: number }
+    /**
+     * Some letters are redriven: all of them without `letters`. `overtaken`: where things are evicted, the first item changes between its read and its
+     * write, the stream delivers the change, and all of the item is evicted.
+     */
+    | { readonly type: 'redrive'; readonly letters: readonly number[] | undefined; readonly overtaken: boolean }
+    /** Views that do not throw are deployed. */
+    | { readonly type: 'mend' }
     | { readonly type: 'evict'; readonly target: number; readonly part: number }
     /** Somebody else fills a list from all items. */
     | { readonly type: 'fill'; readonly list: number }
@@ -69,6 +76,8 @@ export interface History {
   readonly seed: number;
   /** No view throws, because then no list is filled. */
   readonly plain: boolean;
+  /** What is mended in the end, so that no view throws: the views, or the items in the table. */
+  readonly cure: 'views' | 'items';
   readonly throttled: boolean;
   /** Only this list, three things and their documents are read and written, so that reads and records meet. */
   readonly focus: number | undefined;
@@ -90,7 +99,7 @@ const write = step('write', {
     ['team', 2],
     ['touch', 3],
     ['unlist', 1],
-    ['curse', 2],
+    ['curse', 4],
     ['delete', 3],
   ),
   rank: upTo(4),
@@ -128,6 +137,14 @@ const common = [
   { weight: 30, arbitrary: write },
   { weight: 20, arbitrary: deliver },
   { weight: 4, arbitrary: step('replay', { shard: upTo(2), back: upTo(10) }) },
+  {
+    weight: 8,
+    arbitrary: step('redrive', {
+      letters: fc.oneof(fc.constant(undefined), fc.array(fc.nat(20), { minLength: 1, maxLength: 3 })),
+      overtaken: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: step('mend', {}) },
   { weight: 3, arbitrary: step('fill', { list: upTo(6) }) },
   {
     weight: 5,
@@ -141,7 +158,8 @@ const historyOf = (mode: Mode, steps: fc.Arbitrary<Step>): fc.Arbitrary<History>
   fc.record({
     mode: fc.constant(mode),
     seed: fc.nat(),
-    plain: often([true, 3], [false, 1]),
+    plain: often([true, 3], [false, 2]),
+    cure: often<'views' | 'items'>(['views', 1], ['items', 1]),
     throttled: often([false, 2], [true, 1]),
     focus: fc.oneof(fc.constant(undefined), upTo(6), upTo(6)),
     steps: fc.array(steps, { minLength: 1, maxLength: 80, size: 'max' }),

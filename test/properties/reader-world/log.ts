@@ -12,12 +12,19 @@ interface State {
   readonly image: Image | undefined;
   /** When the global index shows it, by `performance.now`. */
   readonly visibleAt: number;
+  /** What the views give for it that do not throw on it. */
+  readonly sound: Places;
+  /** What the views that throw on it give once they are mended. */
+  readonly hidden: Places;
+  /** Names of the views that throw on it until they are mended. */
+  readonly cursed: ReadonlySet<string>;
+}
+
+interface Places {
   /** JSON text of documents, by their keys. */
   readonly documents: ReadonlyMap<string, string>;
-  /** Its members, by the keys of the lists. */
+  /** Members, by the keys of the lists. */
   readonly members: ReadonlyMap<string, Shown>;
-  /** Names of the views that throw on it. */
-  readonly cursed: ReadonlySet<string>;
 }
 
 /** A member as a page shows it. */
@@ -34,6 +41,8 @@ export interface Past {
   readonly states: State[];
   /** How far the stream has been delivered: from each moment on, the number of the state. */
   readonly delivered: { readonly tick: number; readonly state: number }[];
+  /** Times in which the cache may show a state, although the stream has delivered a newer one: a redrive wrote what it had read. */
+  readonly redriven: { readonly from: number; to: number; readonly state: number }[];
 }
 
 /** From one moment of the log to another. */
@@ -45,6 +54,8 @@ export interface Span {
 /** Everything that happened to the items, in order. Moments are numbered by ticks. */
 export class Log {
   readonly pasts = new Map<string, Past>();
+  /** When the views were mended. */
+  mendedAt = Infinity;
   #tick = 0;
 
   get now(): number {
@@ -61,7 +72,7 @@ export class Log {
     const item = itemOf(Object.fromEntries(KEYS.map((name) => [name, key[name]])));
     let past = this.pasts.get(item);
     if (!past) {
-      past = { item, states: [stateOf(item, undefined, 0, 0)], delivered: [{ tick: 0, state: 0 }] };
+      past = { item, states: [stateOf(item, undefined, 0, 0)], delivered: [{ tick: 0, state: 0 }], redriven: [] };
       this.pasts.set(item, past);
     }
     return past;
@@ -84,20 +95,51 @@ export function stateAt({ states }: Past, tick: number): number {
   return states.findLastIndex((state) => state.tick <= tick);
 }
 
-/** The oldest state that the cache may show in this time: the stream had delivered it, at some moment of this time. */
-export function leastDelivered({ delivered }: Past, { from, to }: Span): number {
-  const first = delivered.findLastIndex(({ tick }) => tick <= from);
-  return Math.min(
-    ...delivered
-      .slice(first)
-      .filter(({ tick }) => tick <= to)
-      .map(({ state }) => state),
-  );
+/** The number of the state that a global index shows, by `performance.now`. */
+export function stateInIndex({ states }: Past, now: number): number {
+  return states.findLastIndex(({ visibleAt }) => visibleAt <= now);
 }
 
-/** The members of a list at a moment, in the order of pages. */
-export function membersAt(pasts: Iterable<Past>, list: string, tick: number): readonly Shown[] {
-  return [...pasts].flatMap((past) => past.states[stateAt(past, tick)]?.members.get(list) ?? []).sort(inOrder);
+/** The oldest state that the cache may show in this time: the stream had delivered it, or a redrive wrote it, at some moment of this time. */
+export function leastDelivered({ delivered, redriven }: Past, { from, to }: Span): number {
+  const first = delivered.findLastIndex(({ tick }) => tick <= from);
+  const inTime = [
+    ...delivered.slice(first).filter(({ tick }) => tick <= to),
+    ...redriven.filter((write) => write.from <= to && write.to >= from),
+  ];
+  return Math.min(...inTime.map(({ state }) => state));
+}
+
+/**
+ * What a document may be in a state: absent while its view throws, its value once the view is mended, and either of them where the state's record was
+ * set aside before.
+ */
+export function documentsIn({ mendedAt }: Log, { tick, sound, hidden }: State, key: string, to: number): readonly (string | undefined)[] {
+  const later = hidden.documents.get(key);
+  if (later === undefined || mendedAt > to) return [sound.documents.get(key)];
+  return tick > mendedAt ? [later] : [undefined, later];
+}
+
+/** As `documentsIn`, for the member that the item is of a list. */
+export function membersIn({ mendedAt }: Log, { tick, sound, hidden }: State, list: string, to: number): readonly (Shown | undefined)[] {
+  const later = hidden.members.get(list);
+  if (later === undefined || mendedAt > to) return [sound.members.get(list)];
+  return tick > mendedAt ? [later] : [undefined, later];
+}
+
+/** What the table has for the key of a document now. */
+export function documentNow({ mendedAt }: Log, { states }: Past, key: string): string | undefined {
+  const now = states.at(-1);
+  return now?.sound.documents.get(key) ?? (mendedAt === Infinity ? undefined : now?.hidden.documents.get(key));
+}
+
+/** The members of a list at a moment, in the order of pages, by views that throw or by mended ones. */
+export function membersAt(pasts: Iterable<Past>, list: string, tick: number, isMended: boolean): readonly Shown[] {
+  const placeOf = (past: Past): Shown | undefined => {
+    const state = past.states[stateAt(past, tick)];
+    return state?.sound.members.get(list) ?? (isMended ? state?.hidden.members.get(list) : undefined);
+  };
+  return [...pasts].flatMap((past) => placeOf(past) ?? []).sort(inOrder);
 }
 
 /** The order of pages: greatest score first, then by the bytes of the names. */
@@ -112,16 +154,17 @@ export function addressOf({ view, list }: NamedList): string {
 function stateOf(item: string, image: Image | undefined, tick: number, visibleAt: number): State {
   const cursed = VIEWS.filter(({ name }) => image && isCursed(name, image));
   const sound = VIEWS.filter((view) => !cursed.includes(view));
-  const places = image ? project(sound as never, item, image) : [];
+  const names = new Set(cursed.map(({ name }) => name));
+  return { tick, image, visibleAt, sound: placesOf(sound, item, image), hidden: placesOf(cursed, item, image), cursed: names };
+}
+
+function placesOf(views: typeof VIEWS, item: string, image: Image | undefined): Places {
+  const places = image ? project(views as never, item, image) : [];
   return {
-    tick,
-    image,
-    visibleAt,
     documents: new Map(places.flatMap((it) => (it.kind === 'document' ? [[it.key, it.json]] : []))),
     members: new Map(
       places.flatMap((it) => (it.kind === 'member' ? [[it.list, { member: it.member, score: it.score, json: it.json }]] : [])),
     ),
-    cursed: new Set(cursed.map(({ name }) => name)),
   };
 }
 
