@@ -25,8 +25,6 @@ export interface Counts {
   readonly items: number;
   /** Items that no view projects. */
   readonly strange: number;
-  /** Letters that were written for items on which a view threw. */
-  readonly letters: number;
   /** Read units. */
   readonly units: number;
   /** By the name of the view, such as `detail@1`. */
@@ -45,7 +43,7 @@ const NO_VIEW_COUNTS: ViewCounts = {
   unsealed: 0,
 };
 
-export const NO_COUNTS: Counts = { items: 0, strange: 0, letters: 0, units: 0, views: {} };
+export const NO_COUNTS: Counts = { items: 0, strange: 0, units: 0, views: {} };
 
 /** The counts of one view; zeros if it has none. */
 export function countsOf(counts: Counts, view: string): ViewCounts {

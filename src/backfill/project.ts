@@ -8,7 +8,7 @@ import { shownItem } from '../plan/shown-keys.ts';
 import { type Entity, type View, viewName } from '../view.ts';
 
 /** A view, and what its name is in counts and keys. */
-export interface NamedView {
+interface NamedView {
   readonly view: View;
   readonly name: string;
 }
@@ -34,7 +34,7 @@ export interface PageItem {
 }
 
 /** What became of one item under one view. */
-export interface Projection {
+interface Projection {
   readonly view: NamedView;
   readonly entries: readonly Entry[];
 }

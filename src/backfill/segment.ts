@@ -218,7 +218,6 @@ async function setAside(
     // With the causes of all views, so that an item has the same letter in each pass.
     const every = projected(all, table.keys, item, jsonOf).causes;
     await letters.put(item.key, item.item, every.length > 0 ? every : causes);
-    tally.add('letters');
   }
   return causes.map(({ error }) => error.message);
 }

@@ -26,7 +26,7 @@ export interface ScanPage {
 }
 
 /** Items that were read by key, and the read units that this took. */
-export interface ItemsRead {
+interface ItemsRead {
   readonly answers: readonly TableAnswer[];
   readonly units: number;
 }
