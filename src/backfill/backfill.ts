@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { retry } from '../backoff.ts';
+import { CacheUnavailableError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { type Counts, sum, Tally } from './counts.ts';
 import { ListNames } from './list-names.ts';
@@ -119,7 +121,7 @@ const SEALS_AT_ONCE = 1_000;
 
 /** Seals lists without a scan. A process that ends before all are sealed leaves the pass to a scan. */
 async function sealFrom(
-  { cache, signal }: BackfillInput,
+  { cache, signal, retryForMs = 60_000 }: BackfillInput,
   from: Checkpoint,
   lists: readonly string[],
   update: (checkpoint: Checkpoint) => void,
@@ -129,7 +131,12 @@ async function sealFrom(
   const tally = new Tally();
   for (let i = 0; i < wanted.length; i += SEALS_AT_ONCE) {
     if (signal.aborted) return false;
-    await sealLists(cache, wanted.slice(i, i + SEALS_AT_ONCE), from.survey, tally);
+    const until = performance.now() + retryForMs;
+    await retry(() => sealLists(cache, wanted.slice(i, i + SEALS_AT_ONCE), from.survey, tally), {
+      isTransient: (error) => error instanceof CacheUnavailableError && !signal.aborted,
+      remainingMs: () => until - performance.now(),
+      sleep: (ms) => sleep(ms),
+    });
   }
   update({
     ...from,
