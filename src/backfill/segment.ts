@@ -3,7 +3,7 @@ import { fullJitter } from '../backoff.ts';
 import type { CacheClient, FoundMember } from '../cache.ts';
 import type { Marshalled } from '../dynamodb/record.ts';
 import type { ScannedTable, ScanPage } from '../dynamodb/scanned-table.ts';
-import { CacheUnavailableError } from '../errors.ts';
+import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
 import { jsonOf } from '../plan/projection.ts';
 import { type View, viewName } from '../view.ts';
 import { type Counts, NO_COUNTS, sum, Tally } from './counts.ts';
@@ -35,8 +35,14 @@ export interface SegmentCheckpoint {
   readonly isDone: boolean;
   /** Of the pages that were written. */
   readonly counts: Counts;
-  /** Messages of the first items on which a view threw. They name the item, but no secret keys. */
-  readonly examples: readonly string[];
+  /** The first items on which each view threw. */
+  readonly examples: readonly Example[];
+}
+
+/** An item on which a view threw. The message names the item, but no secret keys. */
+export interface Example {
+  readonly view: string;
+  readonly message: string;
 }
 
 export interface SegmentInput {
@@ -57,14 +63,15 @@ export interface SegmentInput {
   readonly signal: AbortSignal;
   /** Called after each page. */
   readonly onPage?: (checkpoint: SegmentCheckpoint) => void;
-  /** For how long a page is tried again while the cache gives no answer, ms. Default: 60,000. */
+  /** For how long a page is tried again while the cache gives no answer, or the table none to reads by key, ms. Default: 60,000. */
   readonly retryForMs?: number;
-  /** A page that was read longer ago than this is read again before it is written, ms. Default: 60,000. */
+  /** A page that was read longer ago than this is read again: a list remembers a deleted member for a limited time only, ms. Default: 60,000. */
   readonly pageAgeMs?: number;
 }
 
 /** Names of lists that a worker keeps when nobody shares `known`. */
 const KNOWN_LISTS = 10_000;
+/** Examples of one view. */
 const EXAMPLES = 3;
 
 export function segmentStart(pass: Pass, segment: number, segments: number): SegmentCheckpoint {
@@ -88,7 +95,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
   const work: Work = { ...input, ...groups, known: input.known ?? new ListNames(KNOWN_LISTS) };
   const read = async (after: Marshalled | undefined): Promise<ReadPage> => {
     const page = await table.scan({ segment, segments, after, consistent: pass === 'fill' }, signal);
-    return { ...page, readAt: performance.now() };
+    return { ...page, readAt: Date.now() };
   };
   let at = from;
   let page: Promise<ReadPage> | undefined;
@@ -99,7 +106,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
       const { readAt, ...current } = await (page ?? read(at.after));
       page = undefined;
       signal.throwIfAborted();
-      if (performance.now() - readAt > pageAgeMs) continue;
+      if (Date.now() - readAt > pageAgeMs) continue;
       page = current.next && read(current.next);
       // It is awaited later, or never.
       page?.catch(() => {});
@@ -107,7 +114,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
       try {
         written = await write(work, current);
       } catch (error) {
-        if (!(error instanceof CacheUnavailableError)) throw error;
+        if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError)) throw error;
         // The next attempt reads the page again: a fill may be repeated only then.
         page = undefined;
         failures += 1;
@@ -124,7 +131,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
         ...(current.next && { after: current.next }),
         isDone: current.next === undefined,
         counts: sum([at.counts, written.counts]),
-        examples: [...at.examples, ...written.examples].slice(0, EXAMPLES),
+        examples: firstOfEach([...at.examples, ...written.examples]),
       };
       onPage?.(at);
     }
@@ -140,14 +147,23 @@ export function unsealable(filled: readonly SegmentCheckpoint[]): ReadonlySet<st
   return new Set(Object.entries(views).flatMap(([name, { threw }]) => (threw > 0 ? [name] : [])));
 }
 
+function firstOfEach(examples: readonly Example[]): readonly Example[] {
+  const counts = new Map<string, number>();
+  return examples.filter(({ view }) => {
+    const count = (counts.get(view) ?? 0) + 1;
+    counts.set(view, count);
+    return count <= EXAMPLES;
+  });
+}
+
 interface ReadPage extends ScanPage {
-  /** By `performance.now`. */
+  /** ms since the epoch: other clocks stand still while a machine sleeps or a function is frozen. */
   readonly readAt: number;
 }
 
 interface Written {
   readonly counts: Counts;
-  readonly examples: readonly string[];
+  readonly examples: readonly Example[];
 }
 
 interface Work extends SegmentInput {
@@ -171,55 +187,44 @@ async function write(work: Work, { items, units }: ScanPage): Promise<Written> {
   const tally = new Tally();
   tally.add('items', items.length);
   tally.add('units', units);
-  const examples: string[] = [];
-  const page: { readonly item: PageItem; readonly projected: ProjectedItem }[] = [];
+  const examples: Example[] = [];
+  const aside = async (item: PageItem, { causes }: ProjectedItem): Promise<void> => {
+    for (const { view, error } of causes) {
+      tally.of(view, 'threw');
+      examples.push({ view, message: error.message });
+    }
+    await writeLetter(work, item, causes);
+  };
+  const page: ProjectedItem[] = [];
+  const documents: ItemDocuments[] = [];
   for (const given of items) {
     const item = pageItem(given, table.keys);
     const result = projected(groups, table.keys, item, from.pass === 'fill' ? jsonOf : undefined);
     if (!result.isOwned) tally.add('strange');
     for (const view of result.skipped) tally.of(view, 'skipped');
     for (const { view, entries } of result.projections) tally.of(view.name, 'entries', entries.length);
-    if (result.causes.length > 0) examples.push(...(await setAside(work, item, result, tally)));
-    page.push({ item, projected: result });
+    if (result.causes.length > 0) await aside(item, result);
+    page.push(result);
+    if (from.pass === 'mark') documents.push(...documentsOf(item, result));
   }
-  if (from.pass === 'fill')
-    await fillLists(
-      work,
-      page.map((one) => one.projected),
-    );
-  else {
-    const names = newLists(
-      work,
-      page.map((one) => one.projected),
-    );
-    if (from.pass === 'mark') {
-      const aside = async (item: PageItem, result: ProjectedItem) => {
-        examples.push(...(await setAside(work, item, result, tally)));
-      };
-      const documents = page.flatMap((one) => documentsOf(one.item, one.projected));
-      await ended([markLists(work, names), fillDocuments({ ...work, groups: work.documents, setAside: aside }, documents, tally)]);
-    } else if (names.length > 0) {
-      await sealLists(work.cache, names, work.survey, tally);
-      work.known.add(names);
-    }
+  switch (from.pass) {
+    case 'mark':
+      await ended([markLists(work, page), fillDocuments({ ...work, groups: work.documents, setAside: aside }, documents, tally)]);
+      break;
+    case 'fill':
+      await fillLists(work, page);
+      break;
+    case 'seal':
+      await sealNewLists(work, page, tally);
   }
   return { counts: tally.counts, examples };
 }
 
-/** Counts an item on which a view threw, and writes its letter. Returns what to print of it. */
-async function setAside(
-  { all, table, letters, from }: Work,
-  item: PageItem,
-  { causes }: ProjectedItem,
-  tally: Tally,
-): Promise<readonly string[]> {
-  for (const { view } of causes) tally.of(view, 'threw');
-  if (letters && from.pass !== 'seal') {
-    // With the causes of all views, so that an item has the same letter in each pass.
-    const every = projected(all, table.keys, item, jsonOf).causes;
-    await letters.put(item.key, item.item, every.length > 0 ? every : causes);
-  }
-  return causes.map(({ error }) => error.message);
+async function writeLetter({ all, table, letters, from }: Work, item: PageItem, causes: ProjectedItem['causes']): Promise<void> {
+  if (!letters || from.pass === 'seal') return;
+  // With the causes of all views, so that an item has the same letter in each pass.
+  const every = projected(all, table.keys, item, jsonOf).causes;
+  await letters.put(item.key, item.item, every.length > 0 ? every : causes);
 }
 
 function documentsOf(item: PageItem, { projections }: ProjectedItem): readonly ItemDocuments[] {
@@ -231,7 +236,7 @@ function documentsOf(item: PageItem, { projections }: ProjectedItem): readonly I
 }
 
 /** The lists of a page, each once, without those that are known. */
-function newLists({ known }: Work, page: readonly ProjectedItem[]): readonly string[] {
+function newLists(known: ListNames, page: readonly ProjectedItem[]): readonly string[] {
   const names = new Set<string>();
   for (const { projections } of page) {
     for (const { entries } of projections) {
@@ -241,24 +246,32 @@ function newLists({ known }: Work, page: readonly ProjectedItem[]): readonly str
   return [...names];
 }
 
-async function markLists({ cache, known, survey }: Work, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
-  await cache.mark(names, survey);
-  known.add(names);
+async function markLists({ cache, known, survey }: Work, page: readonly ProjectedItem[]): Promise<void> {
+  const lists = newLists(known, page);
+  if (lists.length === 0) return;
+  await cache.mark(lists, survey);
+  known.add(lists);
+}
+
+async function sealNewLists({ cache, known, survey }: Work, page: readonly ProjectedItem[], tally: Tally): Promise<void> {
+  const lists = newLists(known, page);
+  if (lists.length === 0) return;
+  await sealLists(cache, lists, survey, tally);
+  known.add(lists);
 }
 
 /** The most members of a list that one script of a cache puts, so that the cache serves others in between. */
 const MEMBERS_AT_ONCE = 250;
 
 async function fillLists({ cache, known, survey }: Work, page: readonly ProjectedItem[]): Promise<void> {
-  const lists = new Map<string, { readonly keep: number; readonly view: string; readonly members: Map<string, FoundMember> }>();
+  const lists = new Map<string, { readonly keep: number; readonly members: Map<string, FoundMember> }>();
   for (const { projections } of page) {
-    for (const { view, entries } of projections) {
+    for (const { entries } of projections) {
       for (const entry of entries) {
         if (entry.kind !== 'member') continue;
         let list = lists.get(entry.list);
         if (!list) {
-          list = { keep: entry.keep, view: view.name, members: new Map() };
+          list = { keep: entry.keep, members: new Map() };
           lists.set(entry.list, list);
         }
         const { member, score, json } = entry;

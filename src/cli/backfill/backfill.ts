@@ -22,7 +22,7 @@ import {
   requireRegion,
 } from '../options/dynamodb.ts';
 import { lettersName } from '../options/letters.ts';
-import { positive } from '../options/numbers.ts';
+import { positive, wholeNumber } from '../options/numbers.ts';
 import { addViewOption, chosenViews, type ViewChoice } from '../options/view.ts';
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
@@ -41,7 +41,6 @@ interface BackfillOptions extends CacheChoice, DynamoDbChoice, ViewsChoice, View
   readonly json?: true;
 }
 
-/** Also the limit of a lane's calls under way: more segments wait for their turn. */
 const DEFAULT_SEGMENTS = 8;
 
 const HELP = `
@@ -78,7 +77,7 @@ export function backfillCommand(): Command {
     .requiredOption('--table <name>', 'table to read; its stream must be NEW_AND_OLD_IMAGES')
     .option('--dry-run', 'print what it would take, and read and fill nothing');
   return addDynamoDbOptions(addCacheOptions(addViewOption(addViewsOption(command))))
-    .option('--segments <n>', 'number of parts of the table; 8 are read at the same time', positive, DEFAULT_SEGMENTS)
+    .option('--segments <n>', 'number of parts of the table; 8 are read at the same time', wholeNumber(1, 1_000), DEFAULT_SEGMENTS)
     .option('--read-units <n>', 'read units of the table to use per second. Default: READ_UNITS_PER_SECOND, else 500', positive)
     .option('--checkpoint <file>', 'file for the position. Default: .millrace/backfill/TABLE.json')
     .option('--dead-letters <place>', 'place for items on which a view throws: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS')

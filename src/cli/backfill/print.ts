@@ -63,7 +63,7 @@ export function summaryOf(checkpoint: Checkpoint, tableName: string, views: read
     views: views.map((view): ViewSummary => {
       const name = viewName(view);
       const [marked, filled, sealed] = [countsOf(mark, name), countsOf(fill, name), countsOf(seal, name)];
-      const ofView = examples.filter((message) => message.includes(`view ${view.name} `) || message.includes('cannot be decoded'));
+      const ofView = examples.flatMap((example) => (example.view === name ? example.message : []));
       const common = { view: name, kind: view.kind, examples: [...new Set(ofView)].slice(0, EXAMPLES) };
       if (view.kind === 'document') {
         const { held, lost, skipped } = marked;
