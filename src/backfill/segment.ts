@@ -29,7 +29,7 @@ export interface SegmentCheckpoint {
   /** From 0 to below `segments`. */
   readonly segment: number;
   readonly segments: number;
-  /** The key of the last item of the last page that was written, with the types of its attributes. Absent: the pass is at the segment's beginning. */
+  /** The key after which the next page begins, with the types of its attributes. Absent at the segment's beginning, and when it is done. */
   readonly after?: Marshalled;
   /** Whether all of the segment was read and written. */
   readonly isDone: boolean;
@@ -65,7 +65,10 @@ export interface SegmentInput {
   readonly onPage?: (checkpoint: SegmentCheckpoint) => void;
   /** For how long a page is tried again while the cache gives no answer, or the table none to reads by key, ms. Default: 60,000. */
   readonly retryForMs?: number;
-  /** A page that was read longer ago than this is read again: a list remembers a deleted member for a limited time only, ms. Default: 60,000. */
+  /**
+   * In the pass `fill`, a page that was read longer ago than this is read again, ms: a list remembers a deleted member for a limited time only, and a
+   * process may have stood still. Default: 600,000.
+   */
   readonly pageAgeMs?: number;
 }
 
@@ -88,7 +91,7 @@ export function segmentStart(pass: Pass, segment: number, segments: number): Seg
  * what the store of letters throws. The checkpoint of the last `onPage` stands.
  */
 export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint> {
-  const { table, from, signal, onPage, retryForMs = 60_000, pageAgeMs = 60_000 } = input;
+  const { table, from, signal, onPage, retryForMs = 60_000, pageAgeMs = 600_000 } = input;
   const { segment, segments, pass } = from;
   const documents = input.views.filter(({ kind }) => kind === 'document');
   const groups = { groups: grouped(viewsOf(input)), all: grouped(input.views), documents: grouped(documents) };
@@ -106,7 +109,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
       const { readAt, ...current } = await (page ?? read(at.after));
       page = undefined;
       signal.throwIfAborted();
-      if (Date.now() - readAt > pageAgeMs) continue;
+      if (pass === 'fill' && Date.now() - readAt > pageAgeMs) continue;
       page = current.next && read(current.next);
       // It is awaited later, or never.
       page?.catch(() => {});
