@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { retry } from '../backoff.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import type { Checkpoint } from './checkpoint.ts';
+import type { BackfillCheckpoint } from './checkpoint.ts';
 import { type Counts, sum, Tally } from './counts.ts';
 import { ListNames } from './list-names.ts';
 import { sealLists, viewOf } from './seal.ts';
@@ -9,7 +9,7 @@ import { type Pass, runSegment, type SegmentCheckpoint, type SegmentInput, segme
 
 export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'known' | 'unsealable' | 'onPage'> {
   /** Where to go on: `begin` makes the first checkpoint. */
-  readonly from: Checkpoint;
+  readonly from: BackfillCheckpoint;
   /** Whether an earlier process may have been killed in the pass `mark`: its last call may still be on its way. */
   readonly lateCallsMs?: number;
   /** The most segments that run at the same time. Default: 8. */
@@ -17,7 +17,7 @@ export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'k
   /** The most names of lists that are kept in memory. Of more lists, the last pass scans the table again. Default: 100,000. */
   readonly listsInMemory?: number;
   /** Called after each page, and after each pass. */
-  readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
+  readonly onCheckpoint?: (checkpoint: BackfillCheckpoint) => void;
 }
 
 /**
@@ -26,10 +26,10 @@ export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'k
  * @returns where it stopped; its pass is `done` unless the signal ended it
  * @throws as `runSegment` does, when all segments under way have ended
  */
-export async function backfill(input: BackfillInput): Promise<Checkpoint> {
+export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint> {
   const { views, signal, listsInMemory = 100_000, onCheckpoint } = input;
   let at = input.from;
-  const update = (next: Checkpoint): void => {
+  const update = (next: BackfillCheckpoint): void => {
     at = next;
     onCheckpoint?.(at);
   };
@@ -65,23 +65,23 @@ export async function backfill(input: BackfillInput): Promise<Checkpoint> {
 }
 
 /** The first checkpoint of a backfill. */
-export function begin(place: Omit<Checkpoint, 'pass' | Pass>): Checkpoint {
+export function begin(place: Omit<BackfillCheckpoint, 'pass' | Pass>): BackfillCheckpoint {
   const segments = (pass: Pass) => Array.from({ length: place.segments }, (_, segment) => segmentStart(pass, segment, place.segments));
   return { ...place, pass: 'mark', mark: segments('mark'), fill: segments('fill'), seal: segments('seal') };
 }
 
 /** What was done in one pass, over all segments. */
-export function passCounts(checkpoint: Checkpoint, pass: Pass): Counts {
+export function passCounts(checkpoint: BackfillCheckpoint, pass: Pass): Counts {
   return sum(checkpoint[pass].map(({ counts }) => counts));
 }
 
 /** Returns whether the pass is done. */
 async function runPass(
   input: BackfillInput,
-  from: Checkpoint,
+  from: BackfillCheckpoint,
   pass: Pass,
   known: ListNames,
-  update: (checkpoint: Checkpoint) => void,
+  update: (checkpoint: BackfillCheckpoint) => void,
 ): Promise<boolean> {
   const states = [...from[pass]];
   // A failure of one segment ends the others at their next page.
@@ -122,9 +122,9 @@ const SEALS_AT_ONCE = 1_000;
 /** Seals lists without a scan. A process that ends before all are sealed leaves the pass to a scan. */
 async function sealFrom(
   { cache, signal, retryForMs = 60_000 }: BackfillInput,
-  from: Checkpoint,
+  from: BackfillCheckpoint,
   lists: readonly string[],
-  update: (checkpoint: Checkpoint) => void,
+  update: (checkpoint: BackfillCheckpoint) => void,
 ): Promise<boolean> {
   const not = unsealable(from.fill);
   const wanted = lists.filter((list) => !not.has(viewOf(list)));

@@ -13,7 +13,7 @@ export interface BackfillPlace {
 }
 
 /** Where a backfill stands. It is plain data. */
-export interface Checkpoint extends BackfillPlace {
+export interface BackfillCheckpoint extends BackfillPlace {
   /** Tells the backfill from all others; see `CacheClient.mark`. */
   readonly survey: string;
   /** When it began, ISO 8601. */
@@ -27,13 +27,13 @@ export interface Checkpoint extends BackfillPlace {
 
 const FORM = 'millrace backfill 1';
 
-export function checkpointText(checkpoint: Checkpoint): string {
+export function checkpointText(checkpoint: BackfillCheckpoint): string {
   return JSON.stringify({ form: FORM, ...checkpoint });
 }
 
 /** @throws Error that says why the text is no checkpoint of this place. It names what differs. */
-export function parseCheckpoint(text: string, place: BackfillPlace): Checkpoint {
-  let checkpoint: Partial<Checkpoint> & { readonly form?: unknown };
+export function parseCheckpoint(text: string, place: BackfillPlace): BackfillCheckpoint {
+  let checkpoint: Partial<BackfillCheckpoint> & { readonly form?: unknown };
   try {
     checkpoint = JSON.parse(text) ?? {};
   } catch {
@@ -44,7 +44,7 @@ export function parseCheckpoint(text: string, place: BackfillPlace): Checkpoint 
   if (form !== FORM || typeof survey !== 'string' || typeof begun !== 'string' || !isWhole) {
     throw new Error('it is no checkpoint of this version of millrace backfill');
   }
-  const found = checkpoint as Checkpoint;
+  const found = checkpoint as BackfillCheckpoint;
   if (found.tableArn !== place.tableArn) throw new Error(`it is of the table ${found.tableArn}, and this is ${place.tableArn}`);
   if (found.tableId !== place.tableId) throw new Error(`it is of an earlier table of this name, whose id was ${found.tableId}`);
   if (found.views.join() !== place.views.join()) {
@@ -53,6 +53,6 @@ export function parseCheckpoint(text: string, place: BackfillPlace): Checkpoint 
   if (found.segments !== place.segments) throw new Error(`it has ${found.segments} segments, and --segments is ${place.segments}`);
   if (found.cache !== place.cache) throw new Error('it is of another cache');
   if (!['mark', 'fill', 'seal', 'done'].includes(String(pass))) throw new Error('it has no pass');
-  const { form: _, ...rest } = found as Checkpoint & { readonly form: unknown };
+  const { form: _, ...rest } = found as BackfillCheckpoint & { readonly form: unknown };
   return rest;
 }

@@ -40,7 +40,7 @@ export interface SegmentCheckpoint {
 }
 
 /** An item on which a view threw. The message names the item, but no secret keys. */
-export interface Example {
+interface Example {
   readonly view: string;
   readonly message: string;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { backfill, begin, passCounts } from '../../src/backfill/backfill.ts';
-import { type Checkpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
+import { type BackfillCheckpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
 import { countsOf } from '../../src/backfill/counts.ts';
 import { estimateOf } from '../../src/backfill/estimate.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
@@ -25,7 +25,7 @@ const byRest = listView<Thing, number>({
 const VIEWS: readonly View[] = [byId, byRest] as unknown as View[];
 const PLACE = { tableArn: 'arn:aws:dynamodb:us-east-1:1:table/t', tableId: 'id', cache: 'c', views: ['byId@1', 'byRest@1'], segments: 3 };
 
-function start(): Checkpoint {
+function start(): BackfillCheckpoint {
   return begin({ ...PLACE, survey: 's1', begun: '2026-11-29T00:00:00.000Z' });
 }
 
@@ -67,9 +67,9 @@ describe('backfill', () => {
 
   it('scans for the last pass when it did not see all of the pass before', async () => {
     const given = world();
-    const saved: Checkpoint[] = [];
+    const saved: BackfillCheckpoint[] = [];
     await backfill({ ...given, onCheckpoint: (checkpoint) => saved.push(checkpoint) });
-    const inTheMiddle = saved.findLast(({ pass }) => pass === 'fill') as Checkpoint;
+    const inTheMiddle = saved.findLast(({ pass }) => pass === 'fill') as BackfillCheckpoint;
     const done = await backfill({ ...given, from: inTheMiddle });
     expect(passCounts(done, 'seal').items).toBe(50);
   });

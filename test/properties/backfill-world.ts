@@ -1,6 +1,6 @@
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { backfill, begin, passCounts } from '../../src/backfill/backfill.ts';
-import { type Checkpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
+import { type BackfillCheckpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
 import { itemLetters } from '../../src/backfill/item-letters.ts';
 import type { CacheClient, Fill, Lease, LeaseTarget, Lookup } from '../../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
@@ -264,7 +264,7 @@ export class BackfillWorld {
     );
   }
 
-  #end(run: Run, done: Checkpoint): void {
+  #end(run: Run, done: BackfillCheckpoint): void {
     run.isOver = true;
     this.#runs.splice(this.#runs.indexOf(run), 1);
     this.#tell(`end ${run.name}`, 'end');

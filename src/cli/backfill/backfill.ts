@@ -4,7 +4,7 @@ import { DynamoDBClient, type TableDescription } from '@aws-sdk/client-dynamodb'
 import { Command } from 'commander';
 import { openLetters } from '../../app.ts';
 import { backfill, begin } from '../../backfill/backfill.ts';
-import type { BackfillPlace, Checkpoint } from '../../backfill/checkpoint.ts';
+import type { BackfillCheckpoint, BackfillPlace } from '../../backfill/checkpoint.ts';
 import { estimateOf } from '../../backfill/estimate.ts';
 import { itemLetters } from '../../backfill/item-letters.ts';
 import { readBudget } from '../../dynamodb/read-budget.ts';
@@ -28,7 +28,7 @@ import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../option
 import { stopSignal } from '../stop-signal.ts';
 import { type CheckpointFile, checkpointFile } from './checkpoint-file.ts';
 import { backfillConfigOf, cacheId } from './config.ts';
-import { isComplete, printEstimate, printSummary, summaryOf } from './print.ts';
+import { isAllDone, printEstimate, printSummary, summaryOf } from './print.ts';
 import { progress } from './progress.ts';
 
 interface BackfillOptions extends CacheChoice, DynamoDbChoice, ViewsChoice, ViewChoice {
@@ -137,7 +137,7 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
     if (resumed) process.stderr.write(`going on from ${path}, which began ${from.begun}\n`);
     const store = await openLetters(config.cache);
     const cache = await openReachableCache(config.cache, options);
-    let at: Checkpoint = from;
+    let at: BackfillCheckpoint = from;
     bar.update(from);
     try {
       at = await backfill({
@@ -173,14 +173,14 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
     const summary = summaryOf(at, options.table, views, store && lettersName(config.cache.letters));
     if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
     else printSummary(summary, `run the same command again; ${path} has the position`);
-    if (!isComplete(summary)) process.exitCode = 1;
+    if (!isAllDone(summary)) process.exitCode = 1;
   } finally {
     await file.release();
   }
 }
 
 /** A backfill that has come to its end needs no position any more. */
-async function end(file: CheckpointFile, at: Checkpoint): Promise<void> {
+async function end(file: CheckpointFile, at: BackfillCheckpoint): Promise<void> {
   if (at.pass === 'done') return await file.remove();
   file.save(at);
   await file.saved();

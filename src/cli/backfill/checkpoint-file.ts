@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { type BackfillPlace, type Checkpoint, checkpointText, parseCheckpoint } from '../../backfill/checkpoint.ts';
+import { type BackfillCheckpoint, type BackfillPlace, checkpointText, parseCheckpoint } from '../../backfill/checkpoint.ts';
 
 /** A file that holds the checkpoint of one backfill, and that one process at a time may use. */
 export interface CheckpointFile {
   /** @throws Error that names the file and the way out, if the file has no checkpoint of this place */
-  load(place: BackfillPlace): Promise<Checkpoint | undefined>;
+  load(place: BackfillPlace): Promise<BackfillCheckpoint | undefined>;
   /** Saves a checkpoint soon: the newest one at most once a second. A reader never finds half of one. */
-  save(checkpoint: Checkpoint): void;
+  save(checkpoint: BackfillCheckpoint): void;
   /** Waits until the newest checkpoint is on disk. @throws what saving threw */
   saved(): Promise<void>;
   /** Removes the file. */
@@ -32,7 +32,7 @@ export async function checkpointFile(path: string): Promise<CheckpointFile> {
   await mkdir(dirname(path), { recursive: true });
   const lock = `${path}.lock`;
   await takeLock(lock, path);
-  let newest: Checkpoint | undefined;
+  let newest: BackfillCheckpoint | undefined;
   let saving: Promise<void> | undefined;
   let savedAt = 0;
   let timer: NodeJS.Timeout | undefined;

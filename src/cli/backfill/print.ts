@@ -1,5 +1,5 @@
 import { passCounts } from '../../backfill/backfill.ts';
-import type { Checkpoint } from '../../backfill/checkpoint.ts';
+import type { BackfillCheckpoint } from '../../backfill/checkpoint.ts';
 import { countsOf } from '../../backfill/counts.ts';
 import { type EstimatedRead, USD_A_MILLION_UNITS } from '../../backfill/estimate.ts';
 import { unsealable } from '../../backfill/segment.ts';
@@ -45,7 +45,7 @@ interface ViewSummary {
 const EXAMPLES = 3;
 
 /** @param letters the place of the letters, if there is one */
-export function summaryOf(checkpoint: Checkpoint, tableName: string, views: readonly View[], letters?: string): BackfillSummary {
+export function summaryOf(checkpoint: BackfillCheckpoint, tableName: string, views: readonly View[], letters?: string): BackfillSummary {
   const [mark, fill, seal] = (['mark', 'fill', 'seal'] as const).map((pass) => passCounts(checkpoint, pass)) as [
     ReturnType<typeof passCounts>,
     ReturnType<typeof passCounts>,
@@ -77,7 +77,7 @@ export function summaryOf(checkpoint: Checkpoint, tableName: string, views: read
 }
 
 /** Whether all was done. Documents that are `lost` were written by the stream, or the cache can never take them. */
-export function isComplete({ status, views }: BackfillSummary): boolean {
+export function isAllDone({ status, views }: BackfillSummary): boolean {
   return status === 'done' && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
 }
 
@@ -94,7 +94,7 @@ export function printSummary(summary: BackfillSummary, resume: string): void {
     ...wayOuts(summary),
   ];
   if (status === 'interrupted') lines.push(paint('yellow', `Interrupted. To go on: ${resume}`));
-  else lines.push(isComplete(summary) ? paint('green', 'All is filled') : paint('red', 'Not all is filled'));
+  else lines.push(isAllDone(summary) ? paint('green', 'All is filled') : paint('red', 'Not all is filled'));
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 

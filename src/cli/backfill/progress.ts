@@ -1,11 +1,11 @@
 import cliProgress from 'cli-progress';
 import { passCounts } from '../../backfill/backfill.ts';
-import type { Checkpoint } from '../../backfill/checkpoint.ts';
+import type { BackfillCheckpoint } from '../../backfill/checkpoint.ts';
 import type { Pass } from '../../backfill/segment.ts';
 
 /** Shows how far a backfill is, on stderr. */
 export interface Progress {
-  update(checkpoint: Checkpoint): void;
+  update(checkpoint: BackfillCheckpoint): void;
   stop(): void;
 }
 
