@@ -10,7 +10,10 @@ import { type Pass, runSegment, type SegmentCheckpoint, type SegmentInput, segme
 export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'known' | 'unsealable' | 'onPage'> {
   /** Where to go on: `begin` makes the first checkpoint. */
   readonly from: BackfillCheckpoint;
-  /** Whether an earlier process may have been killed in the pass `mark`: its last call may still be on its way. */
+  /**
+   * How long calls of an earlier process that was killed may still be on their way to the cache, ms. In the pass `mark`, the backfill begins after that.
+   * Default: 0, no process was killed.
+   */
   readonly lateCallsMs?: number;
   /** The most segments that run at the same time. Default: 8. */
   readonly segmentsAtOnce?: number;
@@ -27,24 +30,21 @@ export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'k
  * @throws as `runSegment` does, when all segments under way have ended
  */
 export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint> {
-  const { views, signal, listsInMemory = 100_000, onCheckpoint } = input;
+  const { views, signal, lateCallsMs = 0, listsInMemory = 100_000, onCheckpoint } = input;
   let at = input.from;
   const update = (next: BackfillCheckpoint): void => {
     at = next;
     onCheckpoint?.(at);
   };
   if (at.pass === 'mark') {
-    const begunAt = performance.now();
+    // A late fill could meet a list that was evicted and that this process marks again; a late mark such a list that the next pass has filled in part.
+    if (lateCallsMs > 0) await sleep(lateCallsMs, undefined, { signal }).catch(() => {});
     const marked = await runPass(input, at, 'mark', new ListNames(listsInMemory), update);
     if (!marked) return at;
     if (!views.some(({ kind }) => kind === 'list')) {
       update({ ...at, pass: 'done' });
       return at;
     }
-    // A mark that arrives in the next pass would mark a list that was evicted in between, and that lacks what the pass had filled in.
-    const wait = (input.lateCallsMs ?? 0) - (performance.now() - begunAt);
-    if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => {});
-    if (signal.aborted) return at;
     update({ ...at, pass: 'fill' });
   }
   // Only a pass that this process runs from its beginning meets every list.

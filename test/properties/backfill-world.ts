@@ -38,10 +38,17 @@ const SILENT = { info() {}, warn() {}, error() {} };
 
 class Killed extends Error {}
 
+/** A call that waits. `land`: takes effect although nobody waits for the answer. */
+interface Parked {
+  go(): void;
+  die(): void;
+  land(): Promise<unknown>;
+}
+
 /** A backfill under way. Each of its calls waits until the history lets it go on. */
 interface Run {
   readonly name: string;
-  readonly parked: { go(): void; die(): void }[];
+  readonly parked: Parked[];
   isKilled: boolean;
   isOver: boolean;
   /** What another process may find: any checkpoint up to the last one. */
@@ -227,7 +234,11 @@ export class BackfillWorld {
     const run = this.#pick(this.#runs.filter(({ isOver, isKilled }) => !isOver && !isKilled));
     if (!run) return;
     run.isKilled = true;
-    for (const call of run.parked.splice(0)) call.die();
+    for (const call of run.parked.splice(0)) {
+      call.die();
+      // It is on its way already. Another process goes on only after that; see `lateCallsMs`.
+      if (this.#upTo(2) === 0) await call.land();
+    }
     await turn();
     this.#runs.splice(this.#runs.indexOf(run), 1);
     // Saving takes time, so a killed process may leave an earlier checkpoint.
@@ -276,9 +287,9 @@ export class BackfillWorld {
     }
   }
 
-  async #park(run: Run): Promise<void> {
+  async #park(run: Run, land: () => Promise<unknown> = async () => {}): Promise<void> {
     if (run.isKilled) throw new Killed();
-    await new Promise<void>((resolve, reject) => run.parked.push({ go: resolve, die: () => reject(new Killed()) }));
+    await new Promise<void>((resolve, reject) => run.parked.push({ go: resolve, die: () => reject(new Killed()), land }));
   }
 
   #imageAt(id: number, lag: number): Image | undefined {
@@ -317,7 +328,7 @@ export class BackfillWorld {
   /** The cache as a backfill has it: each call waits, and some fail before or after they take effect. */
   #cacheOf(run: Run): CacheClient {
     const call = async <T>(name: string, effect: () => Promise<T>): Promise<T> => {
-      await this.#park(run);
+      await this.#park(run, effect);
       const fate = this.#upTo(30);
       if (fate === 0) throw new CacheUnavailableError('before it took effect');
       const answer = await effect();

@@ -45,11 +45,11 @@ it('makes no answer wrong, beside writers, readers, evictions, other backfills a
 
 /** Each rule that is broken on purpose is found within this number of histories. */
 it.each<[Rule, number]>([
-  ['consistent', 20_000],
-  ['lease-first', 20_000],
-  ['mark-fill', 20_000],
-  ['mark-seal', 20_000],
-  ['poison-seal', 20_000],
+  ['consistent', 10_000],
+  ['lease-first', 10_000],
+  ['mark-fill', 10_000],
+  ['mark-seal', 10_000],
+  ['poison-seal', 10_000],
 ])('finds a fault when the rule %s is broken', { timeout: 600_000 }, async (rule, histories) => {
   poison.isSealed = rule === 'poison-seal';
   try {
