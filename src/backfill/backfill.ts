@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { retry } from '../backoff.ts';
 import { CacheUnavailableError } from '../errors.ts';
@@ -87,6 +88,8 @@ async function runPass(
   // A failure of one segment ends the others at their next page.
   const stop = new AbortController();
   const signal = AbortSignal.any([input.signal, stop.signal]);
+  // Each call of the table listens, and Node warns of more than ten.
+  setMaxListeners(0, signal);
   const waiting = states.filter(({ isDone }) => !isDone).values();
   const failures: unknown[] = [];
   const lane = async (): Promise<void> => {

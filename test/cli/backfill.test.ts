@@ -280,6 +280,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     expect(kills, `seed ${SEED}`).toBeGreaterThan(0);
     expect(last, `seed ${SEED}`).toMatchObject({ status: 0 });
     expect(last?.output).toMatch(/All is filled/);
+    expect(last?.output).not.toMatch(/Warning/);
     expect(await faults(), `seed ${SEED}`).toEqual([]);
   });
 

@@ -138,9 +138,9 @@ function wayOuts({ views, status, letters }: BackfillSummary): readonly string[]
 
 const READS: Readonly<Record<EstimatedRead['what'], string>> = {
   mark: 'scan that marks lists and finds documents',
-  documents: 'each document, read by key; none that the cache has',
+  documents: 'each item with documents, by key',
   fill: 'scan that fills lists',
-  seal: 'scan that seals lists; none up to 100,000 lists',
+  seal: 'scan that seals more than 100,000 lists',
 };
 
 export function printEstimate({ table: name, items, bytes, readUnitsPerSecond, reads }: Estimate): void {
