@@ -44,6 +44,7 @@ module.exports = {
     ...only('fill', 'src/fill/', [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/'], [NODE, '@aws-sdk/client-dynamodb', 'dataloader']),
     ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
     ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
+    ...only('backfill', 'src/backfill/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/', 'src/dynamodb/scanned-table\\.ts']),
     ...only('dynamodb', 'src/dynamodb/', [...WORDS, ...CONTRACTS], [NODE, '@aws-sdk/.+']),
     ...only('letters', 'src/letters/', WORDS, [NODE, '@aws-sdk/client-s3']),
     ...only(
@@ -96,6 +97,7 @@ module.exports = {
         'src/handlers/',
         'src/sync/',
         'src/redrive/',
+        'src/backfill/',
         'src/dynamodb/',
         'src/letters/place\\.ts',
         'src/event-source-mapping/index\\.ts',

@@ -81,6 +81,12 @@ export interface DocumentView<Item, Value> extends ViewOf<Item> {
    * @returns `undefined` when no item can give a document with this key
    */
   from?(key: string): KeyAttributes | undefined;
+  /**
+   * Whether a backfill fills the documents of this item. Pure. It saves memory for items that are seldom read: readers fill their documents on demand,
+   * and the stream writes them when the items change. Default: every item's. List views have no such filter, because a list without some of its items
+   * could not be called complete.
+   */
+  worthFilling?(item: Item): boolean;
 }
 
 /**
@@ -129,6 +135,11 @@ export function documentView<Item, Value>(definition: Omit<DocumentView<Item, Va
 /** Defines a view of lists. @throws ViewError when the name, the revision or `keep` is out of range. */
 export function listView<Item, Value>(definition: Omit<ListView<Item, Value>, 'kind'>): ListView<Item, Value> {
   check(definition);
+  if ('worthFilling' in definition) {
+    throw new ViewError(
+      `view ${definition.name}: worthFilling is for document views: a list without some of its items could not be called complete`,
+    );
+  }
   if (!isPositive(definition.keep)) throw new ViewError(`view ${definition.name}: keep is ${definition.keep}: give a positive integer`);
   return { ...definition, kind: 'list' };
 }

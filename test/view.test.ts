@@ -32,6 +32,11 @@ describe('listView', () => {
   it.each([0, -1, 1.5, Infinity])('refuses %s members to keep', (keep) => {
     expect(() => listView({ ...definition, keep })).toThrow(new ViewError(`view v: keep is ${keep}: give a positive integer`));
   });
+
+  it('refuses worthFilling, because a list without some of its items could not be called complete', () => {
+    const filtered = { ...definition, keep: 1, worthFilling: () => true };
+    expect(() => listView(filtered)).toThrow(/^view v: worthFilling is for document views/);
+  });
 });
 
 describe('keyOf', () => {

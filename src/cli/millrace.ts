@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { backfillCommand } from './backfill/backfill.ts';
 import { devCommand } from './dev/dev.ts';
 import { getCommand } from './get/get.ts';
 import { listCommand } from './list/list.ts';
@@ -23,7 +24,7 @@ const program = new Command('millrace')
     const source = newerSource();
     if (source) process.stderr.write(`millrace: ${source} is newer than dist, so this runs earlier code. Run npm run build first.\n`);
   });
-for (const command of [replayCommand(), redriveCommand(), devCommand(), getCommand(), listCommand()]) {
+for (const command of [replayCommand(), redriveCommand(), backfillCommand(), devCommand(), getCommand(), listCommand()]) {
   program.addCommand(
     command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
   );

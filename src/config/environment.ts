@@ -9,6 +9,16 @@ export function givenVariables(env: Environment = process.env): Environment {
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''));
 }
 
+/**
+ * The variables that have a value, those of `overrides` first. A `CACHE_BACKEND` among these chooses the cache alone: then the environment's `CACHE_…`
+ * and `MOMENTO_…` variables are left out.
+ */
+export function chosenVariables(env: Environment | undefined, overrides: Environment): Environment {
+  const choosesCache = overrides.CACHE_BACKEND !== undefined;
+  const inherited = Object.entries(givenVariables(env)).filter(([name]) => !(choosesCache && /^(CACHE|MOMENTO)_/.test(name)));
+  return givenVariables({ ...Object.fromEntries(inherited), ...overrides });
+}
+
 /** Parses the variables of a schema. If some are wrong, adds one fault for each to `faults` and returns undefined. */
 export function parseVariables<Schema extends z.ZodMiniObject>(
   schema: Schema,

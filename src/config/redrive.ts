@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
+import { chosenVariables, type Environment, parseVariables, requireNoFaults } from './environment.ts';
 import { type Config, readConfig } from './worker.ts';
 
 const redrive = z.object({
@@ -33,9 +33,7 @@ export interface RedriveConfigOptions {
  * @throws ConfigurationError that lists every fault, one a line: the variable, its value, and the values that are allowed.
  */
 export function parseRedriveConfig(env?: Environment, { overrides = {}, dryRun = false }: RedriveConfigOptions = {}): RedriveConfig {
-  const choosesCache = overrides.CACHE_BACKEND !== undefined;
-  const inherited = Object.entries(givenVariables(env)).filter(([name]) => !(choosesCache && /^(CACHE|MOMENTO)_/.test(name)));
-  const given = givenVariables({ ...Object.fromEntries(inherited), ...overrides });
+  const given = chosenVariables(env, overrides);
   const faults: string[] = [];
   const data = parseVariables(redrive, given, faults);
   if (given.DEAD_LETTERS === undefined) faults.push('DEAD_LETTERS is absent: give s3://BUCKET or a folder, where the letters lie');

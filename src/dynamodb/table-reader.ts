@@ -54,7 +54,7 @@ export function tableReader(options: TableReaderOptions): TableReader {
     signal?: AbortSignal,
   ): Promise<Record<string, AttributeValue>[]> => {
     const items: Record<string, AttributeValue>[] = [];
-    let rest: KeysAndAttributes | undefined = { Keys: keys.map(keyOf), ConsistentRead: true };
+    let rest: KeysAndAttributes | undefined = { Keys: keys.map(sdkKey), ConsistentRead: true };
     let inVain = 0;
     for (let tries = 0; rest; tries += 1) {
       if (inVain > retries) throw new Error(`table ${nameOf(tableArn)} is too busy to be read: give it more read capacity, or try later`);
@@ -115,8 +115,8 @@ function decoded(item: Marshalled, tableArn: string): TableAnswer {
   }
 }
 
-/** The SDK takes binary as bytes, where an event has base64. */
-function keyOf(key: Marshalled): Record<string, AttributeValue> {
+/** A key as the SDK takes it: binary as bytes, where an event has base64. */
+export function sdkKey(key: Marshalled): Record<string, AttributeValue> {
   const entries = Object.entries(key as Record<string, { readonly B?: unknown }>);
   return Object.fromEntries(
     entries.map(([name, value]) => [name, typeof value?.B === 'string' ? { B: Buffer.from(value.B, 'base64') } : value]),

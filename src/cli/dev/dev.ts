@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { openLetters } from '../../app.ts';
 import type { CacheClient } from '../../cache.ts';
 import type { Config } from '../../config/worker.ts';
@@ -27,6 +27,7 @@ import {
   requireRegion,
 } from '../options/dynamodb.ts';
 import { lettersName, placeOf } from '../options/letters.ts';
+import { wholeNumber } from '../options/numbers.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
@@ -73,23 +74,18 @@ Examples:
   millrace dev --endpoint http://localhost:8000 --table orders --url valkey://localhost:6379`;
 
 export function devCommand(): Command {
-  const number = (least: number, most: number) => (text: string) => {
-    const value = Number(text);
-    if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
-  };
   const command = addDynamoDbOptions(
     new Command('dev')
       .summary("follow a table's stream into a cache, on this machine")
       .description("Follows a table's stream into a cache, by the code of the Lambda function, and prints each change as it happens.")
       .option('--table <name>', `table to follow. Default: ${SAMPLE_TABLE}, in DynamoDB Local`)
-      .option('--port <number>', 'port of the DynamoDB Local that this command starts. Default: a free port', number(1, 65_535)),
+      .option('--port <number>', 'port of the DynamoDB Local that this command starts. Default: a free port', wholeNumber(1, 65_535)),
   );
   return addCacheOptions(addViewsOption(command))
-    .option('--batch-size <number>', 'largest number of records in one invocation', number(1, 10_000), 1)
-    .option('--parallelization-factor <number>', 'number of concurrent batches of one shard', number(1, 10), 1)
-    .option('--batching-window <seconds>', 'longest wait for a batch to fill, s', number(0, 300), 0)
-    .option('--retries <number>', 'retries of a failing batch; -1: until its records expire', number(-1, 10_000), -1)
+    .option('--batch-size <number>', 'largest number of records in one invocation', wholeNumber(1, 10_000), 1)
+    .option('--parallelization-factor <number>', 'number of concurrent batches of one shard', wholeNumber(1, 10), 1)
+    .option('--batching-window <seconds>', 'longest wait for a batch to fill, s', wholeNumber(0, 300), 0)
+    .option('--retries <number>', 'retries of a failing batch; -1: until its records expire', wholeNumber(-1, 10_000), -1)
     .option('--state <folder>', 'folder for checkpoints and dead letters', '.millrace')
     .option('--dead-letters <place>', 'place of dead letters: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS, else in --state')
     .option('--json', 'print one JSON object a line')

@@ -1,0 +1,58 @@
+import type { Pass, SegmentCheckpoint } from './segment.ts';
+
+/** What a backfill works on. A checkpoint serves for the same place only. */
+export interface BackfillPlace {
+  readonly tableArn: string;
+  /** DynamoDB's id of the table: a table that is made again has the ARN of the former one, but another id. */
+  readonly tableId: string;
+  /** Tells the cache from others, without secrets. */
+  readonly cache: string;
+  /** The names of the views, such as `detail@1`, in ascending order. */
+  readonly views: readonly string[];
+  readonly segments: number;
+}
+
+/** Where a backfill stands. It is plain data. */
+export interface BackfillCheckpoint extends BackfillPlace {
+  /** Tells the backfill from all others; see `CacheClient.mark`. */
+  readonly survey: string;
+  /** When it began, ISO 8601. */
+  readonly begun: string;
+  readonly pass: Pass | 'done';
+  /** One state a segment and pass, in the order of the segments. */
+  readonly mark: readonly SegmentCheckpoint[];
+  readonly fill: readonly SegmentCheckpoint[];
+  readonly seal: readonly SegmentCheckpoint[];
+}
+
+const FORM = 'millrace backfill 1';
+
+export function checkpointText(checkpoint: BackfillCheckpoint): string {
+  return JSON.stringify({ form: FORM, ...checkpoint });
+}
+
+/** @throws Error that says why the text is no checkpoint of this place. It names what differs. */
+export function parseCheckpoint(text: string, place: BackfillPlace): BackfillCheckpoint {
+  let checkpoint: Partial<BackfillCheckpoint> & { readonly form?: unknown };
+  try {
+    checkpoint = JSON.parse(text) ?? {};
+  } catch {
+    throw new Error('it is not JSON, so no checkpoint');
+  }
+  const { form, survey, begun, pass } = checkpoint;
+  const isWhole = [checkpoint.mark, checkpoint.fill, checkpoint.seal].every((states) => Array.isArray(states));
+  if (form !== FORM || typeof survey !== 'string' || typeof begun !== 'string' || !isWhole) {
+    throw new Error('it is no checkpoint of this version of millrace backfill');
+  }
+  const found = checkpoint as BackfillCheckpoint;
+  if (found.tableArn !== place.tableArn) throw new Error(`it is of the table ${found.tableArn}, and this is ${place.tableArn}`);
+  if (found.tableId !== place.tableId) throw new Error(`it is of an earlier table of this name, whose id was ${found.tableId}`);
+  if (found.views.join() !== place.views.join()) {
+    throw new Error(`it is of the views ${found.views.join(', ')}, and these are ${place.views.join(', ')}`);
+  }
+  if (found.segments !== place.segments) throw new Error(`it has ${found.segments} segments, and --segments is ${place.segments}`);
+  if (found.cache !== place.cache) throw new Error('it is of another cache');
+  if (!['mark', 'fill', 'seal', 'done'].includes(String(pass))) throw new Error('it has no pass');
+  const { form: _, ...rest } = found as BackfillCheckpoint & { readonly form: unknown };
+  return rest;
+}

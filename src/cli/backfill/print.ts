@@ -1,0 +1,166 @@
+import { passCounts } from '../../backfill/backfill.ts';
+import type { BackfillCheckpoint } from '../../backfill/checkpoint.ts';
+import { countsOf } from '../../backfill/counts.ts';
+import { type EstimatedRead, USD_A_MILLION_UNITS } from '../../backfill/estimate.ts';
+import { unsealable } from '../../backfill/segment.ts';
+import { type View, viewName } from '../../view.ts';
+import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
+import { duration } from './progress.ts';
+
+/** What a dry run tells. */
+export interface Estimate {
+  readonly table: string;
+  readonly items: number;
+  readonly bytes: number;
+  readonly readUnitsPerSecond: number;
+  readonly reads: readonly EstimatedRead[];
+}
+
+/** What became of a backfill, as `--json` prints it. */
+export interface BackfillSummary {
+  readonly table: string;
+  /** `interrupted`: the same command goes on. */
+  readonly status: 'done' | 'interrupted';
+  readonly items: number;
+  readonly readUnits: number;
+  /** Items that no view projects. */
+  readonly strange: number;
+  /** Where the items lie on which a view threw. */
+  readonly letters?: string;
+  readonly views: readonly ViewSummary[];
+}
+
+interface ViewSummary {
+  readonly view: string;
+  readonly kind: View['kind'];
+  /** Documents, or members of lists. */
+  readonly entries: number;
+  readonly documents?: { readonly filled: number; readonly held: number; readonly lost: number; readonly skipped: number };
+  readonly lists?: { readonly sealed: number; readonly settledByReaders: number; readonly unsealed: number; readonly isSealable: boolean };
+  /** Items on which the view threw. */
+  readonly threw: number;
+  readonly examples: readonly string[];
+}
+
+const EXAMPLES = 3;
+
+/** @param letters the place of the letters, if there is one */
+export function summaryOf(checkpoint: BackfillCheckpoint, tableName: string, views: readonly View[], letters?: string): BackfillSummary {
+  const [mark, fill, seal] = (['mark', 'fill', 'seal'] as const).map((pass) => passCounts(checkpoint, pass)) as [
+    ReturnType<typeof passCounts>,
+    ReturnType<typeof passCounts>,
+    ReturnType<typeof passCounts>,
+  ];
+  const poisoned = unsealable(checkpoint.fill);
+  const examples = [...checkpoint.mark, ...checkpoint.fill].flatMap((state) => state.examples);
+  return {
+    table: tableName,
+    status: checkpoint.pass === 'done' ? 'done' : 'interrupted',
+    items: mark.items,
+    readUnits: mark.units + fill.units + seal.units,
+    strange: mark.strange,
+    ...(letters !== undefined && { letters }),
+    views: views.map((view): ViewSummary => {
+      const name = viewName(view);
+      const [marked, filled, sealed] = [countsOf(mark, name), countsOf(fill, name), countsOf(seal, name)];
+      const ofView = examples.flatMap((example) => (example.view === name ? example.message : []));
+      const common = { view: name, kind: view.kind, examples: [...new Set(ofView)].slice(0, EXAMPLES) };
+      if (view.kind === 'document') {
+        const { held, lost, skipped } = marked;
+        return { ...common, entries: marked.entries, documents: { filled: marked.filled, held, lost, skipped }, threw: marked.threw };
+      }
+      const isSealable = !poisoned.has(name);
+      const lists = { sealed: sealed.sealed, settledByReaders: sealed.settled, unsealed: sealed.unsealed, isSealable };
+      return { ...common, entries: filled.entries, lists, threw: filled.threw };
+    }),
+  };
+}
+
+/** Whether all was done. Documents that are `lost` were written by the stream, or the cache can never take them. */
+export function isAllDone({ status, views }: BackfillSummary): boolean {
+  return status === 'done' && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
+}
+
+export function printSummary(summary: BackfillSummary, resume: string): void {
+  const { table: name, status, items, readUnits, strange, views } = summary;
+  const rows = views.map((view): Row => [view.view, String(view.entries), doneText(view)]);
+  const lines = [
+    `${count(items, 'item')} of table ${text(name)}, ${count(Math.ceil(readUnits), 'read unit')}`,
+    '',
+    table(['VIEW', 'ENTRIES', 'DONE'], [22, 12, tableWidth() - 38], rows),
+    '',
+    ...(strange > 0 ? [`${count(strange, 'item')} that no view projects`] : []),
+    ...views.flatMap(leftOut),
+    ...wayOuts(summary),
+  ];
+  if (status === 'interrupted') lines.push(paint('yellow', `Interrupted. To go on: ${resume}`));
+  else lines.push(isAllDone(summary) ? paint('green', 'All is filled') : paint('red', 'Not all is filled'));
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function doneText({ documents, lists }: ViewSummary): string {
+  if (documents) {
+    const { filled, held } = documents;
+    return `${count(filled, 'document')} filled${held > 0 ? `, ${held} known before` : ''}`;
+  }
+  const settled = lists?.settledByReaders ?? 0;
+  return `${count(lists?.sealed ?? 0, 'list')} sealed${settled > 0 ? `, ${settled} filled by readers` : ''}`;
+}
+
+/** What was not done for a view, and why. */
+function leftOut({ view, documents, lists, threw, examples }: ViewSummary): readonly string[] {
+  const unsealed = lists?.unsealed ?? 0;
+  return [
+    ...(documents && documents.skipped > 0 ? [`${view}: ${count(documents.skipped, 'item')} not worth filling`] : []),
+    ...(documents && documents.lost > 0
+      ? [`${view}: ${count(documents.lost, 'document')} left to the stream, because the stream wrote them, or they are too large`]
+      : []),
+    ...(threw > 0
+      ? [paint('yellow', `${view}: it threw on ${count(threw, 'item')}${lists ? ', so none of its lists is sealed' : ''}`)]
+      : []),
+    ...examples.map((message) => paint('yellow', `└ ${text(message)}`)),
+    ...(unsealed > 0
+      ? [paint('yellow', `${view}: ${count(unsealed, 'list')} not sealed, because evicted, begun, or marked by another backfill meanwhile`)]
+      : []),
+  ];
+}
+
+function wayOuts({ views, status, letters }: BackfillSummary): readonly string[] {
+  if (status !== 'done') return [];
+  const throwing = views.filter(({ threw }) => threw > 0).map(({ view }) => `--view ${view}`);
+  const unsealed = views.some(({ lists }) => (lists?.unsealed ?? 0) > 0);
+  const redrive = letters === undefined ? '' : `, and millrace redrive ${text(letters)}`;
+  return [
+    ...(throwing.length > 0 ? [`After the views are mended, run the command again with ${throwing.join(' ')}${redrive}`] : []),
+    ...(unsealed ? ['Readers fill lists that are not sealed. To fill them now, run the command again'] : []),
+  ];
+}
+
+const READS: Readonly<Record<EstimatedRead['what'], string>> = {
+  mark: 'scan that marks lists and finds documents',
+  documents: 'each item with documents, by key',
+  fill: 'scan that fills lists',
+  seal: 'scan that seals more than 100,000 lists',
+};
+
+export function printEstimate({ table: name, items, bytes, readUnitsPerSecond, reads }: Estimate): void {
+  const rows = reads.map(({ what, units, usd, seconds }): Row => [what, String(units), usd.toFixed(2), duration(seconds), READS[what]]);
+  const total = (of: (read: EstimatedRead) => number) => reads.reduce((sum, read) => sum + of(read), 0);
+  rows.push([
+    'all',
+    String(total(({ units }) => units)),
+    total(({ usd }) => usd).toFixed(2),
+    duration(total(({ seconds }) => seconds)),
+    'at most',
+  ]);
+  const lines = [
+    `table ${text(name)}: about ${count(items, 'item')}, ${(bytes / 1_000_000).toFixed(1)} MB. A dry run: nothing was read, and nothing was filled`,
+    '',
+    table(['READ', 'UNITS', 'USD', 'TIME', 'WHAT'], [12, 14, 10, 10, tableWidth() - 54], rows),
+    '',
+    dim(`the price is ${USD_A_MILLION_UNITS} USD for a million read request units, on demand, us-east-1`),
+    dim(`the time is for ${readUnitsPerSecond} read units a second (--read-units)`),
+    dim('DynamoDB counts items and bytes every six hours'),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}

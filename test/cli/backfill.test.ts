@@ -1,0 +1,395 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BatchWriteItemCommand, DeleteItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
+import { marshall } from '@aws-sdk/util-dynamodb';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { CacheClient } from '../../src/cache.ts';
+import { valkeyCache } from '../../src/caches/valkey.ts';
+import { itemOf } from '../../src/change.ts';
+import { attributesOf } from '../../src/dynamodb/record.ts';
+import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { type EventSourceMapping, eventSourceMapping, type LambdaHandler, sdkStreamReader } from '../../src/testing/index.ts';
+import type { View } from '../../src/view.ts';
+import { views as shop } from '../../src/views/index.ts';
+import { project } from '../properties/world/table.ts';
+import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
+import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
+import { missing } from '../servers/requires.ts';
+import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
+
+const AWS = { AWS_REGION: 'us-east-1', AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_ACCESS_KEY: 'local', AWS_EC2_METADATA_DISABLED: 'true' };
+const SEED = process.env.SEED === undefined ? Math.trunc(Math.random() * 2 ** 31) : Number(process.env.SEED);
+const VIEWS: readonly View[] = Object.values(shop);
+
+interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+let cli: BuiltCli;
+beforeAll(() => {
+  cli = buildCli();
+}, 120_000);
+afterAll(() => cli?.remove());
+
+function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
+  return { ...inherited, ...AWS, NODE_NO_WARNINGS: '1', ...more };
+}
+
+function millrace(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment(env) }, (error, stdout, stderr) => {
+      resolve({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr });
+    });
+  });
+}
+
+describe('millrace backfill', () => {
+  it('documents its options, the exit status and examples', async () => {
+    const { status, stdout, stderr } = await millrace(['backfill', '--help']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const option of [
+      '--table',
+      '--dry-run',
+      '--view',
+      '--views',
+      '--segments',
+      '--read-units',
+      '--checkpoint',
+      '--dead-letters',
+      '--url',
+    ]) {
+      expect(stdout).toContain(option);
+    }
+    expect(stdout).toMatch(/Exit status: 0 if[\s\S]*Examples:\n/);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+
+  it.each([
+    [[], {}, /required option '--table <name>' not specified/],
+    [['--table', 'orders'], {}, /CACHE_BACKEND is absent, so the cache is memory: that cache ends with this process.*or give --url/],
+    [['--table', 'orders', '--backend', 'memory'], {}, /the options are wrong:\n {2}--backend is "memory": that cache ends/],
+    [['--table', 'orders', '--dry-run', '--view', 'nothing'], {}, /--view nothing: there is no such view: give detail@1, admin@1/],
+    [['--table', 'orders', '--dry-run', '--read-units', '0'], {}, /positive whole number/],
+    [['--table', 'orders', '--dry-run', '--endpoint', 'http://127.0.0.1:1'], {}, /nothing answers at http:\/\/127\.0\.0\.1:1/],
+    [['--table', 'orders', '--dry-run'], { AWS_REGION: undefined }, /no AWS Region is known/],
+    [['--table', 'orders', '--dry-run', '--dead-letters', 'ftp://x'], {}, /--dead-letters is "ftp:\/\/x"/],
+  ])('explains the fault of the arguments %j with the environment %j', async (args, env, message) => {
+    const { status, stdout, stderr } = await millrace(['backfill', ...args], env);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
+const isMissing = missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvailable(), HOW_TO_GET_VALKEY);
+
+describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into Valkey', { timeout: 120_000 }, () => {
+  let local: DynamoDbLocal;
+  let valkey: ValkeyServer;
+  let cache: CacheClient;
+  beforeAll(async () => {
+    [local, valkey] = await Promise.all([startDynamoDbLocal(), startValkey()]);
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all([local?.close(), valkey?.close()]);
+  });
+
+  let tableName = '';
+  let streamArn = '';
+  let tables = 0;
+  let random = randomOf(SEED);
+  beforeEach(async () => {
+    tables += 1;
+    random = randomOf(SEED + tables);
+    ({ tableName, streamArn } = await createShopTable(local.client, `shop${tables}`));
+    cache = valkeyCache({ url: valkey.url, namespace: tableName });
+    return async () => {
+      await cache.close();
+    };
+  });
+
+  const options = () => ['--endpoint', local.endpoint, '--url', valkey.url, '--namespace', tableName];
+  const backfill = (...args: string[]) => millrace(['backfill', '--table', tableName, ...options(), '--read-units', '100000', ...args]);
+
+  const fillTable = async (items: readonly Readonly<Record<string, unknown>>[]) => {
+    for (let i = 0; i < items.length; i += 25) {
+      const requests = items.slice(i, i + 25).map((item) => ({ PutRequest: { Item: marshall(item) } }));
+      await local.client.send(new BatchWriteItemCommand({ RequestItems: { [tableName]: requests } }));
+    }
+  };
+
+  const itemsOfTable = async () => {
+    const items: Readonly<Record<string, unknown>>[] = [];
+    let after: Record<string, never> | undefined;
+    do {
+      const { Items = [], LastEvaluatedKey } = await local.client.send(
+        new ScanCommand({ TableName: tableName, ConsistentRead: true, ExclusiveStartKey: after }),
+      );
+      items.push(...Items.map((item) => attributesOf(item)));
+      after = LastEvaluatedKey as Record<string, never> | undefined;
+    } while (after);
+    return items;
+  };
+
+  /** Where the cache differs from the table, and where it does not know. */
+  const faults = async (views: readonly View[] = VIEWS): Promise<readonly string[]> => {
+    const found: string[] = [];
+    const lists = new Map<string, { readonly member: string; readonly score: number; readonly json: string }[]>();
+    const keep = new Map<string, number>();
+    const documents: { readonly key: string; readonly json: string }[] = [];
+    for (const item of await itemsOfTable()) {
+      for (const entry of project(views, itemOf({ pk: item.pk, sk: item.sk }), item)) {
+        if (entry.kind === 'document') documents.push(entry);
+        else {
+          keep.set(entry.list, entry.keep);
+          lists.set(entry.list, [...(lists.get(entry.list) ?? []), entry]);
+        }
+      }
+    }
+    const lookups = await cache.getMany(documents.map(({ key }) => key));
+    for (const [i, { key, json }] of documents.entries()) {
+      const lookup = lookups[i];
+      if (lookup?.type !== 'hit' || JSON.stringify(lookup.value) !== json) found.push(`${key} is a ${lookup?.type}`);
+    }
+    for (const [list, members] of lists) {
+      members.sort((a, b) => b.score - a.score || Buffer.compare(Buffer.from(b.member), Buffer.from(a.member)));
+      // Of a list that was longer than it is, the bottom may have risen.
+      const page = await cache.list(list, { limit: 20 });
+      if (!page.complete) found.push(`${list} is not complete`);
+      const wanted = members.slice(0, 20).map(({ json }) => json);
+      if (JSON.stringify(page.members.map(({ value }) => JSON.stringify(value))) !== JSON.stringify(wanted)) found.push(`${list} differs`);
+    }
+    return found;
+  };
+
+  const follow = async (): Promise<EventSourceMapping> => {
+    const handler = streamHandler({ views: VIEWS, cache, logger: { info() {}, warn() {}, error() {} } });
+    const mapping = eventSourceMapping({
+      reader: sdkStreamReader({ client: local.streams, streamArn }),
+      handler: handler as LambdaHandler,
+      startingPosition: 'LATEST',
+      // In order across items, too: a full list may forget a member whose record comes after newer ones (R23), and is then incomplete.
+      batchSize: 1,
+      functionResponseTypes: ['ReportBatchItemFailures'],
+      functionTimeoutMs: 30_000,
+    });
+    await mapping.start();
+    return mapping;
+  };
+
+  /** Writes orders until it is stopped: new ones, changed ones, moved ones and deletes. */
+  const write = (orders: number) => {
+    let stopped = false;
+    const writing = (async () => {
+      for (let n = 0; !stopped; n += 1) {
+        const id = upTo(orders + 50);
+        const key = { pk: `order#${id}`, sk: 'order' };
+        if (upTo(5) === 0) await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall(key) }));
+        else
+          await local.client.send(
+            new PutItemCommand({ TableName: tableName, Item: marshall(order(id, upTo(20), `s${n}`, upTo(1_000), 4_000)) }),
+          );
+        await sleep(2);
+      }
+    })();
+    return async () => {
+      stopped = true;
+      await writing;
+    };
+  };
+  const upTo = (n: number) => Math.floor(random() * n);
+
+  it('estimates without a cache, and changes nothing', async () => {
+    await fillTable(Array.from({ length: 100 }, (_, id) => order(id, id % 20, 'new', id)));
+    const { status, stdout } = await millrace(['backfill', '--table', tableName, '--endpoint', local.endpoint, '--dry-run']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^table shop\d+: about 100 items, 0\.\d MB\. A dry run: nothing was read, and nothing was filled\n/);
+    expect(stdout).toMatch(/documents +100 +0\.00 +1 s/);
+    expect(stdout).toContain('the price is 0.125 USD for a million read request units, on demand, us-east-1');
+    const { stdout: json } = await millrace(['backfill', '--table', tableName, '--endpoint', local.endpoint, '--dry-run', '--json']);
+    expect(JSON.parse(json)).toMatchObject({
+      items: 100,
+      readUnitsPerSecond: 500,
+      reads: [{ what: 'mark' }, { what: 'documents', units: 100 }, {}, {}],
+    });
+  });
+
+  it('fills the cache, seals the lists, and says so', async () => {
+    await fillTable(Array.from({ length: 300 }, (_, id) => order(id, id % 20, 'new', id)));
+    await fillTable([
+      { pk: 'legacy#1', sk: 'id' },
+      { pk: 'cart#1', sk: 'product#p1', quantity: 1 },
+    ]);
+    const { status, stdout, stderr } = await backfill();
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: expect.stringContaining('filling documents, marking lists, from item 0 of about 302'),
+    });
+    expect(stdout).toMatch(/302 items of table shop/);
+    expect(stdout).toMatch(/detail@1 +300 +300 documents filled\n/);
+    expect(stdout).toMatch(/orders@1 +600 +21 lists sealed\n/);
+    expect(stdout).toMatch(/cart@1 +1 +1 list sealed\n/);
+    expect(stdout).toMatch(/1 item that no view projects\n/);
+    expect(stdout).toMatch(/All is filled\n$/);
+    expect(await faults()).toEqual([]);
+    expect(existsSync(join(cli.home, '.millrace/backfill', `${tableName}.json`))).toBe(false);
+
+    const again = await backfill('--json', '--view', 'detail', '--view', 'admin@1');
+    expect(JSON.parse(again.stdout)).toMatchObject({
+      status: 'done',
+      views: [{ view: 'detail@1', entries: 300, documents: { filled: 0, held: 300, lost: 0, skipped: 0 }, threw: 0 }, { view: 'admin@1' }],
+    });
+  });
+
+  it('ends equal to a table that is written and followed meanwhile, and is killed at random moments', async () => {
+    const ORDERS = 1_500;
+    await fillTable(Array.from({ length: ORDERS }, (_, id) => order(id, id % 20, 'new', upTo(1_000), 4_000)));
+    // It follows what is written from here on: no record tells of the orders before.
+    const following = await follow();
+    const stopWriting = write(ORDERS);
+    const args = [
+      ...['backfill', '--table', tableName, ...options()],
+      '--read-units',
+      '1500',
+      '--segments',
+      '5',
+      '--checkpoint',
+      `${tableName}.json`,
+    ];
+    let kills = 0;
+    let last: { readonly status: number | null; readonly output: string } | undefined;
+    for (let tries = 0; tries < 12; tries += 1) {
+      const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment() });
+      const output = outputOf(child);
+      const ended = once(child, 'exit');
+      const isOver = tries < 8 ? await Promise.race([ended.then(() => true), sleep(400 + upTo(2_000), false)]) : true;
+      if (!isOver) child.kill('SIGKILL');
+      const [status, signal] = (await ended) as [number | null, string | null];
+      last = { status, output: output() };
+      if (signal === null) break;
+      kills += 1;
+    }
+    await stopWriting();
+    await following.drained();
+    await following.stop();
+    expect(kills, `seed ${SEED}`).toBeGreaterThan(0);
+    expect(last, `seed ${SEED}`).toMatchObject({ status: 0 });
+    expect(last?.output).toMatch(/All is filled/);
+    expect(last?.output).not.toMatch(/Warning/);
+    expect(await faults(), `seed ${SEED}`).toEqual([]);
+  });
+
+  it('stops at Ctrl-C, says how to go on, and goes on', async () => {
+    await fillTable(Array.from({ length: 800 }, (_, id) => order(id, id % 20, 'new', id)));
+    const args = ['backfill', '--table', tableName, ...options(), '--read-units', '300', '--checkpoint', 'stopped.json'];
+    const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment() });
+    const output = outputOf(child);
+    await sleep(2_000);
+    const other = await backfill('--checkpoint', 'stopped.json');
+    expect(other).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/--checkpoint stopped\.json: process \d+ on .* uses it: wait for its end/),
+    });
+    child.kill('SIGINT');
+    const [status] = (await once(child, 'exit')) as [number];
+    expect(status).toBe(1);
+    expect(output()).toMatch(/Interrupted\. To go on: run the same command again; stopped\.json has the position/);
+
+    for (const [more, message] of [
+      [['--segments', '3'], /it has 8 segments, and --segments is 3\. Give the same options as then to go on, or delete the file/],
+      [['--view', 'detail'], /it is of the views admin@1, cart@1, detail@1, orders@1, and these are detail@1/],
+      [['--namespace', 'other'], /it is of another cache/],
+    ] as const) {
+      const { status, stderr } = await backfill('--checkpoint', 'stopped.json', ...more);
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(message) });
+    }
+    const resumed = await backfill('--checkpoint', 'stopped.json');
+    expect(resumed).toMatchObject({ status: 0, stderr: expect.stringContaining('going on from stopped.json') });
+    expect(await faults()).toEqual([]);
+    expect(readdirSync(cli.home).filter((name) => name.startsWith('stopped'))).toEqual([]);
+  });
+
+  it('runs twice at the same time', async () => {
+    await fillTable(Array.from({ length: 400 }, (_, id) => order(id, id % 20, 'new', id)));
+    const results = await Promise.all(['one', 'two'].map((name) => backfill('--checkpoint', `${name}.json`, '--json')));
+    for (const { stdout } of results) expect(JSON.parse(stdout)).toMatchObject({ status: 'done', items: 400 });
+    // A list has the mark of one of them, so that one may have sealed it.
+    const third = await backfill();
+    expect(third.status).toBe(0);
+    expect(await faults()).toEqual([]);
+  });
+
+  it('sets aside items on which a view throws, seals none of its lists, and a redrive takes them up', async () => {
+    await fillTable(Array.from({ length: 40 }, (_, id) => order(id, id % 4, id === 7 ? 'bad' : 'new', id)));
+    const module = (isMended: boolean) => `
+      const parse = (item) => item;
+      const entity = { name: 'order', owns: ({ sk }) => sk === 'order', schema: { parse }, secretKeys: ['pk'] };
+      const check = ({ status }) => { if (!${isMended} && status === 'bad') throw new Error('stumbles'); };
+      export const doc = { kind: 'document', name: 'doc', revision: 1, entity, project: (item) => { check(item); return [{ key: item.id, value: item.status }]; } };
+      export const lines = { kind: 'list', name: 'lines', revision: 1, keep: 5, entity, project: (item) => { check(item); return [{ list: item.creator, score: item.numItems, value: item.id }]; } };
+      export const sound = { kind: 'list', name: 'sound', revision: 1, keep: 5, entity, project: (item) => [{ list: item.creator, score: item.numItems, value: item.id }] };`;
+    writeFileSync(join(cli.home, 'bad.mjs'), module(false));
+    writeFileSync(join(cli.home, 'mended.mjs'), module(true));
+    const { status, stdout } = await backfill('--views', 'bad.mjs', '--dead-letters', 'letters');
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/doc@1 +39 +39 documents filled\n/);
+    expect(stdout).toMatch(/lines@1 +39 +0 lists sealed\n/);
+    expect(stdout).toMatch(/\nlines@1: it threw on 1 item, so none of its lists is sealed\n└ view lines cannot project/);
+    expect(stdout).toMatch(/sound@1 +40 +4 lists sealed\n/);
+    expect(stdout).toMatch(/└ view doc cannot project \["#[\da-f]{8}","order"\]: it threw Error\n/);
+    expect(stdout).not.toContain('order#7');
+    expect(stdout).toMatch(/run the command again with --view doc@1 --view lines@1, and millrace redrive letters\n/);
+    expect(await cache.get('doc@1:7')).toMatchObject({ type: 'miss' });
+    expect(await cache.list('lines@1:creator3', { limit: 3 })).toMatchObject({ complete: false });
+
+    const letters = readdirSync(join(cli.home, 'letters'), { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+    expect(letters).toHaveLength(1);
+    const text = readFileSync(join(letters[0]?.parentPath ?? '', letters[0]?.name ?? ''), 'utf8');
+    expect(JSON.parse(text).millrace.causes.map(({ view }: { view: string }) => view)).toEqual(['doc@1', 'lines@1']);
+
+    const redriven = await millrace(['redrive', 'letters', '--views', 'mended.mjs', ...options()]);
+    expect(redriven).toMatchObject({ status: 0, stdout: expect.stringContaining('All letters are settled') });
+    expect(await cache.get('doc@1:7')).toMatchObject({ type: 'hit', value: 'bad' });
+    const mended = await backfill('--views', 'mended.mjs', '--view', 'lines');
+    expect(mended.status).toBe(0);
+    expect(await cache.list('lines@1:creator3', { limit: 3 })).toMatchObject({
+      complete: true,
+      members: [{ value: '39' }, { value: '35' }, { value: '31' }],
+    });
+  });
+});
+
+function order(id: number, creator: number, status: string, minute: number, bytes = 1_500) {
+  return {
+    pk: `order#${id}`,
+    sk: 'order',
+    id: String(id),
+    createdAt: new Date(1_700_000_000_000 + minute * 60_000).toISOString(),
+    status,
+    numItems: id,
+    items: [{ size: 'L', crust: 'thin', sauce: 'bbq', toppings: ['x'.repeat(bytes)] }],
+    creator: `creator${creator}`,
+  };
+}
+
+function outputOf({ stdout, stderr }: ChildProcess): () => string {
+  let text = '';
+  for (const stream of [stdout, stderr]) stream?.on('data', (data: Buffer) => (text += data));
+  return () => text;
+}
+
+function randomOf(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
