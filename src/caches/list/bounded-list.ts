@@ -247,7 +247,7 @@ export class BoundedList {
       return 'peak-raised';
     }
     // R23 (doubt): a fill has lowered the bottom since versions were dropped here, and one of them may be newer than this record.
-    const isWithin = reach <= this.#highest && (held !== undefined || reach > this.#bottom);
+    const isWithin = this.#bottom < this.#highest && reach <= this.#highest && (held !== undefined || reach > this.#bottom);
     const isDoubtful = source === 'stream' && isWithin && version <= this.#dropped;
     if (mutation.type === 'forget' || isDoubtful) {
       // R6 (forget)

@@ -141,6 +141,18 @@ export const lateRecords: Section = {
       },
     },
     {
+      it: 'stays complete after a late record of a member that has left to a place below the bottom, where the bottom was never lowered',
+      async run({ client }) {
+        await full(client);
+        await client.apply([put('x', 5, 6), put('a', 3, 3, { from: 9 })]);
+        await shows(client, 'list', ['b 2'], true, { limit: 1 });
+        await client.apply([put('a', 4, 3)]);
+        await shows(client, 'list', ['b 2'], true, { limit: 1 });
+        // Its marker still keeps older versions away.
+        assert.deepEqual(await outcomes(client, put('a', 2, 9)), ['stale']);
+      },
+    },
+    {
       it: 'remembers the highest of several bottoms, and the newest of the versions that it dropped',
       async run({ client }) {
         await full(client);

@@ -35,7 +35,7 @@ export class ListModel {
     }
     // R23 (doubt)
     const reach = Math.max(score, from);
-    const within = reach <= this.highest && (held !== undefined || reach > this.bottom);
+    const within = this.bottom < this.highest && reach <= this.highest && (held !== undefined || reach > this.bottom);
     const isDoubtful = source === 'stream' && within && version <= this.dropped;
     if (type === 'forget' || isDoubtful) {
       // R6 (forget)

@@ -206,7 +206,8 @@ local function apply(list, field, id, score, from, source)
     if number(held_peak) > number(peak) then peak = held_peak end
   end
   -- R23 (doubt): a fill has lowered the bottom since versions were dropped here, and one of them may be newer than this record.
-  local is_within = number(reach) <= number(list.highest) and (held or number(reach) > number(list.bottom))
+  local has_sunk = number(list.bottom) < number(list.highest)
+  local is_within = has_sunk and number(reach) <= number(list.highest) and (held or number(reach) > number(list.bottom))
   local is_doubtful = source == 'stream' and is_within and version <= list.dropped
   if state == 'f' or is_doubtful then
     -- R6 (forget)
