@@ -34,6 +34,7 @@ import { spread } from './statistics.mjs';
 /**
  * @typedef {object} Context
  * @property {boolean} quick
+ * @property {boolean} large
  * @property {(step: string) => void} progress
  */
 

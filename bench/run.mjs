@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { Command } from 'commander';
+import { backfill } from './backfill.mjs';
 import { bundleSize } from './bundle.mjs';
 import { invocation } from './invocation.mjs';
 import { listLength } from './list-length.mjs';
@@ -21,12 +22,14 @@ const parts = {
   e: { title: 'memory of the server', run: memory },
   f: { title: 'calls of Momento, and the size of a list there', run: momento },
   g: { title: 'an invocation with one record: CPU time, and bytes of log', run: invocation },
+  h: { title: 'backfill: items a second and memory, beside a plain loader', run: backfill },
   r: { title: 'reads through the cache: calls, time, size', run: reading },
 };
 
-const { quick, only, json } = new Command('bench')
+const { quick, large, only, json } = new Command('bench')
   .description('Measures Millrace on a Valkey or Redis server that it starts itself. Exits with 1 when a requirement is missed.')
   .option('--quick', 'fewer rounds, so less certain', false)
+  .option('--large', 'also the sizes that take half an hour and 20 GB', false)
   .option('--only <parts>', `some of ${Object.keys(parts).join(',')}, separated by commas`, (text) => text.split(','), Object.keys(parts))
   .option('--json [file]', 'writes the figures as JSON, to a file or to stdout instead of the tables')
   .addHelpText(
@@ -58,7 +61,7 @@ const checks = [];
 /** @type {Record<string, unknown>} */
 const figures = {};
 for (const letter of only) {
-  const result = await parts[letter]?.run({ quick, progress: (step) => line.show(step) });
+  const result = await parts[letter]?.run({ quick, large, progress: (step) => line.show(step) });
   line.clear();
   if (!result) continue;
   if (asTables) for (const section of result.sections) printSection(section);
