@@ -2,7 +2,7 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { order } from './orders.mjs';
 
 /** A page of DynamoDB has 1 MB: about so many orders. */
-export const ITEMS_A_PAGE = 1_000;
+const ITEMS_A_PAGE = 1_000;
 
 const template = marshall(order(0));
 
