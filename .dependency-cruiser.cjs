@@ -4,6 +4,8 @@
 const NODE = 'node';
 /** What everyone may import: the words of the project, and the pure form of a record. */
 const WORDS = ['src/(version|change|mutation|errors|backoff|cause)\\.ts', 'src/dynamodb/(record|attributes)\\.ts'];
+/** Writes files whole. */
+const FILES = 'src/replace-file\\.ts';
 const CONTRACTS = ['src/(view|cache|table)\\.ts'];
 /** The pure part of letters: their form, names, order, and the contract of their store. */
 const LETTERS = ['src/letters/(letter|store|filter|oldest-first)\\.ts'];
@@ -46,7 +48,8 @@ module.exports = {
     ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
     ...only('backfill', 'src/backfill/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/', 'src/dynamodb/scanned-table\\.ts']),
     ...only('dynamodb', 'src/dynamodb/', [...WORDS, ...CONTRACTS], [NODE, '@aws-sdk/.+']),
-    ...only('letters', 'src/letters/', WORDS, [NODE, '@aws-sdk/client-s3']),
+    ...only('files', FILES, []),
+    ...only('letters', 'src/letters/', [...WORDS, FILES], [NODE, '@aws-sdk/client-s3']),
     ...only(
       'caches',
       'src/caches/',
@@ -82,7 +85,7 @@ module.exports = {
     ...only(
       'event-source-mapping',
       'src/event-source-mapping/',
-      ['src/dynamodb/(record|attributes)\\.ts', 'src/errors\\.ts', 'src/letters/letter\\.ts'],
+      ['src/dynamodb/(record|attributes)\\.ts', 'src/errors\\.ts', 'src/letters/letter\\.ts', FILES],
       [NODE, '@aws-sdk/client-dynamodb-streams'],
     ),
     ...only(
@@ -92,6 +95,7 @@ module.exports = {
         ...WORDS,
         ...CONTRACTS,
         ...LETTERS,
+        FILES,
         'src/app\\.ts',
         'src/config/',
         'src/handlers/',

@@ -1,5 +1,4 @@
-import type { Cause } from '../cause.ts';
-import { type PlainCause, plainCause } from '../cause.ts';
+import { type Cause, plainCause } from '../cause.ts';
 import type { Marshalled, StreamRecord } from '../dynamodb/record.ts';
 import { letterName, letterText } from '../letters/letter.ts';
 import type { LetterStore } from '../letters/store.ts';
@@ -37,8 +36,7 @@ export function itemLetters({ store, streamArn, at }: ItemLettersOptions): ItemL
           StreamViewType: 'NEW_AND_OLD_IMAGES',
         },
       };
-      const plain: readonly PlainCause[] = causes.map(plainCause);
-      await store.put(letterName(record), letterText({ records: [record], condition: 'Poison', at, causes: plain }));
+      await store.put(letterName(record), letterText({ records: [record], condition: 'Poison', at, causes: causes.map(plainCause) }));
     },
   };
 }

@@ -1,10 +1,8 @@
 import * as z from 'zod/mini';
 import { chosenVariables, type Environment, parseVariables, requireNoFaults } from './environment.ts';
-import { type Config, readConfig } from './worker.ts';
+import { type Config, memoryFault, readConfig, readUnits } from './worker.ts';
 
-const backfill = z.object({
-  READ_UNITS_PER_SECOND: z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500),
-});
+const backfill = z.object({ READ_UNITS_PER_SECOND: readUnits() });
 
 /** The configuration of a backfill. */
 export interface BackfillConfig {
@@ -31,9 +29,6 @@ export function parseBackfillConfig(env?: Environment, { overrides = {}, dryRun 
   const faults: string[] = [];
   const data = parseVariables(backfill, given, faults);
   const cache = readConfig(given, faults);
-  if (cache?.backend === 'memory' && !dryRun) {
-    const found = given.CACHE_BACKEND === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
-    faults.push(`${found}: that cache ends with this process; set CACHE_BACKEND and its variables, or give --url on the command line`);
-  }
+  if (cache?.backend === 'memory' && !dryRun) faults.push(memoryFault(given));
   return requireNoFaults(data && cache && { cache, readUnitsPerSecond: data.READ_UNITS_PER_SECOND }, faults);
 }

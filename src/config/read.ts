@@ -1,12 +1,12 @@
 import * as z from 'zod/mini';
 import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
 import { parseOrigins } from './origins.ts';
-import { type Config, readConfig } from './worker.ts';
+import { type Config, readConfig, readUnits } from './worker.ts';
 
 const read = z.object({
   TABLE_NAME: z.optional(z.string()),
   ADMIN_SCOPE: z._default(z.string().check(z.regex(/^\S+$/, 'give one scope, without spaces')), 'orders/admin'),
-  READ_UNITS_PER_SECOND: z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500),
+  READ_UNITS_PER_SECOND: readUnits(),
 });
 
 /** No worker keeps the memory of the function up to date, so what it holds ends soon, ms. */

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini';
 import { chosenVariables, type Environment, parseVariables, requireNoFaults } from './environment.ts';
-import { type Config, readConfig } from './worker.ts';
+import { type Config, memoryFault, readConfig, readUnits } from './worker.ts';
 
 const redrive = z.object({
   TABLE_NAME: z.optional(z.string()),
-  READ_UNITS_PER_SECOND: z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500),
+  READ_UNITS_PER_SECOND: readUnits(),
 });
 
 /** The configuration of a redrive, by the function or by the command. */
@@ -38,13 +38,7 @@ export function parseRedriveConfig(env?: Environment, { overrides = {}, dryRun =
   const data = parseVariables(redrive, given, faults);
   if (given.DEAD_LETTERS === undefined) faults.push('DEAD_LETTERS is absent: give s3://BUCKET or a folder, where the letters lie');
   const cache = readConfig(given, faults);
-  if (cache?.backend === 'memory' && !dryRun) faults.push(memoryFault(given));
+  if (cache?.backend === 'memory' && !dryRun) faults.push(memoryFault(given, ', and letters would be removed for nothing'));
   const config = data && cache && { cache, tableName: data.TABLE_NAME, readUnitsPerSecond: data.READ_UNITS_PER_SECOND };
   return requireNoFaults(config, faults);
-}
-
-function memoryFault({ CACHE_BACKEND: backend }: Environment): string {
-  const found = backend === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
-  const wayOut = 'choose the cache that the readers use: set CACHE_BACKEND and its variables, or give --url on the command line';
-  return `${found}: that cache ends with this process, and letters would be removed for nothing; ${wayOut}`;
 }

@@ -84,6 +84,16 @@ export function parseConfig(env?: Environment): Config {
   return requireNoFaults(readConfig(givenVariables(env), faults), faults);
 }
 
+/** The read units of the table that a command or a function may use a second. */
+export const readUnits = () => z._default(z.coerce.number().check(z.minimum(1), z.maximum(1_000_000)), 500);
+
+/** The fault of the memory cache where it would end with the process. @param loss what else would be lost */
+export function memoryFault({ CACHE_BACKEND: backend }: Environment, loss = ''): string {
+  const found = backend === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
+  const wayOut = 'choose the cache that the readers use: set CACHE_BACKEND and its variables, or give --url on the command line';
+  return `${found}: that cache ends with this process${loss}; ${wayOut}`;
+}
+
 /** Like `parseConfig`, but adds the faults to `faults`. The result is of use only if none was added. */
 export function readConfig(given: Environment, faults: string[]): Config | undefined {
   const data = parseVariables(worker, given, faults);

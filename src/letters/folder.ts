@@ -1,9 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { replaceFile } from '../replace-file.ts';
 import { refuseLarge } from './letter.ts';
 import type { LetterStore } from './store.ts';
 
+/** Files that `replaceFile` has not finished. */
 const UNFINISHED = /(^|\/)\.[\da-f-]{36}\.tmp$/;
 
 /** Stores letters as files, for local work. The first `put` makes the folder. A reader never finds half a letter. */
@@ -14,22 +15,7 @@ export function folderStore(path: string): LetterStore {
   };
   return {
     async put(name, text) {
-      const file = fileOf(name);
-      const unfinished = join(dirname(file), `.${randomUUID()}.tmp`);
-      await mkdir(dirname(file), { recursive: true });
-      try {
-        const handle = await open(unfinished, 'wx');
-        try {
-          await handle.writeFile(text);
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await rename(unfinished, file);
-      } catch (error) {
-        await rm(unfinished, { force: true });
-        throw error;
-      }
+      await replaceFile(fileOf(name), text);
     },
     async *names(prefix = '') {
       const files = await orAbsent(readdir(path, { recursive: true, withFileTypes: true }));

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,30 +24,14 @@ const AWS = { AWS_REGION: 'us-east-1', AWS_ACCESS_KEY_ID: 'local', AWS_SECRET_AC
 const SEED = process.env.SEED === undefined ? Math.trunc(Math.random() * 2 ** 31) : Number(process.env.SEED);
 const VIEWS: readonly View[] = Object.values(shop);
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 let cli: BuiltCli;
 beforeAll(() => {
   cli = buildCli();
 }, 120_000);
 afterAll(() => cli?.remove());
 
-function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
-  return { ...inherited, ...AWS, NODE_NO_WARNINGS: '1', ...more };
-}
-
-function millrace(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment(env) }, (error, stdout, stderr) => {
-      resolve({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr });
-    });
-  });
-}
+const ENV = { ...AWS, NODE_NO_WARNINGS: '1' };
+const millrace = (args: readonly string[], env?: NodeJS.ProcessEnv) => cli.run(args, { ...ENV, ...env });
 
 describe('millrace backfill', () => {
   it('documents its options, the exit status and examples', async () => {
@@ -264,7 +248,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     let kills = 0;
     let last: { readonly status: number | null; readonly output: string } | undefined;
     for (let tries = 0; tries < 12; tries += 1) {
-      const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment() });
+      const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: { ...process.env, ...ENV } });
       const output = outputOf(child);
       const ended = once(child, 'exit');
       const isOver = tries < 8 ? await Promise.race([ended.then(() => true), sleep(400 + upTo(2_000), false)]) : true;
@@ -287,7 +271,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
   it('stops at Ctrl-C, says how to go on, and goes on', async () => {
     await fillTable(Array.from({ length: 800 }, (_, id) => order(id, id % 20, 'new', id)));
     const args = ['backfill', '--table', tableName, ...options(), '--read-units', '300', '--checkpoint', 'stopped.json'];
-    const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: environment() });
+    const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: { ...process.env, ...ENV } });
     const output = outputOf(child);
     await sleep(2_000);
     const other = await backfill('--checkpoint', 'stopped.json');

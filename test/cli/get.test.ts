@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { momentoCache } from '../../src/caches/momento.ts';
@@ -10,26 +9,13 @@ import { startMomentoServer } from '../servers/momento/server.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
 
-interface Ended {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 let cli: BuiltCli;
 beforeAll(() => {
   cli = buildCli();
 }, 120_000);
 afterAll(() => cli?.remove());
 
-function millrace(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Ended> {
-  const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
-  return new Promise((resolve) => {
-    execFile(process.execPath, [cli.path, ...args], { cwd: cli.home, env: { ...inherited, ...more } }, (error, stdout, stderr) => {
-      resolve({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr });
-    });
-  });
-}
+const millrace = (args: readonly string[], env?: NodeJS.ProcessEnv) => cli.run(args, env);
 
 describe.each(['get', 'list'])('millrace %s', (command) => {
   it('documents its options, in lines of 100 characters at most', async () => {

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,15 @@ export interface BuiltCli {
   readonly path: string;
   /** A temporary folder for the command to work in. */
   readonly home: string;
+  /** Runs the command in its folder, without the colours of this process. Status -1: it did not exit by itself. */
+  run(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ended>;
   remove(): void;
+}
+
+interface Ended {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** Compiles the project into a temporary folder. The project's `dist` stays as it is. */
@@ -23,5 +31,14 @@ export function buildCli(): BuiltCli {
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(`the project does not compile:\n${stdout}`);
-  return { path: join(home, 'dist/cli/millrace.js'), home, remove: () => rmSync(home, { recursive: true, force: true }) };
+  const path = join(home, 'dist/cli/millrace.js');
+  const run = (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Ended> => {
+    const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;
+    return new Promise((resolve) => {
+      execFile(process.execPath, [path, ...args], { cwd: home, env: { ...inherited, ...more } }, (error, stdout, stderr) => {
+        resolve({ status: error ? (typeof error.code === 'number' ? error.code : -1) : 0, stdout, stderr });
+      });
+    });
+  };
+  return { path, home, run, remove: () => rmSync(home, { recursive: true, force: true }) };
 }

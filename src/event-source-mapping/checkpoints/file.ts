@@ -1,5 +1,5 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { replaceFile } from '../../replace-file.ts';
 import type { Checkpoint, Checkpoints } from './checkpoints.ts';
 
 /**
@@ -13,15 +13,7 @@ export function fileCheckpoints(path: string): Checkpoints {
 
   const write = async (): Promise<void> => {
     const text = `${JSON.stringify({ version: 1, shards: Object.fromEntries((await loaded) ?? []) }, undefined, 2)}\n`;
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(`${path}.new`, 'w');
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
+    await replaceFile(path, text);
   };
   const flush = (): Promise<void> => {
     if (!writing) {
