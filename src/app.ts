@@ -1,11 +1,14 @@
 import type { CacheClient } from './cache.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
-import { type LivesOptions, withLives } from './lives/with-lives.ts';
+import { type LivesOptions, type LivingCache, withLives } from './lives/with-lives.ts';
 import type { View } from './view.ts';
 import { views } from './views/index.ts';
 
 export const appViews: readonly View[] = Object.values(views);
+
+/** A cache, which has lives unless it is the memory of this process. */
+export type AppCache = CacheClient & Partial<Pick<LivingCache, 'lives'>>;
 
 /**
  * Opens the chosen cache. Its views have lives, except in the memory of this process: there, the only worker is this one. Loads the code of that backend
@@ -13,7 +16,7 @@ export const appViews: readonly View[] = Object.values(views);
  *
  * @param lives with the views of a worker; absent for a process that is none
  */
-export async function openCache(config: Config, lives?: LivesOptions): Promise<CacheClient> {
+export async function openCache(config: Config, lives?: LivesOptions): Promise<AppCache> {
   const cache = await openBackend(config);
   return config.backend === 'memory' ? cache : withLives(cache, lives);
 }

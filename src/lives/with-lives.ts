@@ -25,11 +25,8 @@ export interface LivesOptions {
 
 /** A cache whose views have lives. */
 export interface LivingCache extends CacheClient {
-  /**
-   * Returns the life of a view (`detail@1`), as far as it is known without a further question; `undefined` if it has none. A life is usable from `from`
-   * on.
-   */
-  lifeOf(view: string): Promise<Life | undefined>;
+  /** Returns the lives of the views, by their names: `detail@1`. A life is usable from `from` on. */
+  lives(): Promise<ReadonlyMap<string, Life>>;
 }
 
 const WORKER_ASK_MS = 60_000;
@@ -265,7 +262,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       leased: (keys: readonly string[]) =>
         run(() => partly(keys, checkKeys, inner, async (some) => (await cache.leased?.(some)) ?? [], { otherwise: () => false })),
     }),
-    lifeOf: (view) => run(async () => known.lives.get(view)),
+    lives: () => run(async () => known.lives),
     close() {
       closing ??= (async () => {
         await new Promise<void>((resolve) => {

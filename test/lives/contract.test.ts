@@ -86,7 +86,7 @@ const open = async (cache: CacheClient): Promise<Adapted> => {
 
 /** The target in the inner cache. */
 async function inner(target: LeaseTarget, { living }: Adapted): Promise<LeaseTarget> {
-  const life = await living.lifeOf('contract@1');
+  const life = (await living.lives()).get('contract@1');
   const named = (name: string) => keyOf(name).replace('contract@1', `contract@1.${life?.life}`);
   return target.kind === 'document' ? { ...target, key: named(target.key) } : { ...target, list: named(target.list) };
 }

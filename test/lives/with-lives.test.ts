@@ -178,7 +178,7 @@ describe('a worker', () => {
     const workers = Array.from({ length: 8 }, () => worker(detail, orders));
     await Promise.all(workers.map((one) => one.apply([])));
     const lives = await register();
-    for (const one of workers) expect(await one.lifeOf('detail@1')).toEqual(lives['detail@1']);
+    for (const one of workers) expect((await one.lives()).get('detail@1')).toEqual(lives['detail@1']);
   });
 
   it('announces a life before it says when the life begins, so that a worker that was stopped in between cannot date it back', async () => {
@@ -220,13 +220,13 @@ describe('a worker', () => {
     const expiring = memoryCache({ now: () => time, entryTtlMs: 130_000 });
     const living = open({ views: [detail] }, expiring);
     await living.apply([]);
-    const { life } = (await living.lifeOf('detail@1')) as { life: string };
+    const { life } = (await living.lives()).get('detail@1') as { life: string };
     for (let minute = 0; minute < 20; minute += 1) {
       time += ASK_MS + 1;
       await living.apply([]);
       await sleep(80);
     }
-    expect(await living.lifeOf('detail@1')).toMatchObject({ life });
+    expect((await living.lives()).get('detail@1')).toMatchObject({ life });
   });
 
   it('waits for nothing with waitMs 0', async () => {

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
-import { openCache } from '../../app.ts';
-import type { CacheClient } from '../../cache.ts';
+import { type AppCache, openCache } from '../../app.ts';
 import { type Config, parseConfig } from '../../config/worker.ts';
+import type { LivesOptions } from '../../lives/with-lives.ts';
 import { inOptionNames } from './names.ts';
 
 /** The options that choose the cache. */
@@ -60,10 +60,11 @@ const PROBE = 'millrace:probe';
 /**
  * Opens the cache and reads once, so that a command can refuse before it does anything.
  *
+ * @param lives as `openCache` takes them
  * @throws Error with the cause and the way out, if the cache cannot be read.
  */
-export async function openReachableCache(config: Config, choice: CacheChoice): Promise<CacheClient> {
-  const cache = await openCache(config);
+export async function openReachableCache(config: Config, choice: CacheChoice, lives?: LivesOptions): Promise<AppCache> {
+  const cache = await openCache(config, lives);
   try {
     await cache.get(PROBE);
     return cache;
