@@ -1,11 +1,7 @@
-import type { AppCache } from '../../app.ts';
-import type { Config } from '../../config/worker.ts';
-import type { View } from '../../view.ts';
-import { viewName } from '../../view.ts';
-import { type CacheChoice, openReachableCache } from './cache.ts';
+import type { CommandCache } from './cache.ts';
 
 /** Says on stderr which of the views (`detail@1`) cannot be read or written now, and when they can. */
-export async function noteLives(cache: AppCache, views: readonly string[]): Promise<void> {
+export async function noteLives(cache: CommandCache, views: readonly string[]): Promise<void> {
   const lives = await cache.lives?.();
   if (!lives) return;
   for (const view of new Set(views)) {
@@ -18,18 +14,4 @@ export async function noteLives(cache: AppCache, views: readonly string[]): Prom
 
 function timeText(from: number): string {
   return from === Infinity ? 'soon' : `at ${new Date(from).toTimeString().slice(0, 8)}`;
-}
-
-/**
- * Opens the cache for a command that writes and is no worker. Where no worker has started lives, nobody else writes, and the command starts those of its
- * views.
- */
-export async function openForWrites(config: Config, choice: CacheChoice, views: readonly View[]): Promise<AppCache> {
-  const cache = await openReachableCache(config, choice);
-  if ((await cache.lives?.())?.size !== 0) {
-    await noteLives(cache, views.map(viewName));
-    return cache;
-  }
-  await cache.close();
-  return await openReachableCache(config, choice, { views, waitMs: 0 });
 }
