@@ -376,9 +376,9 @@ First read "The letter that you must delete" in docs/operations.md. Then delete:
         console.log(JSON.stringify(await handler({ 'detail-type': 'Scheduled Event' }, { getRemainingTimeInMillis: () => 60_000, functionName: 'redrive' })));
         process.exit();`;
       const run = async () => {
-        const { status, stdout } = await node(['--input-type=module', '--eval', script], env);
+        const { status, stdout, stderr } = await node(['--input-type=module', '--eval', script], env);
         expect(status).toBe(0);
-        return stdout
+        return `${stderr}${stdout}`
           .trim()
           .split('\n')
           .map((text) => JSON.parse(text));
