@@ -19,6 +19,11 @@ export interface LivesOptions {
   readonly waitMs?: number;
   /** A call asks for the lives first if it knows of them for longer than this, ms. Default: 60,000 for a worker, else 5,000. */
   readonly askMs?: number;
+  /**
+   * How long a read of the cache may lag behind a write, ms. So long a worker waits between its lease on the register and the read. Default: 50, for
+   * Momento.
+   */
+  readonly lagMs?: number;
   /** ms since 1970. Default: `Date.now`. */
   readonly now?: () => number;
 }
@@ -34,8 +39,7 @@ const ASK_MS = 5_000;
 const WAIT_MS = 90_000;
 /** The register is written again after this time, so that it does not expire, ms. */
 const RENEW_MS = 60_000;
-/** The pause between a lease on the register and its read, ms. A read of Momento may lag behind the lease. */
-const PAUSE_MS = 50;
+const LAG_MS = 50;
 const MOST_ATTEMPTS = 20;
 
 /**
@@ -48,7 +52,7 @@ const MOST_ATTEMPTS = 20;
  * @throws RangeError when an option is out of its range
  */
 export function withLives(cache: CacheClient, options: LivesOptions = {}): LivingCache {
-  const { views, waitMs = WAIT_MS, askMs = views ? WORKER_ASK_MS : ASK_MS, now = Date.now } = options;
+  const { views, waitMs = WAIT_MS, askMs = views ? WORKER_ASK_MS : ASK_MS, lagMs = LAG_MS, now = Date.now } = options;
   if (!(waitMs >= 0 && waitMs <= LONGEST_WAIT_MS)) throw new RangeError(`waitMs is ${waitMs}: give 0 to ${LONGEST_WAIT_MS}`);
   if (!(askMs > 0)) throw new RangeError(`askMs is ${askMs}: give a number above 0`);
   const own = views?.map(viewName);
@@ -82,7 +86,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   /** Changes the register. Returns whether this call did. */
   const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<boolean> => {
     const [lease] = await cache.lease([{ kind: 'document', key: REGISTER_KEY }]);
-    await sleep(PAUSE_MS);
+    await sleep(lagMs);
     const lives = change(await read());
     if (!lives) return false;
     const json = registerText({ lives, written: now() });
@@ -94,7 +98,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       const at = clock();
       const register = await read();
       if (changed(register)) {
-        if (!(await write(changed))) await sleep(PAUSE_MS * Math.random());
+        if (!(await write(changed))) await sleep(lagMs * Math.random());
         continue;
       }
       [known, asked] = [register, at];
