@@ -21,6 +21,8 @@ export interface Register {
 /** A life that begins later than this counts as none: a clock was wrong, ms. */
 export const LONGEST_WAIT_MS = 3_600_000;
 
+/** The last time that a `Date` can have, ms since 1970. */
+const LAST_TIME = 8_640_000_000_000_000;
 const LIFE_LENGTH = 10;
 
 export function newLife(): Life {
@@ -46,5 +48,6 @@ export function registerIn(value: unknown): Register {
 function isLife(entry: unknown): entry is Life {
   if (typeof entry !== 'object' || entry === null) return false;
   const { life, from } = entry as Readonly<Record<string, unknown>>;
-  return typeof life === 'string' && /^[a-z\d]{1,32}$/.test(life) && (from === undefined || Number.isFinite(from));
+  const isTime = typeof from === 'number' && from >= 0 && from <= LAST_TIME;
+  return typeof life === 'string' && /^[a-z\d]{1,32}$/.test(life) && (from === undefined || isTime);
 }

@@ -77,7 +77,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     for (const view of own) {
       const held = lives.get(view);
       if (!held || (held.from ?? 0) > at + LONGEST_WAIT_MS) next.set(view, newLife());
-      // Not before it was announced: who writes a time may have to wait for long until the cache takes it.
+      // Only an announced life gets a time, because a worker that is slow or frozen may write its text much later.
       else next.set(view, held.from === undefined ? { ...held, from: at + waitMs } : held);
     }
     const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);

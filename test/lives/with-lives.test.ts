@@ -207,7 +207,10 @@ describe('a worker', () => {
     ['text', 'hello'],
     ['null', null],
     ['a list', [1]],
-    ['entries of other forms', { 'detail@1': { life: '../x', from: 1 }, detail: { life: 'abc', from: 1 }, 'orders@2': 'abc', x: null }],
+    [
+      'entries of other forms',
+      { 'detail@1': { life: '../x', from: 1 }, detail: { life: 'abc', from: 1 }, 'orders@2': { life: 'abc', from: 1e300 }, x: null },
+    ],
   ])('counts a register that another program wrote as nothing: %s', async (_, value) => {
     await write(value);
     const reader = open();
