@@ -83,22 +83,21 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
     return isSame ? undefined : next;
   };
-  /** Changes the register. Returns whether this call did. */
-  const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<boolean> => {
+  /** Changes the register, unless another process is faster. */
+  const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<void> => {
     const [lease] = await cache.lease([{ kind: 'document', key: REGISTER_KEY }]);
     await sleep(lagMs);
     const lives = change(await read());
-    if (!lives) return false;
+    if (!lives) return;
     const json = registerText({ lives, written: now() });
-    const [settled] = await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
-    return settled === 'settled';
+    await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
   };
   const askCache = async (): Promise<void> => {
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const at = clock();
       const register = await read();
       if (changed(register)) {
-        if (!(await write(changed))) await sleep(lagMs * Math.random());
+        await write(changed);
         continue;
       }
       [known, asked] = [register, at];
@@ -112,10 +111,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   /** Nobody waits for it, and another process does it if it fails. */
   const renew = (): void => {
     renewing ??= write(({ lives, written }) => (lives.size > 0 && Math.abs(now() - written) > RENEW_MS ? lives : undefined))
-      .then(
-        () => {},
-        () => {},
-      )
+      .catch(() => {})
       .finally(() => {
         renewing = undefined;
       });

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CacheClient, Fill, Lease } from '../../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
@@ -168,6 +168,17 @@ describe('a worker', () => {
     expect(calls).toContain('get');
   });
 
+  it('asks again when its clock stood still, as far as another clock of the process tells', async () => {
+    const living = worker(detail);
+    await living.apply([]);
+    calls = [];
+    const ahead = performance.now() + ASK_MS + 1;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => ahead);
+    await living.apply([]);
+    clock.mockRestore();
+    expect(calls).toContain('get');
+  });
+
   it('asks once for calls that come together', async () => {
     const living = open();
     await Promise.all([living.get('detail@1:a'), living.get('detail@1:b'), living.list('orders@2:a', { limit: 1 })]);
@@ -182,6 +193,8 @@ describe('a worker', () => {
   });
 
   it('announces a life before it says when the life begins, so that a worker that was stopped in between cannot date it back', async () => {
+    // A lease on a register that is absent would expire.
+    await worker(orders).apply([]);
     let stopped = false;
     const inner: CacheClient = {
       ...cache,
@@ -193,7 +206,7 @@ describe('a worker', () => {
         return await cache.settle(fills);
       },
     };
-    await open({ views: [detail] }, inner).apply([]);
+    await open({ views: [orders, detail] }, inner).apply([]);
     expect((await register())['detail@1']?.from).toBe(time + WAIT_MS);
   });
 
