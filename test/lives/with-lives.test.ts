@@ -417,6 +417,18 @@ describe('a lease', () => {
   });
 });
 
+describe('close', () => {
+  it('lets calls come to their end that still ask for the lives, and rejects later ones', async () => {
+    await open({ views: [detail], waitMs: 0 }).apply([put('detail@1:a', 1)]);
+    const reader = withLives(cache);
+    const answer = reader.get('detail@1:a');
+    const closings = [reader.close(), reader.close()];
+    expect(await answer).toMatchObject({ type: 'hit', value: 1 });
+    await Promise.all(closings);
+    await expect(reader.get('detail@1:a')).rejects.toThrow(CacheUnavailableError);
+  });
+});
+
 describe('options', () => {
   it.each([
     [{ waitMs: -1 }, 'waitMs is -1: give 0 to 3600000'],
