@@ -420,7 +420,7 @@ describe('a lease', () => {
 describe('close', () => {
   it('lets calls come to their end that still ask for the lives, and rejects later ones', async () => {
     await open({ views: [detail], waitMs: 0 }).apply([put('detail@1:a', 1)]);
-    const reader = withLives(cache);
+    const reader = withLives(cache, { now: () => time });
     const answer = reader.get('detail@1:a');
     const closings = [reader.close(), reader.close()];
     expect(await answer).toMatchObject({ type: 'hit', value: 1 });
