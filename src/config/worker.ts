@@ -17,6 +17,7 @@ const worker = z.object({
   CACHE_IAM_CACHE_NAME: z.optional(z.string()),
   CACHE_IAM_SERVERLESS: z._default(z.enum(['true', 'false']), 'true'),
   AWS_REGION: z.optional(z.string()),
+  AWS_SAM_LOCAL: z.optional(z.string()),
   MOMENTO_CACHE_NAME: z.optional(z.string()),
   MOMENTO_MAX_TTL_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(DAY_SECONDS)), DAY_SECONDS),
   CACHE_NAMESPACE: z._default(z.string().check(z.regex(/^[\w-]+$/, 'use letters, digits, "-" and "_"')), 'millrace'),
@@ -40,6 +41,8 @@ export type Config = {
   readonly entryTtlMs: number;
   /** Life of a deleted entry's tombstone, ms. At least a day, because DynamoDB keeps stream records for 24 hours. */
   readonly tombstoneTtlMs: number;
+  /** See `LivesOptions`. 0 for `sam local`, whose function is the only one. Absent: the default. */
+  readonly lifeWaitMs?: number;
   /** Longest duration of one call of the cache with all its retries, ms. */
   readonly deadlineMs: number;
   /**
@@ -115,6 +118,7 @@ export function readConfig(given: Environment, faults: string[]): Config | undef
     entryTtlMs: data.CACHE_ENTRY_TTL_SECONDS * 1_000,
     tombstoneTtlMs: tombstoneTtlSeconds * 1_000,
     deadlineMs,
+    ...(data.AWS_SAM_LOCAL === 'true' && { lifeWaitMs: 0 }),
     ...(place && { letters: { ...place, owner: data.DEAD_LETTERS_BUCKET_OWNER } }),
     poisonRunLimit: data.POISON_RUN_LIMIT,
     retentionWarningMs: data.RETENTION_WARNING_SECONDS * 1_000,

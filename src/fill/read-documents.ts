@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fill, Lease, LookupOrLease } from '../cache.ts';
 import { itemOf } from '../change.ts';
 import { asError } from '../errors.ts';
-import { nameFault } from '../mutation.ts';
+import { MAX_KEY_BYTES, nameFault } from '../mutation.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, type KeyAttributes, keyOf } from '../view.ts';
 import { valueIn } from './found.ts';
@@ -79,7 +79,7 @@ async function throughCache(
   const results = new Map<string, Result<Look>>();
   // The cache rejects a call with a key that it cannot hold.
   const possible = keys.filter((key) => {
-    const fault = nameFault(keyOf(view, key));
+    const fault = nameFault(keyOf(view, key), MAX_KEY_BYTES);
     if (fault !== undefined) results.set(key, { error: new TypeError(`the key of a document ${fault}`) });
     return fault === undefined;
   });

@@ -7,6 +7,7 @@ import { cacheGuard } from './cache-guard.ts';
 import { flights, valuesOf } from './flights.ts';
 import { type Look, readDocument, readDocuments, readFromTable } from './read-documents.ts';
 import { listReads, type ReadPage } from './read-lists.ts';
+import { registerGuard } from './register-guard.ts';
 import { giveSettledReads } from './settled-reads.ts';
 import type { ReadCounts, Surroundings } from './surroundings.ts';
 import { ageOf, wrote } from './ticket.ts';
@@ -17,6 +18,7 @@ export { wrote } from './ticket.ts';
 export type { Look, ReadCounts, ReadPage };
 
 export interface ReaderOptions {
+  /** With lives, if the worker's cache has them: `withLives(valkeyCache({ … }))`. */
   readonly cache: CacheClient;
   /** The table that the worker follows. */
   readonly table: {
@@ -97,6 +99,7 @@ export interface ReadEvent {
  * - `TableRefusalError` when a permission, a name or the view's `from` must be mended first,
  * - `ViewError` when the view throws on the item of the table, or has no `from`; nothing is filled then,
  * - the reason of the signal when the signal ends the call,
+ * - `ConfigurationError` when the cache has lives of views, and the reader was not given `withLives(cache)`,
  * - `RangeError` when a cursor or a ticket was not given by this reader, or the limit is not a positive integer.
  *
  * A cache that is down, slow or full rejects no call: the table answers.
@@ -154,7 +157,7 @@ export function createReader(options: ReaderOptions): Reader {
     traceKeys = false,
   } = options;
   check(options, { cacheDeadlineMs, readUnitsPerSecond, lagBoundMs });
-  const guard = cacheGuard(cacheDeadlineMs);
+  const guard = registerGuard(cacheGuard(cacheDeadlineMs), cache);
   const table = meteredTable({ client: tableOptions.client, name: tableOptions.name, readUnitsPerSecond });
   const counts: ReadCounts = { hits: 0, gone: 0, misses: 0, pages: 0, pageMisses: 0, waited: 0, filled: 0, lost: 0, bypassed: 0 };
   const afterwards = new Set<Promise<void>>();

@@ -5,10 +5,12 @@ import type { Headroom } from './retention.ts';
 /** What is measured of a batch. */
 export interface BatchFacts {
   readonly records: number;
-  /** Mutations, as are `stale` and `rejected`. */
+  /** Mutations, as are `stale`, `rejected` and `skipped`. */
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
+  /** Mutations of views that readers cannot read now; see `withLives`. */
+  readonly skipped: number;
   /** Failures to decode a record, and failures of a view to project one. */
   readonly poison: number;
   /** Records that were set aside in a dead letter. */
@@ -50,6 +52,7 @@ export function batchFactsOf(
     applied: sum(({ applied }) => applied),
     stale: sum(({ stale }) => stale),
     rejected: sum(({ rejected }) => rejected),
+    skipped: sum(({ skipped = 0 }) => skipped),
     poison: sum(({ causes }) => causes.filter(({ stage }) => stage !== 'rejected').length),
     ...counts,
     failed: sum(({ status }) => (status === 'failed' ? 1 : 0)),

@@ -54,12 +54,13 @@ export function withheldLine(withheld: number, poisonRunLimit: number, { record,
 
 /** The line on the whole batch. */
 export function batchLine(facts: BatchFacts, newestAgeMs: number | undefined): LogFields {
-  const { records, applied, stale, rejected, poison, setAside, retries, failed, headroom, milliseconds } = facts;
+  const { records, applied, stale, rejected, skipped, poison, setAside, retries, failed, headroom, milliseconds } = facts;
   return {
     records,
     applied,
     stale,
     rejected,
+    ...(skipped > 0 && { skipped }),
     poison,
     setAside,
     retries,

@@ -30,7 +30,7 @@ export function batchMetrics(): (facts: BatchFacts) => void {
   };
 }
 
-const COUNTS = ['Records', 'Applied', 'Stale', 'Rejected', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed'] as const;
+const COUNTS = ['Records', 'Applied', 'Stale', 'Rejected', 'Skipped', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed'] as const;
 
 function factOf<Name extends (typeof COUNTS)[number]>(name: Name): Uncapitalize<Name> {
   return (name[0]?.toLowerCase() + name.slice(1)) as Uncapitalize<Name>;

@@ -103,7 +103,7 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
             try {
               return await cache.apply(mutations);
             } finally {
-              counts.cacheMs.push(performance.now() - asked);
+              if (mutations.length > 0) counts.cacheMs.push(performance.now() - asked);
             }
           }, isUnavailable),
       },

@@ -6,7 +6,7 @@ const config = parseConfig();
 
 export const handler = streamHandler({
   views: appViews,
-  cache: await openCache(config),
+  cache: await openCache(config, { views: appViews, waitMs: config.lifeWaitMs }),
   letters: await openLetters(config),
   metrics: config.metrics ? (await import('../handlers/metrics.ts')).batchMetrics() : undefined,
   // Leaves time for the last call of the cache, so that its outcome is reported.

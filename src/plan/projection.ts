@@ -1,6 +1,6 @@
 import type { Attributes } from '../change.ts';
 import { ViewError } from '../errors.ts';
-import { type Address, type Entry, nameFault, nameOf } from '../mutation.ts';
+import { type Address, type Entry, MAX_KEY_BYTES, nameFault, nameOf } from '../mutation.ts';
 import { type Entity, keyOf, type ListView, type View } from '../view.ts';
 
 /** What an entity makes of an image: an item, nothing (the image is absent, or not of this entity), or an error. */
@@ -108,12 +108,12 @@ function fullKey(view: View, key: string): string {
     throw new EntryFault(`a key is ${key === '' ? 'empty' : `of type ${typeof key}`}: give a string of one character or more`);
   }
   const full = keyOf(view, key);
-  checkText(full);
+  checkText(full, MAX_KEY_BYTES);
   return full;
 }
 
-function checkText(name: string): void {
-  const fault = nameFault(name);
+function checkText(name: string, most?: number): void {
+  const fault = nameFault(name, most);
   if (fault !== undefined) throw new EntryFault(`a key or a name ${fault}`);
 }
 

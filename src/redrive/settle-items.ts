@@ -151,11 +151,12 @@ async function settle(
       throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
     }
     for (const [i, outcome] of outcomes.entries()) {
-      isStale &&= outcome.type === 'stale';
-      if (outcome.type !== 'rejected') continue;
+      isStale &&= outcome.type === 'stale' || outcome.type === 'skipped';
+      if (outcome.type !== 'rejected' && outcome.type !== 'skipped') continue;
       const mutation = mutations[i];
       const [view] = (mutation?.kind === 'member' ? mutation.list : mutation?.key)?.split(':', 1) ?? [];
-      causes.push({ stage: 'rejected', view, error: new Error(`${view}: ${outcome.reason}`) });
+      const stage = outcome.type === 'rejected' ? 'rejected' : 'cache';
+      causes.push({ stage, view, error: new Error(`${view}: ${outcome.reason}`) });
     }
   } catch (error) {
     breaker.record(false);

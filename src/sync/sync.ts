@@ -57,12 +57,14 @@ export interface Report {
 export interface RecordReport {
   /** Absent when the record could not be decoded. Secret values of `keys` and `item` are hashed, so that a report may be logged. */
   readonly change?: ChangeFacts;
-  /** `done`: applied, found stale, or set aside. `failed`: to be retried from here. */
+  /** `done`: applied, found stale, skipped, or set aside. `failed`: to be retried from here. */
   readonly status: 'done' | 'failed';
   /** Mutations, as are `stale` and `rejected`. */
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
+  /** Mutations of views that readers cannot read now; see `withLives`. Absent: none. */
+  readonly skipped?: number;
   /** Why parts of the record, or all of it, will never be applied. Of the stages `decode`, `view` and `rejected`. */
   readonly causes: readonly Cause[];
   /** The dead letter that the record was set aside in. */
@@ -81,8 +83,14 @@ const RECORDS_A_TURN = 64;
  * 2. A record that cannot be decoded belongs to no known item and holds back none. Versions make that harmless.
  * 3. Pure code that throws will always throw: the record, or the view's part of it, is set aside, and the rest goes on.
  * 4. A call that throws may succeed later: the record fails.
+ * 5. A record is done only after a call of the cache, also if it changes nothing: a cache with lives ends those of views that this code has not.
  */
 export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
+  let nothing: ReturnType<CacheClient['apply']> | undefined;
+  const applyNothing = () => {
+    nothing ??= input.cache.apply([]);
+    return nothing;
+  };
   const reports: Promise<RecordReport>[] = [];
   /** The report of the latest record of each item. */
   const latest = new Map<string, Promise<RecordReport>>();
@@ -97,7 +105,7 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
     const { change, shown, mutations, causes } = planned;
     if (causes.length > 0) poison.push({ record, index, change, shownKeys: shown?.keys, causes });
     else if (mutations.length > 0) sound += 1;
-    const apply = () => applyRecord(input, record, index, planned, admission);
+    const apply = () => applyRecord(input, record, index, planned, admission, applyNothing);
     const giveUp = () => failed(shown, new Error('an earlier record of this item failed'));
     const item = change && `${change.table} ${change.item}`;
     const previous = item === undefined ? undefined : latest.get(item);
@@ -159,12 +167,13 @@ async function applyRecord<Record>(
   index: number,
   { change, shown, mutations, causes: poison }: PlannedRecord,
   admission: Promise<Admission>,
+  applyNothing: () => ReturnType<CacheClient['apply']>,
 ): Promise<RecordReport> {
   if (input.signal?.aborted) return failed(shown, new Error('out of time before this record was begun'));
   const causes = [...poison];
-  let [applied, stale, rejected] = [0, 0, 0];
+  let [applied, stale, rejected, skipped] = [0, 0, 0, 0];
   try {
-    const outcomes = mutations.length > 0 ? await input.cache.apply(mutations) : [];
+    const outcomes = await (mutations.length > 0 ? input.cache.apply(mutations) : applyNothing());
     if (outcomes.length !== mutations.length) {
       throw new TypeError(`the cache gave ${outcomes.length} outcomes for ${mutations.length} mutations`);
     }
@@ -181,6 +190,9 @@ async function applyRecord<Record>(
           rejected += 1;
           causes.push(rejection(mutation, outcome.reason));
           break;
+        case 'skipped':
+          skipped += 1;
+          break;
       }
     }
     if (poison.length > 0) {
@@ -188,9 +200,9 @@ async function applyRecord<Record>(
       if (index >= before) throw error;
     }
     const letter = causes.length > 0 ? await input.setAside({ record, index, change, shownKeys: shown?.keys, causes }) : undefined;
-    return { change: shown, status: 'done', applied, stale, rejected, causes, letter };
+    return { change: shown, status: 'done', applied, stale, rejected, ...(skipped > 0 && { skipped }), causes, letter };
   } catch (error) {
-    return { change: shown, status: 'failed', applied, stale, rejected, causes, error: asError(error) };
+    return { change: shown, status: 'failed', applied, stale, rejected, ...(skipped > 0 && { skipped }), causes, error: asError(error) };
   }
 }
 

@@ -15,6 +15,7 @@ import { itemOf } from '../../src/change.ts';
 import { changeLines } from '../../src/cli/dev/change-lines.ts';
 import { outageLines } from '../../src/cli/dev/outage-lines.ts';
 import { ViewError } from '../../src/errors.ts';
+import { withLives } from '../../src/lives/with-lives.ts';
 import { FLOOR } from '../../src/version.ts';
 import { keyOf } from '../../src/view.ts';
 import { views } from '../../src/views/index.ts';
@@ -342,7 +343,7 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvail
     ({ tableName } = await createShopTable(local.client, `orders-${tables}`));
     const namespace = `dev-${tables}`;
     await cache?.close();
-    cache = valkeyCache({ url: valkey.url, namespace });
+    cache = withLives(valkeyCache({ url: valkey.url, namespace }), { askMs: 100 });
     args = ['--endpoint', local.endpoint, '--table', tableName, '--url', valkey.url, '--namespace', namespace];
     args.push('--state', join(cli.home, namespace), '--json');
   });

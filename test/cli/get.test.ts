@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { momentoCache } from '../../src/caches/momento.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
+import { withLives } from '../../src/lives/with-lives.ts';
 import { leaseOn, settleOn } from '../../src/testing/contract/case.ts';
 import { FLOOR, versionOf } from '../../src/version.ts';
 import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
@@ -173,5 +175,48 @@ detail@1:filled
     const { status, stderr } = await millrace(['list', 'orders@1:all', '--after', 'x', ...where]);
     expect(status).toBe(1);
     expect(stderr).toMatch(/^millrace: cursor "x" was not given by a page/);
+  });
+});
+
+describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('a cache whose views have lives', () => {
+  let server: ValkeyServer;
+  beforeAll(async () => {
+    server = await startValkey();
+  });
+  afterAll(() => server?.close());
+  const version = versionOf('2026-11-01T09:00:00.123', '7');
+  const change = { kind: 'document', type: 'put', key: 'detail@1:a', json: '{"id":"a"}', version } as const;
+  const detail = { name: 'detail', revision: 1 };
+
+  it('shows what is stored under the present life', async () => {
+    const living = withLives(valkeyCache({ url: server.url, namespace: 'usable' }), { views: [detail], waitMs: 0 });
+    await living.apply([change]);
+    const where = ['--url', server.url, '--namespace', 'usable'];
+    expect(await millrace(['get', 'detail@1:a', ...where])).toMatchObject({
+      status: 0,
+      stderr: '',
+      stdout: expect.stringContaining('state    hit'),
+    });
+    const other = await millrace(['list', 'orders@1:all', ...where]);
+    expect(other).toMatchObject({
+      status: 0,
+      stderr: 'millrace: the view orders@1 has no life, because no worker contains it: until then reads miss, and changes are skipped\n',
+      stdout: expect.stringContaining('complete  no'),
+    });
+    await living.close();
+  });
+
+  it('says when a view becomes usable, and that a replay skips its changes until then', async () => {
+    const living = withLives(valkeyCache({ url: server.url, namespace: 'early' }), { views: [detail] });
+    await living.apply([]);
+    const { from } = (await living.lives()).get('detail@1') as { from: number };
+    const at = new Date(from).toTimeString().slice(0, 8);
+    const note = `millrace: the view detail@1 becomes usable at ${at}: until then reads miss, and changes are skipped\n`;
+    const where = ['--url', server.url, '--namespace', 'early'];
+    expect(await millrace(['get', 'detail@1:a', ...where])).toMatchObject({ stderr: note, stdout: expect.stringContaining('miss') });
+    const { stdout, stderr } = await millrace(['replay', join(import.meta.dirname, '../../events/insert.json'), ...where]);
+    expect(stderr).toContain(note);
+    expect(stdout).toMatch(/4 skipped[\s\S]*0 mutations applied, 0 stale, 0 rejected, 4 skipped,/);
+    await living.close();
   });
 });

@@ -8,10 +8,12 @@ import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { appViews } from '../../src/app.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import { decodeRecord, type StreamRecord } from '../../src/dynamodb/record.ts';
 import { folderStore } from '../../src/letters/folder.ts';
 import { s3Store } from '../../src/letters/s3.ts';
+import { withLives } from '../../src/lives/with-lives.ts';
 import { lambdaLetter, lambdaName } from '../letters/letters.ts';
 import {
   createShopTable,
@@ -373,15 +375,28 @@ First read "The letter that you must delete" in docs/operations.md. Then delete:
       const script = `const { handler } = await import('./dist/lambdas/redrive.js');
         console.log(JSON.stringify(await handler({ 'detail-type': 'Scheduled Event' }, { getRemainingTimeInMillis: () => 60_000, functionName: 'redrive' })));
         process.exit();`;
-      const { status, stdout } = await node(['--input-type=module', '--eval', script], env);
-      expect(status).toBe(0);
-      const [line, answer] = stdout
-        .trim()
-        .split('\n')
-        .map((text) => JSON.parse(text));
+      const run = async () => {
+        const { status, stdout, stderr } = await node(['--input-type=module', '--eval', script], env);
+        expect(status).toBe(0);
+        return `${stderr}${stdout}`
+          .trim()
+          .split('\n')
+          .map((text) => JSON.parse(text));
+      };
+      // No worker has started the lives of the views yet.
+      const [warning, , early] = await run();
+      expect(warning).toMatchObject({ level: 'WARN', kept: 1, cause: { stage: 'cache', view: 'detail@1' } });
+      expect(warning.cause.error.message).toBe('detail@1: the view has no life: deploy a worker that contains it');
+      expect(early).toEqual({ removed: 0, kept: 1, causes: { cache: 1 }, dryRun: false });
+      expect(letters()).toBe(1);
+      const living = withLives(valkeyCache({ url: valkey.url, namespace: `redrive${n}` }), { views: appViews, waitMs: 0 });
+      await living.apply([]);
+      const [line, answer] = await run();
       expect(line).toMatchObject({ level: 'INFO', message: 'redrive', Redriven: 1, Kept: 0, function_name: 'redrive' });
       expect(answer).toEqual({ removed: 1, kept: 0, causes: {}, dryRun: false });
-      expect(await cached('detail@1:i')).toMatchObject({ id: 'i' });
+      expect(await living.get('detail@1:i')).toMatchObject({ type: 'hit', value: { id: 'i' } });
+      expect(await cached('detail@1:i')).toBe('miss');
+      await living.close();
     });
 
     it('keeps all letters and exits with 1 while the table is away', async () => {

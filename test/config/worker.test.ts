@@ -38,6 +38,11 @@ describe('parseConfig, with an environment without faults,', () => {
     expect(parseConfig({ ...valkey, CACHE_CLUSTER: 'false' })).toEqual(parseConfig(valkey));
   });
 
+  it('lets lives begin at once in sam local', () => {
+    expect(parseConfig({ ...valkey, AWS_SAM_LOCAL: 'true' })).toEqual({ ...parseConfig(valkey), lifeWaitMs: 0 });
+    expect(parseConfig(valkey)).not.toHaveProperty('lifeWaitMs');
+  });
+
   it('converts seconds to milliseconds', () => {
     const env = { ...valkey, CACHE_ENTRY_TTL_SECONDS: '3600', CACHE_TOMBSTONE_TTL_SECONDS: '86400' };
     expect(parseConfig(env)).toMatchObject({ entryTtlMs: 3_600_000, tombstoneTtlMs: 86_400_000 });

@@ -136,7 +136,8 @@ describe.skipIf(missing(javaAvailable(), HOW_TO_GET_JAVA))('the reader', { timeo
       get(target, name: keyof CacheClient) {
         const method = target[name] as (...args: unknown[]) => unknown;
         return (...args: unknown[]) => {
-          calls.push(name);
+          // The reader looks once for a register of lives.
+          if (name !== 'get') calls.push(name);
           return method.apply(target, args);
         };
       },

@@ -282,7 +282,7 @@ describe('planOf, where a view gives an entry that no cache can hold', () => {
     const { mutations, poison } = planOf([long], change(undefined, order));
     expect([mutations, poison.map(({ error }) => error.message)]).toEqual([
       [],
-      [`view long cannot project the new image of ${ORDER}: a key or a name has more than 65536 bytes`],
+      [`view long cannot project the new image of ${ORDER}: a key or a name has more than 65472 bytes`],
     ]);
   });
 });

@@ -196,6 +196,21 @@ describe('settleItems, with a table', () => {
     expect([cache.calls.length, table.reads.length]).toEqual([1, 2]);
   });
 
+  it('keeps an item of which a view is not usable, says so, and reads it no second time if nothing was written', async () => {
+    const [table, cache] = [tableOf({ a: [thing('now')] }), cacheOf({ type: 'skipped', reason: 'the life begins later' })];
+    const breaker = new CircuitBreaker(1);
+    const outcomes = await settle([itemOf('a')], { table, cache, breaker });
+    expect(outcomes).toMatchObject([{ type: 'kept', causes: [{ stage: 'cache', view: 'place@1' }] }]);
+    expect(causes(outcomes)).toEqual(['cache: place@1: the life begins later']);
+    expect(table.reads).toHaveLength(1);
+    // It is an answer, so other letters are tried.
+    expect(breaker.isOpen).toBe(false);
+    const partly = cacheOf(({ kind }) => (kind === 'document' ? APPLIED : { type: 'skipped', reason: 'the life begins later' }));
+    const both = await settle([itemOf('a')], { views: [place, listed], table, cache: partly });
+    expect(causes(both)).toEqual(['cache: listed@1: the life begins later']);
+    expect(table.reads).toHaveLength(3);
+  });
+
   it('names the view alone of a rejected value whose key has colons', async () => {
     const cache = cacheOf({ type: 'rejected', reason: 'too large' });
     const table = tableOf({ a: [thing('now', 'user:1:secret')] });

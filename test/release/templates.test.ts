@@ -59,6 +59,7 @@ describe('all templates', () => {
     const given = new Set(functions.flatMap(([, properties]) => Object.keys(environmentOf(properties))));
     const elsewhere = {
       AWS_REGION: 'Lambda sets it',
+      AWS_SAM_LOCAL: 'sam local sets it',
       MOMENTO_API_KEY: 'MOMENTO_SECRET_ID keeps the key out of variables',
       MOMENTO_ENDPOINT: 'the secret contains it',
       MOMENTO_LOCAL: 'for tests on one machine',

@@ -108,7 +108,7 @@ describe('sync', () => {
     expect((await run([], memoryCache())).report).toEqual({ records: [] });
   });
 
-  it('calls the cache once a record for all views, and not at all for a record that no view projects', async () => {
+  it('calls the cache once a record for all views, and once a batch without a mutation for the records that no view projects', async () => {
     const calls: number[] = [];
     const cache = faulty((apply, mutations) => {
       calls.push(mutations.length);
@@ -123,9 +123,26 @@ describe('sync', () => {
       { views: [plain, listed, moody] },
     );
     expect(calls).toEqual([3, 3]);
+    const nothing = [
+      { item: 'a', n: 3, value: 'x' },
+      { item: 'b', n: 4, value: 'x' },
+    ];
+    const { report } = await run(nothing, cache, { views: [] });
+    expect(calls).toEqual([3, 3, 0]);
+    expect(statuses(report)).toEqual(['done', 'done']);
+  });
+
+  it('fails a record that no view projects when the cache gives no answer, because a life may have to end first', async () => {
+    const cache = faulty(() => Promise.reject(new CacheUnavailableError('away')));
     const { report } = await run([{ item: 'a', n: 3, value: 'x' }], cache, { views: [] });
-    expect(calls).toHaveLength(2);
-    expect(statuses(report)).toEqual(['done']);
+    expect(statuses(report)).toEqual(['failed']);
+  });
+
+  it('reports what the cache skipped, sets nothing aside for it, and goes on', async () => {
+    const cache = faulty(async (_, mutations) => mutations.map(() => ({ type: 'skipped', reason: 'no life' })));
+    const { report, letters } = await run([{ item: 'a', n: 1, value: 'x' }], cache, { views: [plain, listed] });
+    expect(report.records).toMatchObject([{ status: 'done', applied: 0, skipped: 2, causes: [] }]);
+    expect(letters).toEqual([]);
   });
 });
 

@@ -150,8 +150,8 @@ function withErrors(_: string, value: unknown): unknown {
   return value instanceof Error ? { name: value.name, message: value.message } : value;
 }
 
-function shown({ change, applied, stale, causes }: RecordReport) {
-  const counts = Object.entries({ applied, stale, 'set aside': causes.length }).filter(([, count]) => count > 0);
+function shown({ change, applied, stale, skipped = 0, causes }: RecordReport) {
+  const counts = Object.entries({ applied, stale, skipped, 'set aside': causes.length }).filter(([, count]) => count > 0);
   return {
     item: change?.item ?? '(could not be decoded)',
     result: counts.map(([name, count]) => `${count} ${name}`).join(', ') || 'of no view',

@@ -113,7 +113,7 @@ async function follow(options: DevOptions, stopped: AbortSignal): Promise<void> 
   const given = options.deadLetters === undefined ? config.letters : placeOf(options.deadLetters);
   const place = given ?? parseLettersPlace(join(options.state, 'letters'));
   const views = await viewsOf(options);
-  const cache = await openReachableCache(config, options);
+  const cache = await openReachableCache(config, options, { views, waitMs: 0 });
   let local: DynamoDbLocal | undefined;
   try {
     await makeStateFolder(options.state);

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Lookup } from '../../cache.ts';
 import { addCacheOptions, type CacheChoice, checkKey, lastingConfigOf, openReachableCache } from '../options/cache.ts';
+import { noteLives } from '../options/lives.ts';
 import { dim, stateText, text, versionText } from '../terminal.ts';
 
 interface GetOptions extends CacheChoice {
@@ -45,6 +46,10 @@ async function read(keys: readonly string[], options: GetOptions): Promise<reado
   for (const key of keys) checkKey(key, config.namespace);
   const cache = await openReachableCache(config, options);
   try {
+    await noteLives(
+      cache,
+      keys.map((key) => key.split(':', 1)[0] as string),
+    );
     const found: readonly Lookup<unknown>[] = await cache.getMany(keys);
     const leases = await cache.leased?.(keys);
     return found.map((lookup, i) => ({ key: keys[i] as string, ...lookup, ...(leases && { leased: leases[i] === true }) }));

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { Page } from '../../cache.ts';
 import { addCacheOptions, type CacheChoice, checkKey, lastingConfigOf, openReachableCache } from '../options/cache.ts';
+import { noteLives } from '../options/lives.ts';
 import { positive } from '../options/numbers.ts';
 import { count, dim, paint, text, versionText } from '../terminal.ts';
 
@@ -45,6 +46,7 @@ async function read(key: string, options: ListOptions): Promise<Page<unknown>> {
   checkKey(key, config.namespace);
   const cache = await openReachableCache(config, options);
   try {
+    await noteLives(cache, [key.split(':', 1)[0] as string]);
     return await cache.list(key, { limit, order, ...(after !== undefined && { after }) });
   } finally {
     await cache.close();

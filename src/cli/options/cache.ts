@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
-import { openCache } from '../../app.ts';
+import { openBackend } from '../../app.ts';
 import type { CacheClient } from '../../cache.ts';
 import { type Config, parseConfig } from '../../config/worker.ts';
+import { type LivesOptions, type LivingCache, withLives } from '../../lives/with-lives.ts';
 import { inOptionNames } from './names.ts';
 
 /** The options that choose the cache. */
@@ -57,16 +58,22 @@ export function checkKey(key: string, namespace: string): void {
 /** A key that no view has. */
 const PROBE = 'millrace:probe';
 
+/** A cache, and what is known of the lives of its views. */
+export type CommandCache = CacheClient & Partial<Pick<LivingCache, 'lives'>>;
+
 /**
  * Opens the cache and reads once, so that a command can refuse before it does anything.
  *
+ * @param lives of a worker. Default: the cache is used as its worker uses it, with lives if there are any.
  * @throws Error with the cause and the way out, if the cache cannot be read.
  */
-export async function openReachableCache(config: Config, choice: CacheChoice): Promise<CacheClient> {
-  const cache = await openCache(config);
+export async function openReachableCache(config: Config, choice: CacheChoice, lives?: LivesOptions): Promise<CommandCache> {
+  const cache = await openBackend(config);
   try {
     await cache.get(PROBE);
-    return cache;
+    if (config.backend === 'memory') return cache;
+    const living = withLives(cache, lives);
+    return lives || (await living.lives()).size > 0 ? living : cache;
   } catch (cause) {
     await cache.close();
     const name = config.backend === 'momento' ? 'the MOMENTO_ variables' : choice.url === undefined ? 'CACHE_URL' : '--url';

@@ -29,7 +29,7 @@ const KINDS: Readonly<Record<Kind, string>> = {
   'old image': 'the item is settled, and you must delete the letter',
   rejected: 'the cache rejects a value',
   changing: 'the item changed between every two reads',
-  cache: 'the cache did not answer',
+  cache: 'the cache did not answer, or a view is not usable yet',
   table: 'the table could not be read',
   store: 'the store of letters failed',
 };

@@ -8,10 +8,12 @@ import type { LettersPlace } from '../../letters/place.ts';
 import type { LetterStore } from '../../letters/store.ts';
 import { redrive } from '../../redrive/redrive.ts';
 import { parseRequest } from '../../redrive/request.ts';
+import { viewName } from '../../view.ts';
 import { causeFacts } from '../causes.ts';
 import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import { addDynamoDbOptions, clientSettings, type DynamoDbChoice, locationOf, requireRegion } from '../options/dynamodb.ts';
 import { letterPath, lettersName } from '../options/letters.ts';
+import { noteLives } from '../options/lives.ts';
 import { positive } from '../options/numbers.ts';
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { redriveConfigOf } from './config.ts';
@@ -104,6 +106,7 @@ async function run(given: string | undefined, options: RedriveOptions): Promise<
   const client = trustLetters ? undefined : new DynamoDBClient(clientSettings(locationOf(options)));
   if (client) await requireRegion(client);
   const cache = dryRun ? undefined : await openReachableCache(config.cache, options);
+  if (cache) await noteLives(cache, views.map(viewName));
   const bar = new cliProgress.SingleBar({
     format: 'redrive {bar} {value}/{total} letters',
     clearOnComplete: true,

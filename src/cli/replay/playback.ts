@@ -71,7 +71,7 @@ async function wholeList(cache: CacheClient, list: string): Promise<Entries['lis
 }
 
 function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
-  const { change, status, applied, stale, rejected, causes, error } = report;
+  const { change, status, applied, stale, rejected, skipped, causes, error } = report;
   return {
     event: textOf(record?.eventName),
     // Not as in the report, where secret keys are hashed: the owner of a replayed file may see them.
@@ -82,6 +82,7 @@ function resultOf(record: StreamRecord, report: RecordReport): RecordResult {
     applied,
     stale,
     rejected,
+    ...(skipped !== undefined && { skipped }),
     setAside: causes.map(setAsideOf),
     ...(error && { error: error.message }),
   };

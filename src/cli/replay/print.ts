@@ -80,11 +80,12 @@ function reasonsOf(setAside: readonly SetAsideCause[]): ReadonlyMap<string, stri
   return new Map([...concerned].map(([reason, names]) => [reason, names.length > 0 ? `${names.join(', ')} ` : '']));
 }
 
-function resultOf({ status, expired, applied, stale, rejected, setAside }: RecordResult): string {
+function resultOf({ status, expired, applied, stale, rejected, skipped = 0, setAside }: RecordResult): string {
   const parts = [
     applied > 0 && `${applied} applied${expired ? ' (expired)' : ''}`,
     stale > 0 && dim(`${stale} stale`),
     rejected > 0 && paint('red', `${rejected} rejected`),
+    skipped > 0 && paint('yellow', `${skipped} skipped`),
   ].filter((part) => part !== false);
   if (status === 'failed') return paint('red', 'failed');
   if (parts.length > 0) return parts.join(', ');
@@ -152,10 +153,12 @@ function summary({ files, unexpected }: Replay, records: readonly RecordResult[]
   const sum = (of: (record: RecordResult) => number) => records.reduce((total, record) => total + of(record), 0);
   const aside = sum(({ setAside }) => Math.min(setAside.length, 1));
   const failed = sum(({ status }) => (status === 'failed' ? 1 : 0));
+  const skipped = sum(({ skipped = 0 }) => skipped);
   const counts = [
     `${sum(({ applied }) => applied)} mutations applied`,
     `${sum(({ stale }) => stale)} stale`,
     `${sum(({ rejected }) => rejected)} rejected`,
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
     `${count(aside, 'record')} set aside`,
     `${failed} failed`,
   ];

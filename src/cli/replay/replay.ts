@@ -1,5 +1,7 @@
 import { Command } from 'commander';
+import { viewName } from '../../view.ts';
 import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
+import { noteLives } from '../options/lives.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { count, quietLogger, stderrLogger } from '../terminal.ts';
 import { playback } from './playback.ts';
@@ -20,11 +22,14 @@ arrays of these: one, or one a line (JSON lines). Log lines of Powertools or oth
 event are taken too; other lines of a log are skipped.
 
 The memory cache starts empty and ends with the command. A Valkey or Momento cache keeps its
-entries: a record that is older than the entry in the cache is "stale". --backend or --url choose
-the cache by the options alone. Without them the environment chooses it, as for the Lambda
-function: CACHE_BACKEND (default: memory), CACHE_URL, CACHE_CLUSTER, CACHE_NAMESPACE. Momento can
-be chosen by the environment only: MOMENTO_CACHE_NAME, MOMENTO_SECRET_ID and the other variables.
-Give a password in CACHE_URL rather than in --url, because "ps" shows the command line.
+entries: a record that is older than the entry in the cache is "stale". Where a worker keeps views
+up to date, a change of a view that nobody can read yet is "skipped".
+
+--backend or --url choose the cache by the options alone. Without them the environment chooses it,
+as for the Lambda function: CACHE_BACKEND (default: memory), CACHE_URL, CACHE_CLUSTER,
+CACHE_NAMESPACE. Momento can be chosen by the environment only: MOMENTO_CACHE_NAME,
+MOMENTO_SECRET_ID and the other variables. Give a password in CACHE_URL rather than in --url,
+because "ps" shows the command line.
 
 Exit status: 0 if no record failed or was set aside unexpectedly, else 1. A record fails if the
 cache gives no answer. It is set aside if it is poison, or if the cache rejects its value. That is
@@ -61,6 +66,7 @@ async function run(paths: readonly string[], options: ReplayOptions): Promise<Re
   const config = configOf(options);
   const views = await viewsOf(options);
   const cache = await openReachableCache(config, options);
+  await noteLives(cache, views.map(viewName));
   try {
     const { play, entries } = playback(cache, views, options.verbose ? stderrLogger : quietLogger);
     const files: ReplayedFile[] = [];

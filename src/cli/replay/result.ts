@@ -39,6 +39,8 @@ export interface RecordResult {
   readonly applied: number;
   readonly stale: number;
   readonly rejected: number;
+  /** Mutations of views that readers cannot read now. Absent: none. */
+  readonly skipped?: number;
   /** Why the record, or a view's part of it, was set aside. */
   readonly setAside: readonly SetAsideCause[];
   /** Why the record failed. */

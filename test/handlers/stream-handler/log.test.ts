@@ -257,6 +257,7 @@ describe('the metrics of streamHandler', () => {
         applied: 4,
         stale: 4,
         rejected: 0,
+        skipped: 0,
         poison: 1,
         setAside: 1,
         withheld: 0,
