@@ -1,4 +1,5 @@
 import type { CacheClient } from './cache.ts';
+import type { SweepOptions, Swept } from './caches/valkey/sweep.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
 import { type LivesOptions, withLives } from './lives/with-lives.ts';
@@ -22,13 +23,24 @@ export async function openBackend(config: Config): Promise<CacheClient> {
   switch (config.backend) {
     case 'memory':
       return (await import('./caches/memory.ts')).memoryCache(config);
-    case 'valkey': {
-      const login = config.iam && (await import('./caches/valkey/iam.ts')).elastiCacheLogin(config.iam);
-      return (await import('./caches/valkey.ts')).valkeyCache({ ...config, ...(login && { login }) });
-    }
+    case 'valkey':
+      return (await import('./caches/valkey.ts')).valkeyCache(await connectionOf(config));
     case 'momento':
       return (await import('./caches/momento.ts')).momentoCache(config);
   }
+}
+
+async function connectionOf(config: Extract<Config, { readonly backend: 'valkey' }>) {
+  const login = config.iam && (await import('./caches/valkey/iam.ts')).elastiCacheLogin(config.iam);
+  return { ...config, ...(login && { login }) };
+}
+
+/** Goes through the keys of a Valkey cache. Loads the code of that backend only. */
+export async function openSweep(
+  config: Extract<Config, { readonly backend: 'valkey' }>,
+  { keeps, dryRun }: Pick<SweepOptions, 'keeps' | 'dryRun'>,
+): Promise<AsyncGenerator<Swept>> {
+  return (await import('./caches/valkey/sweep.ts')).sweep({ ...(await connectionOf(config)), namespace: config.namespace, keeps, dryRun });
 }
 
 /** Opens the chosen letter store. Loads the code of that store only. `undefined`: no store is chosen. */

@@ -42,6 +42,8 @@ type Argument = string | number | Buffer;
 interface Commands {
   /** Unlike GET, answers null for a key of another type. */
   mget(keys: string[]): Promise<(string | null)[]>;
+  /** Removes keys of any slots and types. */
+  unlink(keys: readonly string[]): Promise<unknown>;
   millraceApply(...args: readonly Argument[]): Promise<unknown>;
   millracePage(...args: readonly Argument[]): Promise<unknown>;
   millraceGetOrLeaseDocuments(...args: readonly Argument[]): Promise<unknown>;
@@ -75,6 +77,12 @@ class Attempt implements Commands {
 
   mget(keys: string[]) {
     return this.#client.mget(keys);
+  }
+
+  unlink(keys: readonly string[]) {
+    // The keys of one command must share a slot of a cluster.
+    if ('nodes' in this.#client) return Promise.all(keys.map((key) => this.#client.unlink(key)));
+    return this.#client.unlink(...keys);
   }
 
   millraceApply(...args: readonly Argument[]) {
@@ -121,6 +129,8 @@ export interface ValkeyConnection {
    * @throws CacheUnavailableError when there is no answer within the deadline, or the server refuses the command.
    */
   call<T>(send: (commands: Commands) => Promise<T>): Promise<T>;
+  /** Connects, and returns the server, or the primaries of a cluster. @throws CacheUnavailableError as `call` does */
+  primaries(): Promise<readonly Redis[]>;
   /** Waits for the calls under way, and closes the connection. No call may follow. */
   close(): Promise<void>;
 }
@@ -254,11 +264,15 @@ export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnectio
     }
   };
 
-  return {
+  const connection: ValkeyConnection = {
     call(send) {
       const call = callUntilDeadline(send).finally(() => underWay.delete(call));
       underWay.add(call);
       return call;
+    },
+    async primaries() {
+      await connection.call((commands) => commands.mget(['millrace:probe']));
+      return 'nodes' in client ? client.nodes('master') : [client];
     },
     async close() {
       // First, because a cluster client that is closing does not send a call again, and does not reject it.
@@ -269,6 +283,7 @@ export function connectValkey(options: ValkeyConnectionOptions): ValkeyConnectio
       client.disconnect();
     },
   };
+  return connection;
 }
 
 /** What is wrong with the hosts that a cluster names; undefined if nothing is. */
