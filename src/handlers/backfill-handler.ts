@@ -117,8 +117,8 @@ export interface BackfillReport extends BackfillSummary {
   readonly unfinished?: { readonly pass: Pass; readonly count: number; readonly segments: readonly number[] };
 }
 
-/** Fewer read units a second than this, and a page might not be filled in the function's time: its documents are read by key. */
-const LEAST_UNITS = 100;
+/** Read units a second of a segment, if there are as many. With fewer units an invocation would mostly wait for them, and Lambda charges the wait. */
+const LEAST_UNITS = 500;
 const MOST_SEGMENTS = 10_000;
 const SEGMENT_BYTES = 1_000_000_000;
 /** Objects of the store that are read at the same time. */
