@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
-import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { DynamoDBClient, TableDescription } from '@aws-sdk/client-dynamodb';
 import { countsOf, NO_COUNTS, sum } from '../backfill/counts.ts';
 import { itemLetters } from '../backfill/item-letters.ts';
 import {
@@ -62,6 +62,8 @@ export interface BackfillHandlerOptions {
   readonly metrics?: (facts: BackfillFacts) => void;
   /** In the last `marginMs` of the function's time no further page is begun. Default: 20,000. */
   readonly marginMs?: number;
+  /** For how long a page is tried again while cache or table give no answer, ms. Then the invocation ends. Default: 60,000. */
+  readonly retryForMs?: number;
   /** How long a call of the cache by a killed invocation may take effect: the deadline of one call, ms. Default: 5,000. */
   readonly lateCallsMs?: number;
   readonly now?: () => Date;
@@ -186,7 +188,7 @@ async function planned(
     survey: randomUUID(),
     begun: now().toISOString(),
     tableArn: found.TableArn ?? '',
-    tableId: found.TableId ?? '',
+    tableId: tableIdOf(found),
     streamArn: found.LatestStreamArn,
     keys: (found.KeySchema ?? []).flatMap(({ AttributeName: name }) => name ?? []),
     views: views.map(viewName).sort(),
@@ -210,7 +212,7 @@ interface LoggedOptions extends BackfillHandlerOptions {
 }
 
 async function run(options: LoggedOptions, event: RunEvent, context: InvocationContext | undefined): Promise<RunAnswer> {
-  const { cache, table, checkpoints, letters, logger, metrics, marginMs = 20_000 } = options;
+  const { cache, table, checkpoints, letters, logger, metrics, marginMs = 20_000, retryForMs = 60_000 } = options;
   const { plan, pass, segment } = event;
   const started = Date.now();
   const remainingMs = context?.getRemainingTimeInMillis?.();
@@ -229,7 +231,14 @@ async function run(options: LoggedOptions, event: RunEvent, context: InvocationC
   try {
     at = await runSegment({
       from: at,
-      table: scannedTable({ client: table.client, arn: plan.tableArn, keys: plan.keys, budget: readBudget(plan.readUnitsPerSecond) }),
+      table: scannedTable({
+        client: table.client,
+        arn: plan.tableArn,
+        keys: plan.keys,
+        budget: readBudget(plan.readUnitsPerSecond),
+        retryForMs,
+      }),
+      retryForMs,
       cache,
       views,
       survey: plan.survey,
@@ -296,14 +305,18 @@ function viewsOf(options: BackfillHandlerOptions, plan: BackfillPlan): readonly 
   return options.views.filter((view) => plan.views.includes(viewName(view)));
 }
 
+/** DynamoDB Local gives no id. */
+function tableIdOf({ TableId, CreationDateTime }: TableDescription): string {
+  return TableId ?? CreationDateTime?.toISOString() ?? 'unknown';
+}
+
 function cacheIdOf({ cacheId = 'cache' }: BackfillHandlerOptions): string {
   return cacheId;
 }
 
 async function summed(options: BackfillHandlerOptions, { plan, pass }: SumEvent): Promise<SumAnswer> {
   const { checkpoints, table } = options;
-  const { TableId: tableId } = await followable(table.client, table.name);
-  if (tableId !== plan.tableId) {
+  if (tableIdOf(await followable(table.client, table.name)) !== plan.tableId) {
     throw new ConfigurationError(`table ${table.name} was deleted and made again since the backfill began: start a new execution`);
   }
   const { results, unfinished } = await resultsOf(checkpoints, plan, pass);
