@@ -42,8 +42,8 @@ export function parseBackfillConfig(env?: Environment, { overrides = {}, dryRun 
 
 const backfillFunction = z.object({
   TABLE_NAME: z.optional(z.string()),
-  CHECKPOINTS: z.optional(z.string()),
-  CHECKPOINTS_BUCKET_OWNER: z.optional(z.string().check(z.regex(/^\d{12}$/, 'give the 12 digits of an AWS account'))),
+  BACKFILL_CHECKPOINTS: z.optional(z.string()),
+  BACKFILL_CHECKPOINTS_BUCKET_OWNER: z.optional(z.string().check(z.regex(/^\d{12}$/, 'give the 12 digits of an AWS account'))),
   SEGMENTS_AT_ONCE: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(1_000)), 10),
 });
 
@@ -68,7 +68,7 @@ export function parseBackfillFunctionConfig(env?: Environment): BackfillFunction
   const data = parseVariables(backfill, given, faults);
   const cache = readConfig(given, faults);
   if (given.TABLE_NAME === undefined) faults.push('TABLE_NAME is absent: give the name of a DynamoDB table');
-  const place = placeOf(given.CHECKPOINTS, faults);
+  const place = placeOf(given.BACKFILL_CHECKPOINTS, faults);
   if (cache?.backend === 'memory') {
     faults.push('CACHE_BACKEND is "memory": that cache ends with this process; set CACHE_BACKEND and its variables');
   }
@@ -77,7 +77,7 @@ export function parseBackfillFunctionConfig(env?: Environment): BackfillFunction
     cache && {
       cache,
       tableName: own.TABLE_NAME as string,
-      checkpoints: { ...(place as LettersPlace), owner: own.CHECKPOINTS_BUCKET_OWNER },
+      checkpoints: { ...(place as LettersPlace), owner: own.BACKFILL_CHECKPOINTS_BUCKET_OWNER },
       readUnitsPerSecond: data.READ_UNITS_PER_SECOND,
       segmentsAtOnce: own.SEGMENTS_AT_ONCE,
     };
@@ -86,11 +86,11 @@ export function parseBackfillFunctionConfig(env?: Environment): BackfillFunction
 
 function placeOf(text: string | undefined, faults: string[]): LettersPlace | undefined {
   if (text === undefined) {
-    faults.push('CHECKPOINTS is absent: give s3://BUCKET or a folder, where the function stores how far it is');
+    faults.push('BACKFILL_CHECKPOINTS is absent: give s3://BUCKET or a folder, where the function stores how far it is');
     return undefined;
   }
   try {
-    return parseLettersPlace(text, 'CHECKPOINTS');
+    return parseLettersPlace(text, 'BACKFILL_CHECKPOINTS');
   } catch (error) {
     faults.push((error as Error).message);
     return undefined;

@@ -154,7 +154,7 @@ describe('the variables of a function', () => {
 });
 
 describe('a function', () => {
-  const built = [TEMPLATES.default, TEMPLATES.shop].flatMap((file) =>
+  const built = [TEMPLATES.default, TEMPLATES.shop, TEMPLATES.backfill].flatMap((file) =>
     Object.entries(readTemplate(file).Resources)
       .filter(([, { Type }]) => Type === FUNCTION)
       .map(([name, resource]) => ({ name, file, resource })),
