@@ -33,10 +33,7 @@ export function parseBackfillConfig(env?: Environment, { overrides = {}, dryRun 
   const faults: string[] = [];
   const data = parseVariables(backfill, given, faults);
   const cache = readConfig(given, faults);
-  if (cache?.backend === 'memory' && !dryRun) {
-    const found = given.CACHE_BACKEND === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
-    faults.push(`${found}: that cache ends with this process; set CACHE_BACKEND and its variables, or give --url on the command line`);
-  }
+  if (cache?.backend === 'memory' && !dryRun) faults.push(`${memoryFault(given)}, or give --url on the command line`);
   return requireNoFaults(data && cache && { cache, readUnitsPerSecond: data.READ_UNITS_PER_SECOND }, faults);
 }
 
@@ -69,9 +66,7 @@ export function parseBackfillFunctionConfig(env?: Environment): BackfillFunction
   const cache = readConfig(given, faults);
   if (given.TABLE_NAME === undefined) faults.push('TABLE_NAME is absent: give the name of a DynamoDB table');
   const place = placeOf(given.BACKFILL_CHECKPOINTS, faults);
-  if (cache?.backend === 'memory') {
-    faults.push('CACHE_BACKEND is "memory": that cache ends with this process; set CACHE_BACKEND and its variables');
-  }
+  if (cache?.backend === 'memory') faults.push(memoryFault(given));
   const config = own &&
     data &&
     cache && {
@@ -82,6 +77,11 @@ export function parseBackfillFunctionConfig(env?: Environment): BackfillFunction
       segmentsAtOnce: own.SEGMENTS_AT_ONCE,
     };
   return requireNoFaults(config, faults);
+}
+
+function memoryFault({ CACHE_BACKEND: backend }: Environment): string {
+  const found = backend === undefined ? 'CACHE_BACKEND is absent, so the cache is memory' : 'CACHE_BACKEND is "memory"';
+  return `${found}: that cache ends with this process; set CACHE_BACKEND and its variables`;
 }
 
 function placeOf(text: string | undefined, faults: string[]): LettersPlace | undefined {

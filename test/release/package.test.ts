@@ -269,7 +269,7 @@ describe('the package, installed elsewhere', () => {
 
     it('builds every entry but the one for tests with the same properties', async () => {
       await bundle('entries.ts', 'all');
-      expect(await run(at, 'node', 'all/entries.mjs')).toEqual({ code: 0, output: `${'function '.repeat(13).trim()}\n` });
+      expect(await run(at, 'node', 'all/entries.mjs')).toEqual({ code: 0, output: `${'function '.repeat(14).trim()}\n` });
     });
 
     it.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('follows a stream into Valkey, and writes metrics', async () => {
@@ -380,6 +380,7 @@ interface BuildProperties {
 const ENTRIES = `
 import { attributesOf, streamHandler } from 'millrace';
 import { folderStore, s3Store } from 'millrace/letters';
+import { backfillHandler } from 'millrace/backfill';
 import { loaderOf } from 'millrace/loader';
 import { memoryCache } from 'millrace/memory';
 import { batchMetrics } from 'millrace/metrics';
@@ -390,7 +391,7 @@ import { tableReader } from 'millrace/table';
 import { valkeyCache } from 'millrace/valkey';
 import { elastiCacheLogin } from 'millrace/valkey-iam';
 
-const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
+const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, backfillHandler, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
 console.log(...all.map((part) => typeof part));
 `;
 

@@ -6,7 +6,7 @@ import { evaluateMath } from './metric-math.ts';
 export const PROJECT = join(import.meta.dirname, '../..');
 export const FUNCTION = 'AWS::Serverless::Function';
 export const ALARM = 'AWS::CloudWatch::Alarm';
-export const STATE_MACHINE = 'AWS::Serverless::StateMachine';
+const STATE_MACHINE = 'AWS::Serverless::StateMachine';
 
 export type Properties = { readonly [name: string]: unknown };
 
