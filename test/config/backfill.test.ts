@@ -34,7 +34,7 @@ describe('parseBackfillFunctionConfig', () => {
 
   it('lists all faults', () => {
     expect(() => parseBackfillFunctionConfig({})).toThrow(
-      /TABLE_NAME is absent[^]*BACKFILL_CHECKPOINTS is absent[^]*CACHE_BACKEND is absent/,
+      /TABLE_NAME is absent[\s\S]*BACKFILL_CHECKPOINTS is absent[\s\S]*CACHE_BACKEND is absent/,
     );
   });
 
