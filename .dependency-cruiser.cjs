@@ -84,8 +84,8 @@ module.exports = {
     ...only(
       'handlers',
       'src/handlers/',
-      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/'],
-      [NODE, '@aws-lambda-powertools/(logger|metrics)'],
+      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/', 'src/backfill/', 'src/dynamodb/'],
+      [NODE, '@aws-lambda-powertools/(logger|metrics)', '@aws-sdk/client-dynamodb'],
     ),
     ...only(
       'lambdas',

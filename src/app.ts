@@ -6,6 +6,8 @@ import { type LivesOptions, withLives } from './lives/with-lives.ts';
 import type { View } from './view.ts';
 import { views } from './views/index.ts';
 
+export type { Swept };
+
 export const appViews: readonly View[] = Object.values(views);
 
 /**
@@ -45,12 +47,15 @@ export async function openSweep(
 
 /** Opens the chosen letter store. Loads the code of that store only. `undefined`: no store is chosen. */
 export async function openLetters({ letters }: Config): Promise<LetterStore | undefined> {
-  switch (letters?.kind) {
+  return letters && (await openStore(letters));
+}
+
+/** Opens the store of a place. Loads the code of that store only. */
+export async function openStore(place: NonNullable<Config['letters']>): Promise<LetterStore> {
+  switch (place.kind) {
     case 's3':
-      return (await import('./letters/s3.ts')).s3Store(letters);
+      return (await import('./letters/s3.ts')).s3Store(place);
     case 'folder':
-      return (await import('./letters/folder.ts')).folderStore(letters.path);
-    case undefined:
-      return undefined;
+      return (await import('./letters/folder.ts')).folderStore(place.path);
   }
 }

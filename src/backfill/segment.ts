@@ -23,8 +23,16 @@ import { sealLists } from './seal.ts';
  */
 export type Pass = 'mark' | 'fill' | 'seal';
 
+/** What was done in a pass over a segment. */
+export interface SegmentResult {
+  /** Of the pages that were written. */
+  readonly counts: Counts;
+  /** The first items on which each view threw. */
+  readonly examples: readonly Example[];
+}
+
 /** Where a pass over a segment stands. It is plain data, so that another process can go on. */
-export interface SegmentCheckpoint {
+export interface SegmentCheckpoint extends SegmentResult {
   readonly pass: Pass;
   /** From 0 to below `segments`. */
   readonly segment: number;
@@ -33,10 +41,6 @@ export interface SegmentCheckpoint {
   readonly after?: Marshalled;
   /** Whether all of the segment was read and written. */
   readonly isDone: boolean;
-  /** Of the pages that were written. */
-  readonly counts: Counts;
-  /** The first items on which each view threw. */
-  readonly examples: readonly Example[];
 }
 
 /** An item on which a view threw. The message names the item, but no secret keys. */
@@ -145,12 +149,13 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
 }
 
 /** The views of which an item was found that they cannot project. Of these, no list may be sealed: nobody knows which list the item belongs to. */
-export function unsealable(filled: readonly SegmentCheckpoint[]): ReadonlySet<string> {
+export function unsealable(filled: readonly Pick<SegmentResult, 'counts'>[]): ReadonlySet<string> {
   const { views } = sum(filled.map(({ counts }) => counts));
   return new Set(Object.entries(views).flatMap(([name, { threw }]) => (threw > 0 ? [name] : [])));
 }
 
-function firstOfEach(examples: readonly Example[]): readonly Example[] {
+/** Of each view, its first examples. */
+export function firstOfEach(examples: readonly Example[]): readonly Example[] {
   const counts = new Map<string, number>();
   return examples.filter(({ view }) => {
     const count = (counts.get(view) ?? 0) + 1;

@@ -1,4 +1,5 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { BackfillFacts } from './backfill-handler.ts';
 import type { BatchFacts } from './batch-facts.ts';
 import type { RedriveFacts } from './redrive-handler.ts';
 import { UnfilteredMetrics } from './unfiltered-metrics.ts';
@@ -54,5 +55,22 @@ export function redriveMetrics(): (facts: RedriveFacts) => void {
     metrics.addMetric('Redriven', MetricUnit.Count, redriven);
     metrics.addMetric('Kept', MetricUnit.Count, kept);
     metrics.publish({ message: 'redrive', milliseconds });
+  };
+}
+
+/**
+ * Writes one line a run of a backfill's segment, with the namespace and the dimensions of `batchMetrics`, and with `message: 'backfill'`. A count of 0 is
+ * left out, except that of the items.
+ */
+export function backfillMetrics(): (facts: BackfillFacts) => void {
+  const metrics = new UnfilteredMetrics({ namespace: 'Millrace' });
+  return ({ survey, pass, segment, isDone, items, readUnits, filled, sealed, threw, milliseconds, functionName }) => {
+    if (functionName) metrics.addDimension('function_name', functionName);
+    metrics.addMetric('BackfillItems', MetricUnit.Count, items);
+    if (readUnits > 0) metrics.addMetric('BackfillReadUnits', MetricUnit.Count, readUnits);
+    if (filled > 0) metrics.addMetric('BackfillFilled', MetricUnit.Count, filled);
+    if (sealed > 0) metrics.addMetric('BackfillSealed', MetricUnit.Count, sealed);
+    if (threw > 0) metrics.addMetric('BackfillThrew', MetricUnit.Count, threw);
+    metrics.publish({ message: 'backfill', survey, pass, segment, isDone: String(isDone), milliseconds });
   };
 }

@@ -8,11 +8,14 @@ export type LettersPlace =
 
 const BUCKET = /^[a-z\d][a-z\d.-]{1,61}[a-z\d]$/;
 
-/** @throws ConfigurationError */
-export function parseLettersPlace(text: string): LettersPlace {
+/**
+ * @param variable what the message calls the text
+ * @throws ConfigurationError
+ */
+export function parseLettersPlace(text: string, variable = 'DEAD_LETTERS'): LettersPlace {
   const wrong = (why: string) =>
     new ConfigurationError(
-      `DEAD_LETTERS is ${shownValue(text)}${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`,
+      `${variable} is ${shownValue(text)}${why}: give s3://BUCKET, s3://BUCKET/PREFIX, or a folder, as a path or a file: URL`,
     );
   const [, bucket, prefix] = text.match(/^s3:\/\/([^/]*)\/?(.*)$/) ?? [];
   if (bucket !== undefined && prefix !== undefined) {

@@ -3,18 +3,12 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { BatchWriteItemCommand, DeleteItemCommand, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb';
-import { marshall } from '@aws-sdk/util-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
-import { itemOf } from '../../src/change.ts';
-import { attributesOf } from '../../src/dynamodb/record.ts';
-import { streamHandler } from '../../src/handlers/stream-handler.ts';
-import { type EventSourceMapping, eventSourceMapping, type LambdaHandler, sdkStreamReader } from '../../src/testing/index.ts';
 import type { View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
-import { project } from '../properties/world/table.ts';
+import { faultsOf, fillTable, follow, type Orders, order, randomOf, write } from '../backfill/orders.ts';
 import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
 import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
 import { missing } from '../servers/requires.ts';
@@ -101,95 +95,14 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
   const options = () => ['--endpoint', local.endpoint, '--url', valkey.url, '--namespace', tableName];
   const backfill = (...args: string[]) => millrace(['backfill', '--table', tableName, ...options(), '--read-units', '100000', ...args]);
 
-  const fillTable = async (items: readonly Readonly<Record<string, unknown>>[]) => {
-    for (let i = 0; i < items.length; i += 25) {
-      const requests = items.slice(i, i + 25).map((item) => ({ PutRequest: { Item: marshall(item) } }));
-      await local.client.send(new BatchWriteItemCommand({ RequestItems: { [tableName]: requests } }));
-    }
-  };
-
-  const itemsOfTable = async () => {
-    const items: Readonly<Record<string, unknown>>[] = [];
-    let after: Record<string, never> | undefined;
-    do {
-      const { Items = [], LastEvaluatedKey } = await local.client.send(
-        new ScanCommand({ TableName: tableName, ConsistentRead: true, ExclusiveStartKey: after }),
-      );
-      items.push(...Items.map((item) => attributesOf(item)));
-      after = LastEvaluatedKey as Record<string, never> | undefined;
-    } while (after);
-    return items;
-  };
-
-  /** Where the cache differs from the table, and where it does not know. */
-  const faults = async (views: readonly View[] = VIEWS): Promise<readonly string[]> => {
-    const found: string[] = [];
-    const lists = new Map<string, { readonly member: string; readonly score: number; readonly json: string }[]>();
-    const keep = new Map<string, number>();
-    const documents: { readonly key: string; readonly json: string }[] = [];
-    for (const item of await itemsOfTable()) {
-      for (const entry of project(views, itemOf({ pk: item.pk, sk: item.sk }), item)) {
-        if (entry.kind === 'document') documents.push(entry);
-        else {
-          keep.set(entry.list, entry.keep);
-          lists.set(entry.list, [...(lists.get(entry.list) ?? []), entry]);
-        }
-      }
-    }
-    const lookups = await cache.getMany(documents.map(({ key }) => key));
-    for (const [i, { key, json }] of documents.entries()) {
-      const lookup = lookups[i];
-      if (lookup?.type !== 'hit' || JSON.stringify(lookup.value) !== json) found.push(`${key} is a ${lookup?.type}`);
-    }
-    for (const [list, members] of lists) {
-      members.sort((a, b) => b.score - a.score || Buffer.compare(Buffer.from(b.member), Buffer.from(a.member)));
-      // Of a list that was longer than it is, the bottom may have risen.
-      const page = await cache.list(list, { limit: 20 });
-      if (!page.complete) found.push(`${list} is not complete`);
-      const wanted = members.slice(0, 20).map(({ json }) => json);
-      if (JSON.stringify(page.members.map(({ value }) => JSON.stringify(value))) !== JSON.stringify(wanted)) found.push(`${list} differs`);
-    }
-    return found;
-  };
-
-  const follow = async (): Promise<EventSourceMapping> => {
-    const handler = streamHandler({ views: VIEWS, cache, logger: { info() {}, warn() {}, error() {} } });
-    const mapping = eventSourceMapping({
-      reader: sdkStreamReader({ client: local.streams, streamArn }),
-      handler: handler as LambdaHandler,
-      startingPosition: 'LATEST',
-      batchSize: 100,
-      functionResponseTypes: ['ReportBatchItemFailures'],
-      functionTimeoutMs: 30_000,
-    });
-    await mapping.start();
-    return mapping;
-  };
-
-  /** Writes orders until it is stopped: new ones, changed ones, moved ones and deletes. */
-  const write = (orders: number) => {
-    let stopped = false;
-    const writing = (async () => {
-      for (let n = 0; !stopped; n += 1) {
-        const id = upTo(orders + 50);
-        const key = { pk: `order#${id}`, sk: 'order' };
-        if (upTo(5) === 0) await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall(key) }));
-        else
-          await local.client.send(
-            new PutItemCommand({ TableName: tableName, Item: marshall(order(id, upTo(20), `s${n}`, upTo(1_000), 4_000)) }),
-          );
-        await sleep(2);
-      }
-    })();
-    return async () => {
-      stopped = true;
-      await writing;
-    };
-  };
+  const orders = (): Orders => ({ local, tableName, streamArn, cache, views: VIEWS });
   const upTo = (n: number) => Math.floor(random() * n);
 
   it('estimates without a cache, and changes nothing', async () => {
-    await fillTable(Array.from({ length: 100 }, (_, id) => order(id, id % 20, 'new', id)));
+    await fillTable(
+      orders(),
+      Array.from({ length: 100 }, (_, id) => order(id, id % 20, 'new', id)),
+    );
     const { status, stdout } = await millrace(['backfill', '--table', tableName, '--endpoint', local.endpoint, '--dry-run']);
     expect(status).toBe(0);
     expect(stdout).toMatch(/^table shop\d+: about 100 items, 0\.\d MB\. A dry run: nothing was read, and nothing was filled\n/);
@@ -204,8 +117,11 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
   });
 
   it('fills the cache, seals the lists, and says so', async () => {
-    await fillTable(Array.from({ length: 300 }, (_, id) => order(id, id % 20, 'new', id)));
-    await fillTable([
+    await fillTable(
+      orders(),
+      Array.from({ length: 300 }, (_, id) => order(id, id % 20, 'new', id)),
+    );
+    await fillTable(orders(), [
       { pk: 'legacy#1', sk: 'id' },
       { pk: 'cart#1', sk: 'product#p1', quantity: 1 },
     ]);
@@ -220,7 +136,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     expect(stdout).toMatch(/cart@1 +1 +1 list sealed\n/);
     expect(stdout).toMatch(/1 item that no view projects\n/);
     expect(stdout).toMatch(/All is filled\n$/);
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(orders())).toEqual([]);
     expect(existsSync(join(cli.home, '.millrace/backfill', `${tableName}.json`))).toBe(false);
 
     const again = await backfill('--json', '--view', 'detail', '--view', 'admin@1');
@@ -232,10 +148,13 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
 
   it('ends equal to a table that is written and followed meanwhile, and is killed at random moments', async () => {
     const ORDERS = 1_500;
-    await fillTable(Array.from({ length: ORDERS }, (_, id) => order(id, id % 20, 'new', upTo(1_000), 4_000)));
+    await fillTable(
+      orders(),
+      Array.from({ length: ORDERS }, (_, id) => order(id, id % 20, 'new', upTo(1_000), 4_000)),
+    );
     // It follows what is written from here on: no record tells of the orders before.
-    const following = await follow();
-    const stopWriting = write(ORDERS);
+    const following = await follow(orders());
+    const stopWriting = write(orders(), ORDERS, upTo);
     const args = [
       ...['backfill', '--table', tableName, ...options()],
       '--read-units',
@@ -265,11 +184,14 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     expect(last, `seed ${SEED}`).toMatchObject({ status: 0 });
     expect(last?.output).toMatch(/All is filled/);
     expect(last?.output).not.toMatch(/Warning/);
-    expect(await faults(), `seed ${SEED}`).toEqual([]);
+    expect(await faultsOf(orders()), `seed ${SEED}`).toEqual([]);
   });
 
   it('stops at Ctrl-C, says how to go on, and goes on', async () => {
-    await fillTable(Array.from({ length: 800 }, (_, id) => order(id, id % 20, 'new', id)));
+    await fillTable(
+      orders(),
+      Array.from({ length: 800 }, (_, id) => order(id, id % 20, 'new', id)),
+    );
     const args = ['backfill', '--table', tableName, ...options(), '--read-units', '300', '--checkpoint', 'stopped.json'];
     const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: { ...process.env, ...ENV } });
     const output = outputOf(child);
@@ -294,22 +216,28 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     }
     const resumed = await backfill('--checkpoint', 'stopped.json');
     expect(resumed).toMatchObject({ status: 0, stderr: expect.stringContaining('going on from stopped.json') });
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(orders())).toEqual([]);
     expect(readdirSync(cli.home).filter((name) => name.startsWith('stopped'))).toEqual([]);
   });
 
   it('runs twice at the same time', async () => {
-    await fillTable(Array.from({ length: 400 }, (_, id) => order(id, id % 20, 'new', id)));
+    await fillTable(
+      orders(),
+      Array.from({ length: 400 }, (_, id) => order(id, id % 20, 'new', id)),
+    );
     const results = await Promise.all(['one', 'two'].map((name) => backfill('--checkpoint', `${name}.json`, '--json')));
     for (const { stdout } of results) expect(JSON.parse(stdout)).toMatchObject({ status: 'done', items: 400 });
     // A list has the mark of one of them, so that one may have sealed it.
     const third = await backfill();
     expect(third.status).toBe(0);
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(orders())).toEqual([]);
   });
 
   it('sets aside items on which a view throws, seals none of its lists, and a redrive takes them up', async () => {
-    await fillTable(Array.from({ length: 40 }, (_, id) => order(id, id % 4, id === 7 ? 'bad' : 'new', id)));
+    await fillTable(
+      orders(),
+      Array.from({ length: 40 }, (_, id) => order(id, id % 4, id === 7 ? 'bad' : 'new', id)),
+    );
     const module = (isMended: boolean) => `
       const parse = (item) => item;
       const entity = { name: 'order', owns: ({ sk }) => sk === 'order', schema: { parse }, secretKeys: ['pk'] };
@@ -348,31 +276,8 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
   });
 });
 
-function order(id: number, creator: number, status: string, minute: number, bytes = 1_500) {
-  return {
-    pk: `order#${id}`,
-    sk: 'order',
-    id: String(id),
-    createdAt: new Date(1_700_000_000_000 + minute * 60_000).toISOString(),
-    status,
-    numItems: id,
-    items: [{ size: 'L', crust: 'thin', sauce: 'bbq', toppings: ['x'.repeat(bytes)] }],
-    creator: `creator${creator}`,
-  };
-}
-
 function outputOf({ stdout, stderr }: ChildProcess): () => string {
   let text = '';
   for (const stream of [stdout, stderr]) stream?.on('data', (data: Buffer) => (text += data));
   return () => text;
-}
-
-function randomOf(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
-import { batchMetrics, redriveMetrics } from '../../src/handlers/metrics.ts';
+import { backfillMetrics, batchMetrics, redriveMetrics } from '../../src/handlers/metrics.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { views } from '../../src/views/index.ts';
 
@@ -150,6 +150,39 @@ describe('redriveMetrics', () => {
         _aws: { CloudWatchMetrics: [{ Namespace: 'Millrace', Dimensions: [expect.arrayContaining(['service', 'function_name'])] }] },
       },
     ]);
+  });
+});
+
+describe('backfillMetrics', () => {
+  it('writes what a run of a segment did, and leaves out counts of 0', async () => {
+    const facts = {
+      survey: 's1',
+      pass: 'mark',
+      segment: 3,
+      isDone: true,
+      items: 0,
+      readUnits: 12.5,
+      filled: 7,
+      sealed: 0,
+      threw: 1,
+    } as const;
+    const lines = await written(() => backfillMetrics()({ ...facts, milliseconds: 5, functionName: 'backfill' }));
+    expect(lines).toMatchObject([
+      {
+        message: 'backfill',
+        survey: 's1',
+        pass: 'mark',
+        segment: 3,
+        isDone: 'true',
+        milliseconds: 5,
+        BackfillItems: 0,
+        BackfillReadUnits: 12.5,
+        BackfillFilled: 7,
+        BackfillThrew: 1,
+        function_name: 'backfill',
+      },
+    ]);
+    expect(lines[0]).not.toHaveProperty('BackfillSealed');
   });
 });
 

@@ -18,7 +18,9 @@ describe('docs/costs.md', () => {
     const { metrics, alarmMetrics } = numbersOf(text, 'symbol');
     const source = sourceOf('src/handlers');
     const [, counts = ''] = /const COUNTS = \[([^\]]*)\]/.exec(source) ?? [];
-    const own = new Set([...counts.matchAll(/'(\w+)'/g), ...source.matchAll(/addMetric\('(\w+)'/g)].map(([, name]) => name));
+    const all = [...counts.matchAll(/'(\w+)'/g), ...source.matchAll(/addMetric\('(\w+)'/g)].map(([, name = '']) => name);
+    // A backfill writes its metrics while it runs.
+    const own = new Set(all.filter((name) => !name.startsWith('Backfill')));
     const ofMapping = 6;
     expect(metrics).toEqual([own.size + ofMapping]);
     const stacks = [

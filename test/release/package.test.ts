@@ -380,6 +380,7 @@ interface BuildProperties {
 const ENTRIES = `
 import { attributesOf, streamHandler } from 'millrace';
 import { folderStore, s3Store } from 'millrace/letters';
+import { backfillHandler } from 'millrace/backfill';
 import { loaderOf } from 'millrace/loader';
 import { withLives } from 'millrace/lives';
 import { memoryCache } from 'millrace/memory';
@@ -391,7 +392,7 @@ import { tableReader } from 'millrace/table';
 import { valkeyCache } from 'millrace/valkey';
 import { elastiCacheLogin } from 'millrace/valkey-iam';
 
-const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, withLives, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
+const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, backfillHandler, withLives, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
 console.log(...all.map((part) => typeof part));
 `;
 

@@ -6,6 +6,7 @@ import { evaluateMath } from './metric-math.ts';
 export const PROJECT = join(import.meta.dirname, '../..');
 export const FUNCTION = 'AWS::Serverless::Function';
 export const ALARM = 'AWS::CloudWatch::Alarm';
+const STATE_MACHINE = 'AWS::Serverless::StateMachine';
 
 export type Properties = { readonly [name: string]: unknown };
 
@@ -52,6 +53,7 @@ export const TEMPLATES = {
   network: 'deploy/network.yaml',
   valkey: 'deploy/valkey.yaml',
   shop: 'deploy/shop.yaml',
+  backfill: 'deploy/backfill.yaml',
 } as const;
 
 /**
@@ -122,9 +124,10 @@ const ACCOUNT = 'eu-west-1:123456789012';
 /** ARNs of resources whose real form matters. The ARN of any other resource is `arn:aws:any:eu-west-1:123456789012:DeadLetters`. */
 const ARNS: Readonly<Record<string, string>> = {
   'AWS::SNS::Topic': `arn:aws:sns:${ACCOUNT}:`,
+  [STATE_MACHINE]: `arn:aws:states:${ACCOUNT}:stateMachine:`,
   'AWS::ElastiCache::ServerlessCache': `arn:aws:elasticache:${ACCOUNT}:serverlesscache:`,
 };
-const REF_IS_ARN = ['AWS::SNS::Topic', 'AWS::IAM::ManagedPolicy'];
+const REF_IS_ARN = ['AWS::SNS::Topic', 'AWS::IAM::ManagedPolicy', STATE_MACHINE];
 
 /**
  * Evaluates conditions, rules and functions. `Ref` of the resource DeadLetters gives `dead-letters`, or an ARN if CloudFormation gives one.
@@ -429,6 +432,7 @@ const DIMENSIONS: Readonly<Record<string, readonly string[]>> = {
   'AWS/ApiGateway': ['ApiId'],
   'AWS/DynamoDB': ['TableName'],
   'AWS/ElastiCache': ['clusterId'],
+  'AWS/States': ['StateMachineArn'],
 };
 
 /** Whether the code or AWS writes the metric with these dimensions. Only the code's own metrics are checked by name. */

@@ -147,10 +147,12 @@ describe('samconfig.toml', () => {
       if (Default === undefined) expect([...Object.keys(given(environment)), ...names]).toContain(name);
   });
 
-  it('deploys the build of the shop, and the other stacks of deploy/ as they are', () => {
+  it('deploys the builds of the shop and the backfill, and the other stacks of deploy/ as they are', () => {
     const fileOf = (environment: string, command: string) => parametersOf(environment, command).template_file;
-    expect(fileOf('shop', 'build')).toBe(TEMPLATES.shop);
-    expect(fileOf('shop', 'deploy')).toBe(`${parametersOf('shop', 'build').build_dir}/template.yaml`);
+    for (const environment of ['shop', 'backfill'] as const) {
+      expect(fileOf(environment, 'build')).toBe(TEMPLATES[environment]);
+      expect(fileOf(environment, 'deploy')).toBe(`${parametersOf(environment, 'build').build_dir}/template.yaml`);
+    }
     for (const environment of ['network', 'valkey'] as const) expect(fileOf(environment, 'deploy')).toBe(TEMPLATES[environment]);
     for (const environment of ['default', 'prod']) expect(fileOf(environment, 'deploy')).toBeUndefined();
   });

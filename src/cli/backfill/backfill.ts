@@ -7,10 +7,12 @@ import { backfill, begin } from '../../backfill/backfill.ts';
 import type { BackfillCheckpoint, BackfillPlace } from '../../backfill/checkpoint.ts';
 import { estimateOf } from '../../backfill/estimate.ts';
 import { itemLetters } from '../../backfill/item-letters.ts';
+import { isAllDone, summaryOf } from '../../backfill/summary.ts';
+import { cacheId } from '../../config/backfill.ts';
+import { followable } from '../../dynamodb/followable.ts';
 import { readBudget } from '../../dynamodb/read-budget.ts';
 import { scannedTable } from '../../dynamodb/scanned-table.ts';
 import { type View, viewName } from '../../view.ts';
-import { followable } from '../dev/followed-table.ts';
 import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
 import {
   addDynamoDbOptions,
@@ -27,8 +29,8 @@ import { addViewOption, chosenViews, type ViewChoice } from '../options/view.ts'
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { type CheckpointFile, checkpointFile } from './checkpoint-file.ts';
-import { backfillConfigOf, cacheId } from './config.ts';
-import { isAllDone, printEstimate, printSummary, summaryOf } from './print.ts';
+import { backfillConfigOf } from './config.ts';
+import { printEstimate, printSummary } from './print.ts';
 import { progress } from './progress.ts';
 
 interface BackfillOptions extends CacheChoice, DynamoDbChoice, ViewsChoice, ViewChoice {

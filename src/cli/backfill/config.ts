@@ -1,6 +1,4 @@
-import { createHash } from 'node:crypto';
 import { type BackfillConfig, parseBackfillConfig } from '../../config/backfill.ts';
-import type { Config } from '../../config/worker.ts';
 import { CACHE_OPTIONS, type CacheChoice, variablesOf } from '../options/cache.ts';
 import { inOptionNames } from '../options/names.ts';
 
@@ -24,13 +22,4 @@ export function backfillConfigOf({ readUnits, deadLetters, dryRun, ...choice }: 
     ...(readUnits !== undefined && { READ_UNITS_PER_SECOND: '--read-units' }),
   };
   return inOptionNames(optionOf, () => parseBackfillConfig(undefined, { overrides, dryRun }));
-}
-
-/** Tells a cache from others. A hash, because a URL may contain a password. */
-export function cacheId(config: Config): string {
-  const cache = config.backend === 'valkey' ? config.url : config.backend === 'momento' ? config.cacheName : '';
-  return createHash('sha256')
-    .update(JSON.stringify([config.backend, cache, config.namespace]))
-    .digest('hex')
-    .slice(0, 16);
 }

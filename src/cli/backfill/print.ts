@@ -1,9 +1,5 @@
-import { passCounts } from '../../backfill/backfill.ts';
-import type { BackfillCheckpoint } from '../../backfill/checkpoint.ts';
-import { countsOf } from '../../backfill/counts.ts';
 import { type EstimatedRead, USD_A_MILLION_UNITS } from '../../backfill/estimate.ts';
-import { unsealable } from '../../backfill/segment.ts';
-import { type View, viewName } from '../../view.ts';
+import { type BackfillSummary, isAllDone, type ViewSummary } from '../../backfill/summary.ts';
 import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
 import { duration } from './progress.ts';
 
@@ -14,71 +10,6 @@ export interface Estimate {
   readonly bytes: number;
   readonly readUnitsPerSecond: number;
   readonly reads: readonly EstimatedRead[];
-}
-
-/** What became of a backfill, as `--json` prints it. */
-export interface BackfillSummary {
-  readonly table: string;
-  /** `interrupted`: the same command goes on. */
-  readonly status: 'done' | 'interrupted';
-  readonly items: number;
-  readonly readUnits: number;
-  /** Items that no view projects. */
-  readonly strange: number;
-  /** Where the items lie on which a view threw. */
-  readonly letters?: string;
-  readonly views: readonly ViewSummary[];
-}
-
-interface ViewSummary {
-  readonly view: string;
-  readonly kind: View['kind'];
-  /** Documents, or members of lists. */
-  readonly entries: number;
-  readonly documents?: { readonly filled: number; readonly held: number; readonly lost: number; readonly skipped: number };
-  readonly lists?: { readonly sealed: number; readonly settledByReaders: number; readonly unsealed: number; readonly isSealable: boolean };
-  /** Items on which the view threw. */
-  readonly threw: number;
-  readonly examples: readonly string[];
-}
-
-const EXAMPLES = 3;
-
-/** @param letters the place of the letters, if there is one */
-export function summaryOf(checkpoint: BackfillCheckpoint, tableName: string, views: readonly View[], letters?: string): BackfillSummary {
-  const [mark, fill, seal] = (['mark', 'fill', 'seal'] as const).map((pass) => passCounts(checkpoint, pass)) as [
-    ReturnType<typeof passCounts>,
-    ReturnType<typeof passCounts>,
-    ReturnType<typeof passCounts>,
-  ];
-  const poisoned = unsealable(checkpoint.fill);
-  const examples = [...checkpoint.mark, ...checkpoint.fill].flatMap((state) => state.examples);
-  return {
-    table: tableName,
-    status: checkpoint.pass === 'done' ? 'done' : 'interrupted',
-    items: mark.items,
-    readUnits: mark.units + fill.units + seal.units,
-    strange: mark.strange,
-    ...(letters !== undefined && { letters }),
-    views: views.map((view): ViewSummary => {
-      const name = viewName(view);
-      const [marked, filled, sealed] = [countsOf(mark, name), countsOf(fill, name), countsOf(seal, name)];
-      const ofView = examples.flatMap((example) => (example.view === name ? example.message : []));
-      const common = { view: name, kind: view.kind, examples: [...new Set(ofView)].slice(0, EXAMPLES) };
-      if (view.kind === 'document') {
-        const { held, lost, skipped } = marked;
-        return { ...common, entries: marked.entries, documents: { filled: marked.filled, held, lost, skipped }, threw: marked.threw };
-      }
-      const isSealable = !poisoned.has(name);
-      const lists = { sealed: sealed.sealed, settledByReaders: sealed.settled, unsealed: sealed.unsealed, isSealable };
-      return { ...common, entries: filled.entries, lists, threw: filled.threw };
-    }),
-  };
-}
-
-/** Whether all was done. Documents that are `lost` were written by the stream, or the cache can never take them. */
-export function isAllDone({ status, views }: BackfillSummary): boolean {
-  return status === 'done' && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
 }
 
 export function printSummary(summary: BackfillSummary, resume: string): void {

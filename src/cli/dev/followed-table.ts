@@ -1,10 +1,5 @@
-import {
-  CreateTableCommand,
-  DescribeTableCommand,
-  type DynamoDBClient,
-  type TableDescription,
-  waitUntilTableExists,
-} from '@aws-sdk/client-dynamodb';
+import { CreateTableCommand, type DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
+import { followable } from '../../dynamodb/followable.ts';
 
 /** The name of the sample's table. */
 export const SAMPLE_TABLE = 'pizza-shop';
@@ -18,29 +13,6 @@ export const SAMPLE_TABLE = 'pizza-shop';
 export async function streamOf(client: DynamoDBClient, tableName: string, make: boolean): Promise<string> {
   if (make) await makeTable(client, tableName);
   return (await followable(client, tableName)).LatestStreamArn;
-}
-
-/** The description of a table with a stream that a worker can follow. @throws Error as `streamOf` does */
-export async function followable(
-  client: Pick<DynamoDBClient, 'send'>,
-  tableName: string,
-): Promise<TableDescription & { readonly LatestStreamArn: string }> {
-  const { Table } = await client.send(new DescribeTableCommand({ TableName: tableName })).catch((error: Error) => {
-    if (error.name === 'ResourceNotFoundException')
-      throw new Error(`there is no table ${tableName} at this endpoint, for these credentials`);
-    throw error;
-  });
-  const { StreamEnabled: enabled, StreamViewType: view } = Table?.StreamSpecification ?? {};
-  const { LatestStreamArn } = Table ?? {};
-  if (!enabled || !LatestStreamArn) {
-    throw new Error(`table ${tableName} has no stream: enable one with StreamViewType NEW_AND_OLD_IMAGES`);
-  }
-  if (view !== 'NEW_AND_OLD_IMAGES') {
-    throw new Error(
-      `the stream of table ${tableName} has ${view}: a cache needs NEW_AND_OLD_IMAGES, so disable the stream and enable it again`,
-    );
-  }
-  return { ...Table, LatestStreamArn };
 }
 
 async function makeTable(client: DynamoDBClient, tableName: string): Promise<void> {

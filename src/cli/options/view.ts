@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { type View, viewName } from '../../view.ts';
+import { viewsNamed } from '../../backfill/views-named.ts';
+import type { View } from '../../view.ts';
 
 /** The option that chooses some of the views. */
 export interface ViewChoice {
@@ -17,9 +18,5 @@ export function addViewOption(command: Command): Command {
 
 /** The chosen views, in their own order. @throws Error if a name is of no view */
 export function chosenViews(views: readonly View[], { view: names }: ViewChoice): readonly View[] {
-  if (!names) return views;
-  const matches = (view: View, name: string) => name === view.name || name === viewName(view);
-  const unknown = names.find((name) => !views.some((view) => matches(view, name)));
-  if (unknown !== undefined) throw new Error(`--view ${unknown}: there is no such view: give ${views.map(viewName).join(', ')}`);
-  return views.filter((view) => names.some((name) => matches(view, name)));
+  return viewsNamed(views, names, (name, known) => new Error(`--view ${name}: there is no such view: give ${known}`));
 }

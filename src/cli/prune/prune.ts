@@ -1,7 +1,6 @@
 import cliProgress from 'cli-progress';
 import { Command } from 'commander';
-import { openSweep } from '../../app.ts';
-import type { Swept } from '../../caches/valkey/sweep.ts';
+import { openSweep, type Swept } from '../../app.ts';
 import type { Config } from '../../config/worker.ts';
 import { type Life, REGISTER_KEY } from '../../lives/register.ts';
 import { addCacheOptions, type CacheChoice, type CommandCache, lastingConfigOf, openReachableCache } from '../options/cache.ts';

@@ -24,10 +24,11 @@ const MADE = {
   network: ['AWS::EC2::VPCEndpoint'],
   valkey: ['AWS::ElastiCache::ServerlessCache', 'AWS::CloudWatch::Alarm'],
   shop: ['AWS::Lambda::Function', 'AWS::ApiGatewayV2::Api'],
+  backfill: ['AWS::Lambda::Function', 'AWS::StepFunctions::StateMachine', 'AWS::Events::Rule'],
 };
 
 /**
- * @param build the folder that has a build for each template with functions, `default` and `shop`
+ * @param build the folder that has a build for each template with functions, `default`, `shop` and `backfill`
  * @throws MissingTool without moto. @throws StepFailed when a deployment fails, or makes something else than it should.
  */
 export async function deployAll(sam, folder, build) {
@@ -38,7 +39,8 @@ export async function deployAll(sam, folder, build) {
   try {
     await moto.call('CreateStack', managedStack());
     const templates = {};
-    for (const name of ['default', 'shop']) templates[name] = await translated(name, { sam, python, folder, build, env: moto.env });
+    for (const name of ['default', 'shop', 'backfill'])
+      templates[name] = await translated(name, { sam, python, folder, build, env: moto.env });
     templates.prod = templates.default;
 
     const text = await readFile(join(PROJECT, 'samconfig.toml'), 'utf8');

@@ -28,6 +28,8 @@ const OF_SHOP = {
   AlarmTopicArns: TOPIC,
 };
 
+const BACKFILL = { TableName: 'orders' };
+
 /** By template, then by name. */
 export const PARAMETER_SETS = {
   'template.yaml': {
@@ -96,6 +98,17 @@ export const PARAMETER_SETS = {
     'a Valkey elsewhere': { ...SHOP, ...ELSEWHERE },
     Momento: { ...SHOP, ...MOMENTO },
   },
+  'deploy/backfill.yaml': {
+    'a serverless Valkey': {
+      ...BACKFILL,
+      ...SERVERLESS,
+      DeadLettersBucketName: 'orders-letters',
+      TableKeyArn: TABLE_KEY,
+      AlarmTopicArns: TOPIC,
+    },
+    'a Valkey elsewhere': { ...BACKFILL, ...ELSEWHERE },
+    Momento: { ...BACKFILL, ...MOMENTO, ReadUnitsPerSecond: '40000', SegmentsAtOnce: '80' },
+  },
 };
 
 /** What a user fills in, by environment of samconfig.toml, then by name. */
@@ -120,5 +133,15 @@ export const FILLED_IN = {
     'its table': OF_SHOP,
     'the first cache': { ...OF_SHOP, ...SERVERLESS },
     'the third cache': { ...OF_SHOP, ...MOMENTO },
+  },
+  backfill: {
+    'the first cache': {
+      ...BACKFILL,
+      DeadLettersBucketName: 'millrace-prod-deadletters-1a2b3c4d5e6f',
+      AlarmTopicArns: TOPIC,
+      ...SERVERLESS,
+    },
+    'the second cache': { ...BACKFILL, ...ELSEWHERE, ...NETWORK },
+    'the third cache': { ...BACKFILL, ...MOMENTO },
   },
 };

@@ -36,9 +36,10 @@ const STACKS = {
     template: 'deploy/shop.yaml',
     functions: { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-orders.mjs', ReadFunction: 'read.mjs' },
   },
+  backfill: { template: 'deploy/backfill.yaml', functions: { BackfillFunction: 'backfill.mjs' } },
 };
 /** The functions that load the client of a cache. */
-const WITH_CHUNKS = [FUNCTION, 'ReadFunction'];
+const WITH_CHUNKS = [FUNCTION, 'ReadFunction', 'BackfillFunction'];
 const CHUNKS = ['memory', 'valkey', 'iam', 'momento'];
 const OUTAGE_EVENT = 'insert.json';
 const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
