@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fullJitter } from '../backoff.ts';
-import type { CacheClient, FoundMember } from '../cache.ts';
+import type { CacheClient, FoundMember, MarkedList } from '../cache.ts';
 import type { Marshalled } from '../dynamodb/record.ts';
 import type { ScannedTable, ScanPage } from '../dynamodb/scanned-table.ts';
 import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
@@ -244,25 +244,27 @@ function documentsOf(item: PageItem, { projections }: ProjectedItem): readonly I
 }
 
 /** The lists of a page, each once, without those that are known. */
-function newLists(known: ListNames, page: readonly ProjectedItem[]): readonly string[] {
-  const names = new Set<string>();
+function newLists(known: ListNames, page: readonly ProjectedItem[]): readonly MarkedList[] {
+  const lists = new Map<string, MarkedList>();
   for (const { projections } of page) {
     for (const { entries } of projections) {
-      for (const entry of entries) if (entry.kind === 'member' && !known.has(entry.list)) names.add(entry.list);
+      for (const entry of entries) {
+        if (entry.kind === 'member' && !known.has(entry.list)) lists.set(entry.list, { list: entry.list, keep: entry.keep });
+      }
     }
   }
-  return [...names];
+  return [...lists.values()];
 }
 
 async function markLists({ cache, known, survey }: Work, page: readonly ProjectedItem[]): Promise<void> {
   const lists = newLists(known, page);
   if (lists.length === 0) return;
   await cache.mark(lists, survey);
-  known.add(lists);
+  known.add(lists.map(({ list }) => list));
 }
 
 async function sealNewLists({ cache, known, survey }: Work, page: readonly ProjectedItem[], tally: Tally): Promise<void> {
-  const lists = newLists(known, page);
+  const lists = newLists(known, page).map(({ list }) => list);
   if (lists.length === 0) return;
   await sealLists(cache, lists, survey, tally);
   known.add(lists);

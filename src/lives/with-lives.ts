@@ -1,6 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CacheClient, type Fill, type Lease, type LeaseTarget, type LookupOrLease, MISS, parseQuery, type Settled } from '../cache.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from '../caches/arguments.ts';
+import {
+  type CacheClient,
+  type Fill,
+  type Lease,
+  type LeaseTarget,
+  type LookupOrLease,
+  type MarkedList,
+  MISS,
+  parseQuery,
+  type Settled,
+} from '../cache.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from '../caches/arguments.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
 import { type View, viewName } from '../view.ts';
@@ -173,6 +192,10 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     if (name === undefined) return undefined;
     return target.kind === 'document' ? { ...target, key: name } : { ...target, list: name };
   };
+  const innerList = <List extends MarkedList>(given: List): List | undefined => {
+    const list = inner(given?.list);
+    return list === undefined ? undefined : { ...given, list };
+  };
   const outerLease = (target: LeaseTarget, lease: Lease | undefined): LifeLease => {
     if (!lease) return { target };
     const { standingMs } = lease;
@@ -228,10 +251,10 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       ),
     mark: (lists, survey) =>
       run(async () => {
-        const names = lists.map?.(inner);
-        if (!names?.every((name) => name !== undefined)) checkSurvey(lists, survey);
+        const marked = lists.map?.((one) => innerList(one));
+        if (!marked?.every((one) => one !== undefined)) checkMarked(lists, survey);
         await cache.mark(
-          names.filter((name) => name !== undefined),
+          marked.filter((one) => one !== undefined),
           survey,
         );
       }),
@@ -240,10 +263,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         partly(
           lists,
           (all) => checkSurveyed(all, survey),
-          (surveyed) => {
-            const list = inner(surveyed?.list);
-            return list === undefined ? undefined : { ...surveyed, list };
-          },
+          innerList,
           (some) => cache.fill(some, survey),
           { otherwise: () => false },
         ),

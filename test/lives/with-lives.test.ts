@@ -334,7 +334,7 @@ describe('a view that is not usable', () => {
 
   it('takes no part in a survey', async () => {
     const reader = open();
-    await reader.mark(['orders@2:all'], 'survey');
+    await reader.mark([{ list: 'orders@2:all', keep: 3 }], 'survey');
     expect(await reader.fill([{ list: 'orders@2:all', keep: 3, members: [] }], 'survey')).toEqual([false]);
     expect(await reader.seal(['orders@2:all'], 'survey')).toEqual(['lost']);
   });

@@ -346,16 +346,17 @@ export class BackfillWorld {
       fill: (lists, survey) =>
         call('fill', async () => {
           if (this.#broken === 'mark-fill') {
-            await cache.mark(
-              lists.map(({ list }) => list),
-              survey,
-            );
+            await cache.mark(lists, survey);
           }
           return await cache.fill(lists, survey);
         }),
       seal: (lists, survey) =>
         call('seal', async () => {
-          if (this.#broken === 'mark-seal') await cache.mark(lists, survey);
+          if (this.#broken === 'mark-seal')
+            await cache.mark(
+              lists.map((list) => ({ list, keep: this.#table.lists.get(list)?.keep ?? 1 })),
+              survey,
+            );
           const sealed = await cache.seal(lists, survey);
           for (const [i, list] of lists.entries()) if (sealed[i] === 'settled') await this.#checkSealed(list);
           return sealed;
