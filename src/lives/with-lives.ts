@@ -23,7 +23,7 @@ import {
 import { CacheUnavailableError } from '../errors.ts';
 import { MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
 import { type View, viewName } from '../view.ts';
-import { type Life, LONGEST_WAIT_MS, newLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
+import { type Life, LONGEST_WAIT_MS, nextLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
 
 export interface LivesOptions {
   /**
@@ -51,6 +51,22 @@ export interface LivesOptions {
 export interface LivingCache extends CacheClient {
   /** Returns the lives of the views, by their names: `detail@1`. A life is usable from `from` on. */
   lives(): Promise<ReadonlyMap<string, Life>>;
+
+  /**
+   * Starts a life for each of these views that has none. With `fresh`, their present lives end, and each view gets a new one. Lives of other views stay.
+   * Returns the lives of these views; each has its `from`.
+   */
+  start(
+    views: readonly Pick<View, 'name' | 'revision'>[],
+    options?: { readonly fresh?: boolean | undefined },
+  ): Promise<ReadonlyMap<string, Life>>;
+
+  /**
+   * Returns the same cache, in which a life counts as none unless it has the given id. It asks as a process that is no worker, and needs no `close`.
+   *
+   * @param ids by the names of the views
+   */
+  pinned(ids: Readonly<Record<string, string>>): LivingCache;
 }
 
 const WORKER_ASK_MS = 60_000;
@@ -71,6 +87,10 @@ const MOST_ATTEMPTS = 20;
  * @throws RangeError when an option is out of its range
  */
 export function withLives(cache: CacheClient, options: LivesOptions = {}): LivingCache {
+  return livingCache(cache, options);
+}
+
+function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonly<Record<string, string>>): LivingCache {
   const { views, waitMs = WAIT_MS, askMs = views ? WORKER_ASK_MS : ASK_MS, lagMs = LAG_MS, now = Date.now } = options;
   if (!(waitMs >= 0 && waitMs <= LONGEST_WAIT_MS)) throw new RangeError(`waitMs is ${waitMs}: give 0 to ${LONGEST_WAIT_MS}`);
   if (!(askMs > 0)) throw new RangeError(`askMs is ${askMs}: give a number above 0`);
@@ -78,7 +98,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const clock = () => ({ wall: now(), monotonic: performance.now() });
   let known: Register = { lives: new Map(), written: 0 };
   let asked = { wall: Number.NaN, monotonic: 0 };
-  let asking: Promise<void> | undefined;
+  let asking: Promise<unknown> | undefined;
   let renewing: Promise<void> | undefined;
   let running = 0;
   let closing: Promise<void> | undefined;
@@ -92,15 +112,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const changed = ({ lives }: Register): ReadonlyMap<string, Life> | undefined => {
     if (!own) return undefined;
     const at = now();
-    const next = new Map<string, Life>();
-    for (const view of own) {
-      const held = lives.get(view);
-      if (!held || (held.from ?? 0) > at + LONGEST_WAIT_MS) next.set(view, newLife());
-      // Only an announced life gets a time, because a worker that is slow or frozen may write its text much later.
-      else next.set(view, held.from === undefined ? { ...held, from: at + waitMs } : held);
-    }
-    const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
-    return isSame ? undefined : next;
+    return unlessSame(lives, new Map(own.map((view) => [view, nextLife(lives.get(view), at, waitMs)])));
   };
   /** Changes the register, unless another process is faster. */
   const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<void> => {
@@ -111,17 +123,19 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     const json = registerText({ lives, written: now() });
     await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
   };
-  const askCache = async (): Promise<void> => {
+  /** Changes the register until nothing is left to change, and then knows it. */
+  const reach = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<Register['lives']> => {
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const at = clock();
       const register = await read();
-      if (changed(register)) {
-        await write(changed);
+      if (change(register)) {
+        await write(change);
         continue;
       }
-      [known, asked] = [register, at];
+      const lives = pinned ? new Map([...register.lives].filter(([view, { life }]) => pinned[view] === life)) : register.lives;
+      [known, asked] = [{ ...register, lives }, at];
       if (register.lives.size > 0 && Math.abs(now() - register.written) > RENEW_MS) renew();
-      return;
+      return lives;
     }
     throw new CacheUnavailableError(
       `the register of lives, at the key "${REGISTER_KEY}", cannot be written: other workers are always faster, or it is too large for the cache`,
@@ -144,11 +158,25 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const ask = async (): Promise<void> => {
     for (let attempt = 0; isOld(); attempt += 1) {
       if (attempt === MOST_ATTEMPTS) throw new CacheUnavailableError('the cache tells its lives too late: try again');
-      asking ??= askCache().finally(() => {
+      asking ??= reach(changed).finally(() => {
         asking = undefined;
       });
       await asking;
     }
+  };
+  const start = async (names: readonly string[], fresh: boolean): Promise<ReadonlyMap<string, Life>> => {
+    const { lives: before } = fresh ? await read() : known;
+    const isEnded = (view: string, life: Life | undefined): boolean => fresh && life?.life === before.get(view)?.life;
+    const lives = await reach(({ lives }) => {
+      const at = now();
+      const next = new Map(lives);
+      for (const view of names) {
+        const held = lives.get(view);
+        next.set(view, nextLife(isEnded(view, held) ? undefined : held, at, waitMs));
+      }
+      return unlessSame(lives, next);
+    });
+    return new Map(names.flatMap((view) => [[view, lives.get(view) as Life]]));
   };
   /** Runs a call with fresh knowledge of the lives, and lets `close` wait for it. */
   const run = async <Result>(call: () => Promise<Result>): Promise<Result> => {
@@ -283,6 +311,8 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         run(() => partly(keys, checkKeys, inner, async (some) => (await cache.leased?.(some)) ?? [], { otherwise: () => false })),
     }),
     lives: () => run(async () => known.lives),
+    start: (given, { fresh = false } = {}) => run(() => start(given.map(viewName), fresh)),
+    pinned: (ids) => livingCache(cache, { lagMs, now }, ids),
     close() {
       closing ??= (async () => {
         await new Promise<void>((resolve) => {
@@ -295,6 +325,12 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       return closing;
     },
   };
+}
+
+/** @returns `next`, or undefined if it has the lives of `lives` */
+function unlessSame(lives: ReadonlyMap<string, Life>, next: ReadonlyMap<string, Life>): ReadonlyMap<string, Life> | undefined {
+  const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
+  return isSame ? undefined : next;
 }
 
 /** Without `inner`: the lease was taken while the view was not usable. */
