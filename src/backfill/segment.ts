@@ -67,6 +67,8 @@ export interface SegmentInput {
   readonly signal: AbortSignal;
   /** Called after each page. */
   readonly onPage?: (checkpoint: SegmentCheckpoint) => void;
+  /** Called before each page is written. It throws what `checkLives` of `lives.ts` throws. Absent: the views have no lives. */
+  readonly checkLives?: (() => Promise<void>) | undefined;
   /** For how long a page is tried again while the cache gives no answer, or the table none to reads by key, ms. Default: 60,000. */
   readonly retryForMs?: number;
   /**
@@ -91,6 +93,7 @@ export function segmentStart(pass: Pass, segment: number, segments: number): Seg
  * The worker may be killed at any moment. Then another one goes on from any earlier checkpoint of this segment: writing a page again is harmless.
  *
  * @returns where it stopped: at the end of the segment, or where the signal ended it
+ * @throws LifeEndedError when the life of a view has ended
  * @throws CacheUnavailableError when the cache gives no answer for `retryForMs`, TableUnavailableError or TableRefusalError as `ScannedTable` does, and
  * what the store of letters throws. The checkpoint of the last `onPage` stands.
  */
@@ -119,6 +122,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
       page?.catch(() => {});
       let written: Written;
       try {
+        await input.checkLives?.();
         written = await write(work, current);
       } catch (error) {
         if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError)) throw error;
