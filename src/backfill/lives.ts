@@ -1,11 +1,28 @@
+import type { CacheClient } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
+import type { View } from '../view.ts';
 
 /** Ids of lives, by the names of the views. Empty: the views of the cache have no lives. */
 export type LifeIds = Readonly<Record<string, string>>;
 
+/** What a backfill needs of a cache. */
+export type BackfillCache = Pick<CacheClient, 'getOrLease' | 'settle' | 'mark' | 'fill' | 'seal' | 'list'>;
+
+type Lives = ReadonlyMap<string, { readonly life: string; readonly from?: number }>;
+
 /** What a backfill asks of a cache whose views have lives. */
 export interface BackfillLives {
-  lives(): Promise<ReadonlyMap<string, { readonly life: string; readonly from?: number }>>;
+  lives(): Promise<Lives>;
+}
+
+/** A cache whose views have lives, as `withLives` makes it. */
+export interface LivingBackfillCache extends BackfillCache, BackfillLives {
+  start(views: readonly View[], options: { readonly fresh?: boolean | undefined }): Promise<Lives>;
+  pinned(ids: LifeIds): BackfillCache & BackfillLives;
+}
+
+export function isLiving(cache: BackfillCache): cache is LivingBackfillCache {
+  return 'pinned' in cache && 'start' in cache;
 }
 
 /** Lives of views ended while a backfill filled them, so nobody reads what it filled. */
@@ -33,15 +50,15 @@ export async function checkLives(cache: BackfillLives, ids: LifeIds): Promise<vo
 }
 
 /** Names of the views whose lives have ended. */
-export function endedLives(lives: Awaited<ReturnType<BackfillLives['lives']>>, ids: LifeIds): readonly string[] {
+export function endedLives(lives: Lives, ids: LifeIds): readonly string[] {
   return Object.keys(ids).filter((view) => lives.get(view)?.life !== ids[view]);
 }
 
 /** When all of the lives are usable, ms since 1970; 0 if there are none. */
-export function usableFrom(lives: Awaited<ReturnType<BackfillLives['lives']>>, ids: LifeIds): number {
+export function usableFrom(lives: Lives, ids: LifeIds): number {
   return Math.max(0, ...Object.keys(ids).map((view) => lives.get(view)?.from ?? 0));
 }
 
-export function idsOf(lives: Awaited<ReturnType<BackfillLives['lives']>>): LifeIds {
+export function idsOf(lives: Lives): LifeIds {
   return Object.fromEntries([...lives].map(([view, { life }]) => [view, life]));
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fullJitter } from '../backoff.ts';
-import type { CacheClient, FoundMember, MarkedList } from '../cache.ts';
+import type { FoundMember, MarkedList } from '../cache.ts';
 import type { Marshalled } from '../dynamodb/record.ts';
 import type { ScannedTable, ScanPage } from '../dynamodb/scanned-table.ts';
 import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
@@ -11,6 +11,7 @@ import { fillDocuments, type ItemDocuments } from './documents.ts';
 import { ended } from './ended.ts';
 import type { ItemLetters } from './item-letters.ts';
 import { ListNames } from './list-names.ts';
+import type { BackfillCache } from './lives.ts';
 import { type Groups, grouped, type PageItem, type ProjectedItem, pageItem, projected } from './project.ts';
 import { sealLists } from './seal.ts';
 
@@ -51,7 +52,7 @@ interface Example {
 
 export interface SegmentInput {
   readonly table: ScannedTable;
-  readonly cache: Pick<CacheClient, 'getOrLease' | 'settle' | 'mark' | 'fill' | 'seal' | 'list'>;
+  readonly cache: BackfillCache;
   /** All views of the backfill, in every pass. */
   readonly views: readonly View[];
   /** Tells this backfill from all others: 1 to 64 letters, digits and `-`. */
