@@ -21,7 +21,7 @@ import {
   checkTargets,
 } from '../caches/arguments.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
+import { forgetInstead, MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
 import { type View, viewName } from '../view.ts';
 import { type Life, LONGEST_WAIT_MS, nextLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
 
@@ -81,8 +81,8 @@ const MOST_ATTEMPTS = 20;
  * Gives views lives, so that a view which was rolled back and deployed again does not show what it had before. The life is part of the keys in `cache`:
  * `detail@1:42` is stored as `detail@1.k3f9x0a1b2:42`. See docs/lives.md.
  *
- * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys nothing is written: mutations are `skipped`,
- * reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
+ * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys no value is written: mutations are `skipped`
+ * (before the first use of a life they are stored as forgotten), reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
  *
  * @throws RangeError when an option is out of its range
  */
@@ -191,14 +191,18 @@ function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonl
     }
   };
 
-  /** The name in the inner cache; undefined for a name that has none now. */
-  const inner = (name: string): string | undefined => {
+  /** The name in the inner cache, and whether its life is usable; undefined for a name without a life. */
+  const placeOf = (name: string): { readonly name: string; readonly usable: boolean } | undefined => {
     const end = typeof name === 'string' ? name.indexOf(':') : -1;
     if (end === -1) return undefined;
     const view = name.slice(0, end);
     const life = known.lives.get(view);
-    if (life?.from === undefined || now() < life.from || nameFault(name, MAX_KEY_BYTES) !== undefined) return undefined;
-    return `${view}.${life.life}${name.slice(end)}`;
+    if (life?.from === undefined || nameFault(name, MAX_KEY_BYTES) !== undefined) return undefined;
+    return { name: `${view}.${life.life}${name.slice(end)}`, usable: now() >= life.from };
+  };
+  const inner = (name: string): string | undefined => {
+    const place = placeOf(name);
+    return place?.usable ? place.name : undefined;
   };
   const skipped = (name: string): Outcome => {
     const [view = ''] = name.split(':', 1);
@@ -206,14 +210,6 @@ function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonl
     if (!life) return { type: 'skipped', reason: 'the view has no life: deploy a worker that contains it' };
     if (life.from === undefined) return { type: 'skipped', reason: 'the life of the view begins soon' };
     return { type: 'skipped', reason: `the life of the view begins at ${new Date(life.from).toISOString()}` };
-  };
-  const innerMutation = (mutation: Mutation): Mutation | undefined => {
-    if (mutation?.kind === 'document') {
-      const key = inner(mutation.key);
-      return key === undefined ? undefined : { ...mutation, key };
-    }
-    const list = inner(mutation?.list);
-    return list === undefined ? undefined : { ...mutation, list };
   };
   const innerTarget = (target: LeaseTarget): LeaseTarget | undefined => {
     const name = inner(target?.kind === 'document' ? target.key : target?.list);
@@ -232,11 +228,22 @@ function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonl
 
   return {
     apply: (mutations) =>
-      run(() =>
-        partly(mutations, checkMutations, innerMutation, (some) => cache.apply(some), {
-          otherwise: (mutation) => skipped(mutation.kind === 'document' ? mutation.key : mutation.list),
-        }),
-      ),
+      run(async () => {
+        const early = new Set<Mutation>();
+        const innerOf = (mutation: Mutation): Mutation | undefined => {
+          const place = placeOf(nameIn(mutation));
+          if (!place) return undefined;
+          if (place.usable) return renamed(mutation, place.name);
+          early.add(mutation);
+          // Another worker, whose clock is ahead, may use the life already, and may have put what this mutation replaces.
+          return renamed(mutation.type === 'put' ? forgetInstead(mutation) : { ...mutation, type: 'forget' }, place.name);
+        };
+        const otherwise = (mutation: Mutation): Outcome => skipped(nameIn(mutation));
+        const outcomes = await partly(mutations, checkMutations, innerOf, (some) => cache.apply(some), { otherwise });
+        return early.size === 0
+          ? outcomes
+          : outcomes.map((outcome, i) => (early.has(mutations[i] as Mutation) ? otherwise(mutations[i] as Mutation) : outcome));
+      }),
     get: (key) =>
       run(async () => {
         const name = inner(key);
@@ -359,4 +366,12 @@ async function partly<Given, Inner, Answer>(
   check(given);
   const answers = (await call(some)).values();
   return all.map((one, i) => (one === undefined ? otherwise(given[i] as Given) : (answers.next().value as Answer)));
+}
+
+function nameIn(mutation: Mutation): string {
+  return mutation?.kind === 'document' ? mutation.key : mutation?.list;
+}
+
+function renamed(mutation: Mutation, name: string): Mutation {
+  return mutation.kind === 'document' ? { ...mutation, key: name } : { ...mutation, list: name };
 }

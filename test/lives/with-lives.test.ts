@@ -174,6 +174,35 @@ describe('a worker', () => {
     expect(await living.get('detail@1:a')).toEqual({ type: 'hit', value: 3, version: version(3) });
   });
 
+  it('forgets what changes before its first use of a life, because a worker whose clock is ahead may have put what it had before', async () => {
+    const [slow, fast] = [open({ views: [detail, orders] }), open({ views: [detail, orders], now: () => time + 20_000 })];
+    await slow.apply([]);
+    time += WAIT_MS - 10_000;
+    expect(await typesOf(fast, put('detail@1:a', 1), put('detail@1:b', 1), add('orders@2:all', 1))).toEqual([
+      'applied',
+      'applied',
+      'applied',
+    ]);
+    const leases = await fast.lease([
+      { kind: 'document', key: 'detail@1:c' },
+      { kind: 'list', list: 'orders@2:all', keep: 3 },
+    ]);
+    const gone: Mutation = { kind: 'document', type: 'delete', key: 'detail@1:b', version: version(2) };
+    const moved: Mutation = { ...add('orders@2:all', 1), version: version(2) } as Mutation;
+    expect(await typesOf(slow, put('detail@1:a', 2), gone, put('detail@1:c', 2), moved)).toEqual([
+      'skipped',
+      'skipped',
+      'skipped',
+      'skipped',
+    ]);
+    await fast.settle([{ lease: leases[0] as Lease, found: { kind: 'document', json: '"read before the change"' } }]);
+    time += 10_000;
+    expect(await slow.getMany(['detail@1:a', 'detail@1:b', 'detail@1:c'])).toEqual([{ type: 'miss' }, { type: 'miss' }, { type: 'miss' }]);
+    expect(await slow.list('orders@2:all', { limit: 3 })).toEqual({ members: [], complete: false });
+    expect(await typesOf(slow, put('detail@1:a', 3))).toEqual(['applied']);
+    expect(await slow.get('detail@1:a')).toEqual({ type: 'hit', value: 3, version: version(3) });
+  });
+
   it('stores entries under the life, and nothing under the key of the view', async () => {
     const living = worker(detail);
     await living.apply([]);
