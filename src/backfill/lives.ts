@@ -18,11 +18,10 @@ export interface BackfillLives {
 /** A cache whose views have lives, as `withLives` makes it. */
 export interface LivingBackfillCache extends BackfillCache, BackfillLives {
   start(views: readonly View[], options: { readonly fresh?: boolean | undefined }): Promise<Lives>;
-  pinned(ids: LifeIds): BackfillCache & BackfillLives;
 }
 
 export function isLiving(cache: BackfillCache): cache is LivingBackfillCache {
-  return 'pinned' in cache && 'start' in cache;
+  return 'start' in cache && 'lives' in cache;
 }
 
 /** Lives of views ended while a backfill filled them, so nobody reads what it filled. */
@@ -38,15 +37,16 @@ export class LifeEndedError extends Error {
 }
 
 /**
+ * @param now ms since 1970
  * @throws LifeEndedError when a view has another life, or none
  * @throws CacheUnavailableError when a life is not usable yet
  */
-export async function checkLives(cache: BackfillLives, ids: LifeIds): Promise<void> {
+export async function checkLives(cache: BackfillLives, ids: LifeIds, now: () => number = Date.now): Promise<void> {
   const lives = await cache.lives();
   const ended = endedLives(lives, ids);
   if (ended.length > 0) throw new LifeEndedError(ended);
   const from = usableFrom(lives, ids);
-  if (from > Date.now()) throw new CacheUnavailableError(`the lives of the views begin at ${new Date(from).toISOString()}`);
+  if (from > now()) throw new CacheUnavailableError(`the lives of the views begin at ${new Date(from).toISOString()}`);
 }
 
 /** Names of the views whose lives have ended. */

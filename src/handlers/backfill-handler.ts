@@ -5,7 +5,6 @@ import { countsOf, NO_COUNTS, sum } from '../backfill/counts.ts';
 import { itemLetters } from '../backfill/item-letters.ts';
 import {
   type BackfillCache,
-  type BackfillLives,
   checkLives,
   endedLives,
   idsOf,
@@ -240,14 +239,14 @@ interface LoggedOptions extends BackfillHandlerOptions {
 }
 
 async function run(options: LoggedOptions, event: RunEvent, context: InvocationContext | undefined): Promise<RunAnswer> {
-  const { table, checkpoints, letters, logger, metrics, marginMs = 20_000, retryForMs = 60_000 } = options;
+  const { cache, table, checkpoints, letters, logger, metrics, marginMs = 20_000, retryForMs = 60_000 } = options;
   const { plan, pass, segment } = event;
   const started = Date.now();
   const remainingMs = context?.getRemainingTimeInMillis?.();
   const time = remainingMs === undefined ? [] : [AbortSignal.timeout(Math.max(0, Math.floor(remainingMs - marginMs)))];
   const end = new AbortController();
   const views = viewsOf(options, plan);
-  const { cache, check } = cacheOf(options, plan);
+  const check = checkOf(options, plan);
   if ((await checkpoints.get(sumName(plan, pass))) !== undefined) {
     throw new TypeError(`the event is wrong: pass is "${pass}", which is closed: it ended before this run`);
   }
@@ -336,23 +335,17 @@ function viewsOf(options: BackfillHandlerOptions, plan: BackfillPlan): readonly 
 }
 
 /**
- * The cache for the lives of the plan, and what checks that they have not ended.
+ * What checks that the lives of the plan have not ended. Undefined: the views have none.
  *
  * @throws ConfigurationError when the views had lives at the beginning and have none now, or the other way round
  */
-function cacheOf(
-  { cache }: BackfillHandlerOptions,
-  { lives }: BackfillPlan,
-): { readonly cache: BackfillCache & Partial<BackfillLives>; readonly check?: () => Promise<void> } {
-  if (!lives && !isLiving(cache)) return { cache };
-  if (!lives || !isLiving(cache)) {
-    const [then, today] = lives ? ['with', 'without'] : ['without', 'with'];
-    throw new ConfigurationError(
-      `the backfill began ${then} lives of views, and the function has its cache ${today} them: start a new execution`,
-    );
-  }
-  const pinned = cache.pinned(lives);
-  return { cache: pinned, check: () => checkLives(pinned, lives) };
+function checkOf({ cache }: BackfillHandlerOptions, { lives }: BackfillPlan): (() => Promise<void>) | undefined {
+  if (lives && isLiving(cache)) return () => checkLives(cache, lives);
+  if (!lives && !isLiving(cache)) return undefined;
+  const [then, today] = lives ? ['with', 'without'] : ['without', 'with'];
+  throw new ConfigurationError(
+    `the backfill began ${then} lives of views, and the function has its cache ${today} them: start a new execution`,
+  );
 }
 
 /** DynamoDB Local gives no id. */
@@ -369,7 +362,7 @@ async function summed(options: BackfillHandlerOptions, { plan, pass }: SumEvent)
   if (tableIdOf(await followable(table.client, table.name)) !== plan.tableId) {
     throw new ConfigurationError(`table ${table.name} was deleted and made again since the backfill began: start a new execution`);
   }
-  await cacheOf(options, plan).check?.();
+  await checkOf(options, plan)?.();
   const { results, unfinished } = await resultsOf(checkpoints, plan, pass);
   if (unfinished.length > 0) {
     throw new Error(

@@ -60,13 +60,6 @@ export interface LivingCache extends CacheClient {
     views: readonly Pick<View, 'name' | 'revision'>[],
     options?: { readonly fresh?: boolean | undefined },
   ): Promise<ReadonlyMap<string, Life>>;
-
-  /**
-   * Returns the same cache, in which a life counts as none unless it has the given id. It asks as a process that is no worker, and needs no `close`.
-   *
-   * @param ids by the names of the views
-   */
-  pinned(ids: Readonly<Record<string, string>>): LivingCache;
 }
 
 const WORKER_ASK_MS = 60_000;
@@ -87,10 +80,6 @@ const MOST_ATTEMPTS = 20;
  * @throws RangeError when an option is out of its range
  */
 export function withLives(cache: CacheClient, options: LivesOptions = {}): LivingCache {
-  return livingCache(cache, options);
-}
-
-function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonly<Record<string, string>>): LivingCache {
   const { views, waitMs = WAIT_MS, askMs = views ? WORKER_ASK_MS : ASK_MS, lagMs = LAG_MS, now = Date.now } = options;
   if (!(waitMs >= 0 && waitMs <= LONGEST_WAIT_MS)) throw new RangeError(`waitMs is ${waitMs}: give 0 to ${LONGEST_WAIT_MS}`);
   if (!(askMs > 0)) throw new RangeError(`askMs is ${askMs}: give a number above 0`);
@@ -132,10 +121,9 @@ function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonl
         await write(change);
         continue;
       }
-      const lives = pinned ? new Map([...register.lives].filter(([view, { life }]) => pinned[view] === life)) : register.lives;
-      [known, asked] = [{ ...register, lives }, at];
+      [known, asked] = [register, at];
       if (register.lives.size > 0 && Math.abs(now() - register.written) > RENEW_MS) renew();
-      return lives;
+      return register.lives;
     }
     throw new CacheUnavailableError(
       `the register of lives, at the key "${REGISTER_KEY}", cannot be written: other workers are always faster, or it is too large for the cache`,
@@ -319,7 +307,6 @@ function livingCache(cache: CacheClient, options: LivesOptions, pinned?: Readonl
     }),
     lives: () => run(async () => known.lives),
     start: (given, { fresh = false } = {}) => run(() => start(given.map(viewName), fresh)),
-    pinned: (ids) => livingCache(cache, { lagMs, now }, ids),
     close() {
       closing ??= (async () => {
         await new Promise<void>((resolve) => {

@@ -133,25 +133,6 @@ describe('start', () => {
   });
 });
 
-describe('pinned', () => {
-  it('uses a life of the given id only', async () => {
-    const living = worker(detail, orders);
-    await living.apply([]);
-    time += WAIT_MS;
-    const { 'detail@1': life } = await register();
-    const pinned = open().pinned({ 'detail@1': life?.life ?? '', 'orders@2': 'another' });
-    expect([...(await pinned.lives()).keys()]).toEqual(['detail@1']);
-    expect(await typesOf(pinned, put('detail@1:a', 1), add('orders@2:l', 1))).toEqual(['applied', 'skipped']);
-    await open().start([detail], { fresh: true });
-    time += 5_001;
-    expect(await pinned.lives()).toEqual(new Map());
-    time += WAIT_MS;
-    expect(await typesOf(pinned, put('detail@1:a', 2))).toEqual(['skipped']);
-    await pinned.mark([{ list: 'detail@1:l', keep: 3 }], 's');
-    expect(await pinned.fill([{ list: 'detail@1:l', keep: 3, members: [] }], 's')).toEqual([false]);
-  });
-});
-
 describe('a worker', () => {
   it('starts the lives of its views, and each is usable 90 s later', async () => {
     await worker(detail, orders).apply([]);

@@ -161,15 +161,14 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
       at = from;
       // Whoever stops the wait goes on with the lives that were started.
       file.save(from);
-      const pinned = living?.pinned(from.lives);
       const signal = stopSignal();
-      if (pinned) await waitForLives(pinned, from.lives, signal);
+      if (living) await waitForLives(living, from.lives, signal);
       bar.update(from);
       at = await backfill({
         from,
         views,
-        cache: pinned ?? backend,
-        ...(pinned && { checkLives: () => checkLives(pinned, from.lives) }),
+        cache: living ?? backend,
+        ...(living && { checkLives: () => checkLives(living, from.lives) }),
         table: scannedTable({
           client,
           arn: tableArn,
