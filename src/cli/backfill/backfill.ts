@@ -159,7 +159,7 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
       const living = await livingCache(backend, options);
       const { from, isResumed } = await beginning(saved, place, { living, views, path });
       at = from;
-      // Whoever stops the wait goes on with the lives that were started.
+      // After a stop during the wait, the same command goes on with the lives that were started.
       file.save(from);
       const signal = stopSignal();
       if (living) await waitForLives(living, from.lives, signal);
