@@ -150,9 +150,8 @@ const SHOWN_SEGMENTS = 20;
  *
  * The pass `mark` begins at `usableAt`. Each other pass begins after the one before is closed, and the pass `fill` after `drainSeconds` more.
  *
- * The handler throws a TypeError when the event is wrong, a ConfigurationError when the backfill cannot go on: the function was changed meanwhile, or the
- * life of a view has ended,
- * what `runSegment` throws if not a single page was written, and what the stores throw.
+ * The handler throws a TypeError when the event is wrong, and a ConfigurationError when the backfill cannot go on: the function was changed meanwhile, or
+ * the life of a view has ended. It also throws what `runSegment` throws if not a single page was written, and what the stores throw.
  */
 export function backfillHandler(options: BackfillHandlerOptions): BackfillHandler {
   const { logger = new Logger() } = options;

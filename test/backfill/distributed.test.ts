@@ -430,8 +430,16 @@ describe.skipIf(isMissing).each(['memory', 'Valkey'])(
           expect(await failed.redrive()).toMatchObject({ status: 'FAILED' });
           await beginNow(orders.cache);
         }
-        expect(await machine().start({ segments: 2 }, 'e3')).toMatchObject({ status: 'SUCCEEDED', output: { isAllDone: true } });
+        const { handler, start } = machine();
+        expect(await start({ segments: 2 }, 'e3')).toMatchObject({ status: 'SUCCEEDED', output: { isAllDone: true } });
         expect(await faultsOf({ ...orders, cache: living })).toEqual([]);
+        await living.start([shop.detail], { fresh: true });
+        await sleep(5);
+        expect(await handler({ action: 'report', execution: 'e3' })).toMatchObject({
+          isAllDone: false,
+          status: 'done',
+          ended: ['detail@1'],
+        });
       });
 
       it('refuses to go on with a cache without lives, or without the time that they need', async () => {

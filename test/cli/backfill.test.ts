@@ -370,6 +370,43 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
       expect(await faultsOf({ ...orders(), cache: reader })).toEqual([]);
     });
 
+    it('fills a new revision beside the earlier one, as the runbook says, and prunes what the earlier one left', async () => {
+      await fillTable(
+        orders(),
+        Array.from({ length: 40 }, (_, id) => order(id, id % 4, 'new', id)),
+      );
+      const list = (revision: number) => `{ kind: 'list', name: 'lines', revision: ${revision}, keep: 50, entity,
+        project: (item) => [{ list: item.creator, score: item.numItems, value: 'r${revision} ' + item.id }] }`;
+      const entity = `{ name: 'order', owns: ({ sk }) => sk === 'order', schema: { parse: (item) => item } }`;
+      writeFileSync(join(cli.home, 'lines.mjs'), `const entity = ${entity};\nexport const views = [${list(1)}, ${list(2)}];`);
+      const deploy = async (...revisions: number[]) => {
+        const views = revisions.map((revision) => ({ name: 'lines', revision }));
+        await withLives({ ...cache, close: async () => {} }, { views, waitMs: 0 }).apply([]);
+      };
+      await deploy(1);
+      expect(await living('--views', 'lines.mjs', '--view', 'lines@1')).toMatchObject({ status: 0 });
+
+      await deploy(1, 2);
+      expect(await living('--views', 'lines.mjs', '--view', 'lines@2')).toMatchObject({ status: 0 });
+      for (const revision of [1, 2]) {
+        const { members, complete } = await reader.list(`lines@${revision}:creator3`, { limit: 50 });
+        expect([members.length, members[0]?.value, complete]).toEqual([10, `r${revision} 39`, true]);
+      }
+      const earlier = (await livesNow()).get('lines@1')?.life;
+
+      await deploy(2);
+      const { status, stdout, stderr } = await millrace(['prune', '--url', valkey.url, '--namespace', tableName, '--json']);
+      expect([status, stderr]).toEqual([0, '']);
+      expect(JSON.parse(stdout).owners).toEqual([
+        { name: `lines@1.${earlier}`, live: false, keys: expect.any(Number) },
+        { name: expect.stringMatching(/^lines@2\./), live: true, keys: expect.any(Number) },
+      ]);
+      expect((await cache.list(`lines@1.${earlier}:creator3`, { limit: 1 })).members).toEqual([]);
+      await livesNow();
+      expect(await reader.list('lines@1:creator3', { limit: 1 })).toEqual({ members: [], complete: false });
+      expect(await reader.list('lines@2:creator3', { limit: 50 })).toMatchObject({ complete: true });
+    });
+
     it('goes on with a checkpoint of --fresh by --fresh only', async () => {
       await reader.start(VIEWS);
       await beginNow(cache);
