@@ -454,6 +454,12 @@ describe.skipIf(isMissing).each(['memory', 'Valkey'])(
         await expect(handler({ ...run, plan: without })).rejects.toThrow(
           'began without lives of views, and the function has its cache with them',
         );
+        await living.start([shop.cart], { fresh: true });
+        await sleep(5);
+        await expect(handler({ action: 'sum', plan, pass: 'mark' })).rejects.toMatchObject({
+          name: 'ConfigurationError',
+          message: expect.stringMatching(/^the life of cart@1 ended.* begin again by a new execution$/),
+        });
         await expect(handlerWith()({ action: 'plan', execution: 'e2', request: { fresh: true } })).rejects.toThrow(
           'in request, fresh is "true", and the views of the cache have no lives',
         );

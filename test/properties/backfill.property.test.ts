@@ -10,8 +10,14 @@ import { Tally } from './world/tally.ts';
 /** Whether the backfill seals lists of views that threw. */
 const poison = vi.hoisted(() => ({ isSealed: false }));
 
-// Pauses take no time.
-vi.mock('node:timers/promises', async (original) => ({ ...(await original<object>()), setTimeout: async () => {} }));
+/** Whether pauses take no time. */
+const pauses = vi.hoisted(() => ({ areSkipped: false }));
+
+vi.mock('node:timers/promises', async (original) => {
+  const timers = await original<typeof import('node:timers/promises')>();
+  const setTimeout = (...args: [number]) => (pauses.areSkipped ? Promise.resolve() : timers.setTimeout(...args));
+  return { ...timers, setTimeout };
+});
 vi.mock('../../src/backfill/segment.ts', async (original) => {
   const segment = await original<typeof import('../../src/backfill/segment.ts')>();
   const unsealable: typeof segment.unsealable = (filled) => (poison.isSealed ? new Set() : segment.unsealable(filled));
@@ -34,7 +40,9 @@ async function faultOf(backend: Backend, histories: number, tally: Tally, broken
   for (let seed = SEED; seed < SEED + histories; seed += 1) {
     const opened = await backend.open({ maxValueBytes: MAX_VALUE_BYTES });
     const world = new BackfillWorld(randomOf(seed), opened, tally, broken);
+    pauses.areSkipped = true;
     const faults = await world.live();
+    pauses.areSkipped = false;
     await opened.cache.close();
     if (faults.length > 0) return `SEED=${seed} HISTORIES=1: ${faults.slice(0, 3).join('; ')}\n  ${world.story.join('\n  ')}`;
   }
