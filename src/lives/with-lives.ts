@@ -1,10 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CacheClient, type Fill, type Lease, type LeaseTarget, type LookupOrLease, MISS, parseQuery, type Settled } from '../cache.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from '../caches/arguments.ts';
+import {
+  type CacheClient,
+  type Fill,
+  type Lease,
+  type LeaseTarget,
+  type LookupOrLease,
+  type MarkedList,
+  MISS,
+  parseQuery,
+  type Settled,
+} from '../cache.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from '../caches/arguments.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { forgetInstead, MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
 import { type View, viewName } from '../view.ts';
-import { type Life, LONGEST_WAIT_MS, newLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
+import { type Life, LONGEST_WAIT_MS, nextLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
 
 export interface LivesOptions {
   /**
@@ -32,6 +51,15 @@ export interface LivesOptions {
 export interface LivingCache extends CacheClient {
   /** Returns the lives of the views, by their names: `detail@1`. A life is usable from `from` on. */
   lives(): Promise<ReadonlyMap<string, Life>>;
+
+  /**
+   * Starts a life for each of these views that has none. With `fresh`, their present lives end, and each view gets a new one. Lives of other views stay.
+   * Returns the lives of these views; each has its `from`.
+   */
+  start(
+    views: readonly Pick<View, 'name' | 'revision'>[],
+    options?: { readonly fresh?: boolean | undefined },
+  ): Promise<ReadonlyMap<string, Life>>;
 }
 
 const WORKER_ASK_MS = 60_000;
@@ -59,7 +87,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const clock = () => ({ wall: now(), monotonic: performance.now() });
   let known: Register = { lives: new Map(), written: 0 };
   let asked = { wall: Number.NaN, monotonic: 0 };
-  let asking: Promise<void> | undefined;
+  let asking: Promise<unknown> | undefined;
   let renewing: Promise<void> | undefined;
   let running = 0;
   let closing: Promise<void> | undefined;
@@ -73,15 +101,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const changed = ({ lives }: Register): ReadonlyMap<string, Life> | undefined => {
     if (!own) return undefined;
     const at = now();
-    const next = new Map<string, Life>();
-    for (const view of own) {
-      const held = lives.get(view);
-      if (!held || (held.from ?? 0) > at + LONGEST_WAIT_MS) next.set(view, newLife());
-      // Only an announced life gets a time, because a worker that is slow or frozen may write its text much later.
-      else next.set(view, held.from === undefined ? { ...held, from: at + waitMs } : held);
-    }
-    const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
-    return isSame ? undefined : next;
+    return unlessSame(lives, new Map(own.map((view) => [view, nextLife(lives.get(view), at, waitMs)])));
   };
   /** Changes the register, unless another process is faster. */
   const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<void> => {
@@ -92,17 +112,18 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     const json = registerText({ lives, written: now() });
     await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
   };
-  const askCache = async (): Promise<void> => {
+  /** Changes the register until nothing is left to change, and then knows it. */
+  const reach = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<Register['lives']> => {
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const at = clock();
       const register = await read();
-      if (changed(register)) {
-        await write(changed);
+      if (change(register)) {
+        await write(change);
         continue;
       }
       [known, asked] = [register, at];
       if (register.lives.size > 0 && Math.abs(now() - register.written) > RENEW_MS) renew();
-      return;
+      return register.lives;
     }
     throw new CacheUnavailableError(
       `the register of lives, at the key "${REGISTER_KEY}", cannot be written: other workers are always faster, or it is too large for the cache`,
@@ -125,11 +146,25 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const ask = async (): Promise<void> => {
     for (let attempt = 0; isOld(); attempt += 1) {
       if (attempt === MOST_ATTEMPTS) throw new CacheUnavailableError('the cache tells its lives too late: try again');
-      asking ??= askCache().finally(() => {
+      asking ??= reach(changed).finally(() => {
         asking = undefined;
       });
       await asking;
     }
+  };
+  const start = async (names: readonly string[], fresh: boolean): Promise<ReadonlyMap<string, Life>> => {
+    const { lives: before } = fresh ? await read() : known;
+    const isEnded = (view: string, life: Life | undefined): boolean => fresh && life?.life === before.get(view)?.life;
+    const lives = await reach(({ lives }) => {
+      const at = now();
+      const next = new Map(lives);
+      for (const view of names) {
+        const held = lives.get(view);
+        next.set(view, nextLife(isEnded(view, held) ? undefined : held, at, waitMs));
+      }
+      return unlessSame(lives, next);
+    });
+    return new Map(names.flatMap((view) => [[view, lives.get(view) as Life]]));
   };
   /** Runs a call with fresh knowledge of the lives, and lets `close` wait for it. */
   const run = async <Result>(call: () => Promise<Result>): Promise<Result> => {
@@ -168,6 +203,10 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     const name = inner(target?.kind === 'document' ? target.key : target?.list);
     if (name === undefined) return undefined;
     return target.kind === 'document' ? { ...target, key: name } : { ...target, list: name };
+  };
+  const innerList = <List extends MarkedList>(given: List): List | undefined => {
+    const list = inner(given?.list);
+    return list === undefined ? undefined : { ...given, list };
   };
   const outerLease = (target: LeaseTarget, lease: Lease | undefined): LifeLease => {
     if (!lease) return { target };
@@ -235,10 +274,10 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       ),
     mark: (lists, survey) =>
       run(async () => {
-        const names = lists.map?.(inner);
-        if (!names?.every((name) => name !== undefined)) checkSurvey(lists, survey);
+        const marked = lists.map?.((one) => innerList(one));
+        if (!marked?.every((one) => one !== undefined)) checkMarked(lists, survey);
         await cache.mark(
-          names.filter((name) => name !== undefined),
+          marked.filter((one) => one !== undefined),
           survey,
         );
       }),
@@ -247,10 +286,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         partly(
           lists,
           (all) => checkSurveyed(all, survey),
-          (surveyed) => {
-            const list = inner(surveyed?.list);
-            return list === undefined ? undefined : { ...surveyed, list };
-          },
+          innerList,
           (some) => cache.fill(some, survey),
           { otherwise: () => false },
         ),
@@ -270,6 +306,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         run(() => partly(keys, checkKeys, inner, async (some) => (await cache.leased?.(some)) ?? [], { otherwise: () => false })),
     }),
     lives: () => run(async () => known.lives),
+    start: (given, { fresh = false } = {}) => run(() => start(given.map(viewName), fresh)),
     close() {
       closing ??= (async () => {
         await new Promise<void>((resolve) => {
@@ -282,6 +319,12 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       return closing;
     },
   };
+}
+
+/** @returns `next`, or undefined if it has the lives of `lives` */
+function unlessSame(lives: ReadonlyMap<string, Life>, next: ReadonlyMap<string, Life>): ReadonlyMap<string, Life> | undefined {
+  const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
+  return isSame ? undefined : next;
 }
 
 /** Without `inner`: the lease was taken while the view was not usable. */
