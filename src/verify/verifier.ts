@@ -6,7 +6,7 @@ import { type View, viewName } from '../view.ts';
 import { claimsOf } from './claims.ts';
 import { type Probe, Tally } from './counts.ts';
 import { decide, needsTable, nextLookAt, type Suspect, type Verdict } from './looks.ts';
-import { type Claim, compared, type Fault, type Subject, type Truth } from './observation.ts';
+import { type Claim, compared, type Fault, nameOfSubject, type Subject, type Truth } from './observation.ts';
 import { readTruths } from './read-truths.ts';
 import type { VerifiedTable } from './table.ts';
 import { Waiting } from './waiting.ts';
@@ -100,6 +100,8 @@ export class Verifier {
   readonly #waiting: Waiting<Waiter>;
   readonly #mostWaiting: number;
   readonly #ended = new AbortController();
+  /** When addresses, and lists, were repaired, ms since 1970. */
+  readonly #repaired = new Map<string, number>();
 
   constructor(options: VerifierOptions) {
     this.#options = options;
@@ -156,6 +158,15 @@ export class Verifier {
     for (const { subject, probe } of this.#waiting.drain()) this.tally.add(subject.view, probe, { type: 'undecided' });
   }
 
+  /** Notes that a repair has just written to addresses: what comes right there by now has not healed by itself. */
+  repaired(subjects: readonly Subject[]): void {
+    const now = this.clock.now();
+    for (const subject of subjects) {
+      this.#repaired.set(nameOfSubject(subject), now);
+      if (subject.kind === 'member') this.#repaired.set(subject.list, now);
+    }
+  }
+
   viewOf(subject: Subject): View {
     const view = this.#views.get(subject.view);
     if (!view) throw new RangeError(`the view ${subject.view} is not verified`);
@@ -199,7 +210,17 @@ export class Verifier {
     return truths;
   }
 
-  #conclude(waiter: Waiter, claim: Claim, verdict: Verdict): Violation | undefined {
+  /** What a verdict is if a repair came between the looks. */
+  #unlessRepaired({ subject, before }: Waiter, verdict: Verdict): Verdict {
+    if (verdict.type !== 'late' || !before) return verdict;
+    const isSince = (name: string): boolean => before.since <= (this.#repaired.get(name) ?? -Infinity);
+    if (isSince(nameOfSubject(subject))) return { type: 'violation', fault: before.fault, ageMs: verdict.lagMs };
+    // The repair of its list came before its bound was over.
+    return subject.kind === 'member' && isSince(subject.list) ? { type: 'undecided' } : verdict;
+  }
+
+  #conclude(waiter: Waiter, claim: Claim, seen: Verdict): Violation | undefined {
+    const verdict = this.#unlessRepaired(waiter, seen);
     const { subject, probe, cluster, moves } = waiter;
     const { boundMs } = this.#options;
     const now = this.clock.now();

@@ -70,6 +70,7 @@ export function verification(input: VerifyInput): Verification {
   const onViolations = async (violations: readonly Violation[]): Promise<void> => {
     const subjects = violations.map(({ subject }) => subject);
     const repaired = input.repairs ? await repair({ ...input, verifier, names, signal }, subjects) : undefined;
+    if (repaired) verifier.repaired(subjects);
     for (const [i, violation] of violations.entries()) findings.add(violation, repaired?.[i]);
   };
   const verifier = new Verifier({ ...input, signal, clock, onViolations });
@@ -113,6 +114,11 @@ export function verification(input: VerifyInput): Verification {
     follows = false;
     progress.phase = 'waiting';
     verifier.end();
+    tell();
+    while (verifier.waiting > 0 && !signal.aborted) {
+      await clock.sleep(Math.min(1_000, boundMs / 60), signal);
+      tell();
+    }
   };
   const guarded = async (work: Promise<void>): Promise<void> => {
     try {

@@ -79,10 +79,10 @@ function lagText({ lags }: Counts, ends: readonly number[]): string {
   return `late, and healed: ${parts.join(', ')}`;
 }
 
-/** At least so much, rounded down to the first digit that is not 9, and one more. */
+/** Rounded down to the second digit that is not 9. */
 function consistencyText(consistency: number | null): string {
   if (consistency === null) return 'no evidence';
-  const digits = Math.min(12, Math.max(0, Math.ceil(-Math.log10(Math.max(1 - consistency, 1e-15)))));
+  const digits = Math.min(12, Math.max(0, Math.ceil(-Math.log10(Math.max(1 - consistency, 1e-14))) - 1));
   const scale = 10 ** digits;
-  return `at least ${(Math.floor(consistency * 100 * scale) / scale).toFixed(digits)} %`;
+  return `at least ${(Math.floor(consistency * 100 * scale + 1e-6) / scale).toFixed(digits)} %`;
 }
