@@ -32,7 +32,7 @@ export interface Counts {
 
 type Mutable = { -readonly [Name in keyof Counts]: Counts[Name] } & { violations: Record<Fault, number>; lags: number[] };
 
-export function noCounts(boundMs: number): Mutable {
+function noCounts(boundMs: number): Mutable {
   return {
     observations: 0,
     equal: 0,
@@ -57,7 +57,7 @@ function add(into: Mutable, counts: Counts): void {
 }
 
 /** Counts a verdict that is the last of an observation. `suspect` and `moved` are none. */
-export function count(counts: Mutable, verdict: Verdict, boundMs: number): void {
+function count(counts: Mutable, verdict: Verdict, boundMs: number): void {
   switch (verdict.type) {
     case 'equal':
       counts.equal += 1;

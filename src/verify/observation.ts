@@ -14,7 +14,7 @@ interface SubjectOf {
   readonly item?: Marshalled;
 }
 
-export interface DocumentSubject extends SubjectOf {
+interface DocumentSubject extends SubjectOf {
   readonly kind: 'document';
   readonly key: string;
 }

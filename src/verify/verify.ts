@@ -36,6 +36,8 @@ export interface VerifyInput {
   /** See `VerifierOptions`. */
   readonly retryForMs?: number;
   readonly onProgress?: (progress: Progress) => void;
+  /** Called with each violation, after its repair. */
+  readonly onViolation?: (violation: Violation) => void;
 }
 
 /** How far a run is. */
@@ -71,7 +73,10 @@ export function verification(input: VerifyInput): Verification {
     const subjects = violations.map(({ subject }) => subject);
     const repaired = input.repairs ? await repair({ ...input, verifier, names, signal }, subjects) : undefined;
     if (repaired) verifier.repaired(subjects);
-    for (const [i, violation] of violations.entries()) findings.add(violation, repaired?.[i]);
+    for (const [i, violation] of violations.entries()) {
+      findings.add(violation, repaired?.[i]);
+      input.onViolation?.(violation);
+    }
   };
   const verifier = new Verifier({ ...input, signal, clock, onViolations });
   findings.tally = verifier.tally;
