@@ -34,9 +34,12 @@ function isOf(record: StreamRecord, name: 'INSERT' | 'MODIFY' | 'REMOVE'): boole
   return record.eventName === name;
 }
 
-/** Drops one record in so many, and applies all others. */
+/** Drops one record in so many, at each delivery the same ones, and applies all others. */
 function dropping(oneIn: number): Omit<WorldOptions, 'seed'> {
-  return { spoil: (record, world) => (world.isLoaded && world.upTo(oneIn) === 0 ? [] : [record]) };
+  return {
+    spoil: (record, world) =>
+      world.isLoaded && Number(BigInt(record.dynamodb?.SequenceNumber ?? 0) % BigInt(oneIn)) === 0 ? [] : [record],
+  };
 }
 
 const ofWorkshop = newest();
@@ -51,8 +54,9 @@ export const BROKEN: readonly Broken[] = [
   {
     name: 'one record in a thousand is dropped',
     options: { ...dropping(1_000), things: 3_000 },
-    loadMs: 900_000,
-    shows: ['old-value'],
+    loadMs: 600_000,
+    // So few records are dropped that they may be of any kind.
+    shows: [],
   },
   {
     name: 'versions are ignored, and records come late',

@@ -177,7 +177,7 @@ export class World {
     };
     repeat(100, () => this.write());
     // A fill looks at all items.
-    const scale = Math.max(1, (this.options.things ?? 400) / 1_500);
+    const scale = Math.max(1, (this.options.things ?? 400) / 500);
     repeat(this.options.lateLeases ? 50 : 250 * scale, () => void this.#fill({ kind: 'document', key: this.#anyOf(this.documents) }));
     repeat(500 * scale, () => void this.#fill({ kind: 'list', list: this.#anyOf(this.lists), keep: 60 }));
     repeat(60_000, async () => {
