@@ -1,4 +1,6 @@
 import type { CacheClient, Fill, Found, FoundMember, Lease } from '../cache.ts';
+import type { Attributes } from '../change.ts';
+import { CacheUnavailableError, TableUnavailableError, ViewError } from '../errors.ts';
 import { found as foundIn } from '../fill/found.ts';
 import { keyOf, type ListView } from '../view.ts';
 import { claimsOf } from './claims.ts';
@@ -19,8 +21,10 @@ export interface RepairInput {
   readonly signal: AbortSignal;
 }
 
-/** The stream may write an address between lease and settle. */
-const MOST_TRIES = 3;
+/** The stream may write an address between lease and settle, and a call may get no answer. */
+const MOST_TRIES = 5;
+/** After a call without an answer, ms. */
+const PAUSE_MS = 500;
 
 /**
  * Repairs addresses: takes a lease, reads the table after it, consistently, and settles what was read. So a change of the stream always wins. Then it looks
@@ -34,20 +38,37 @@ const MOST_TRIES = 3;
  * @returns for each subject whether the cache is now right, or claims nothing
  */
 export async function repair(input: RepairInput, subjects: readonly Subject[]): Promise<readonly boolean[]> {
-  let open = await wrong(input, subjects);
-  for (let tries = 0; open.size > 0 && tries < MOST_TRIES; tries += 1) {
-    await settleDocuments(
-      input,
-      [...open].filter(({ kind }) => kind === 'document'),
-    );
-    const lists = new Map<string, MemberSubject[]>();
-    for (const subject of open) {
-      if (subject.kind === 'member') lists.set(subject.list, [...(lists.get(subject.list) ?? []), subject]);
-    }
-    for (const [list, members] of lists) await settleList(input, list, members);
-    open = await wrong(input, [...open]);
+  let open: ReadonlySet<Subject> = new Set(subjects);
+  for (let tries = 0; open.size > 0 && tries <= MOST_TRIES; tries += 1) {
+    // What was settled before a call got no answer is not settled again.
+    if (tries > 0) await answered(input, () => settle(input, [...open]));
+    await answered(input, async () => {
+      open = await wrong(input, [...open]);
+    });
   }
   return subjects.map((subject) => !open.has(subject));
+}
+
+/** Waits after a call without an answer, because a later one may get an answer. */
+async function answered({ verifier, signal }: RepairInput, call: () => Promise<void>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError)) throw error;
+    await verifier.clock.sleep(PAUSE_MS, signal);
+  }
+}
+
+async function settle(input: RepairInput, subjects: readonly Subject[]): Promise<void> {
+  await settleDocuments(
+    input,
+    subjects.filter(({ kind }) => kind === 'document'),
+  );
+  const lists = new Map<string, MemberSubject[]>();
+  for (const subject of subjects) {
+    if (subject.kind === 'member') lists.set(subject.list, [...(lists.get(subject.list) ?? []), subject]);
+  }
+  for (const [list, members] of lists) await settleList(input, list, members);
 }
 
 /** Those of the subjects of which the cache says something else than the table, now. */
@@ -89,9 +110,24 @@ async function settleList(input: RepairInput, list: string, members: readonly Me
   if (query) {
     const { items, units } = await table.query(query, signal);
     verifier.units += units;
-    found = foundIn(view, list.slice(keyOf(view, '').length), items, { keys: table.keys });
+    found = foundByQuery(view, list, items, table.keys);
   } else found = await foundByKeys(input, view, list, members);
   if (found) await cache.settle([{ lease, found }]);
+}
+
+/** `undefined` if the view throws on an item: nobody knows of which list the item is a member. */
+function foundByQuery(
+  view: ListView<unknown, unknown>,
+  list: string,
+  items: readonly Attributes[],
+  keys: readonly string[],
+): Found | undefined {
+  try {
+    return foundIn(view, list.slice(keyOf(view, '').length), items, { keys });
+  } catch (error) {
+    if (error instanceof ViewError) return undefined;
+    throw error;
+  }
 }
 
 /** What a list has, with the values of the table. `undefined`: the list claims nothing any more, or a view throws on an item. */

@@ -184,6 +184,29 @@ describe('verification', () => {
     expect(await cache.get('detail@1:7')).toMatchObject({ type: 'hit', value: { status: 'baked' }, version: newer.version });
   });
 
+  it('repairs although some calls get no answer, and says what it cannot repair', async () => {
+    await cache.apply([WRONGS[0]?.[2] as Mutation, WRONGS[3]?.[2] as Mutation]);
+    let calls = 0;
+    const flaky = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
+      calls += 1;
+      if (calls % 3 === 1) throw new CacheUnavailableError('away');
+      return await call();
+    };
+    const report = await verify({
+      repairs: true,
+      cache: { ...cache, lease: (targets) => flaky(() => cache.lease(targets)), settle: (fills) => flaky(() => cache.settle(fills)) },
+    });
+    expect(report.views.map(({ repairs }) => repairs?.failed)).toEqual([0, 0, 0, 0]);
+    expect(calls).toBeGreaterThan(4);
+
+    await cache.apply([{ ...(WRONGS[0]?.[2] as Mutation), version: versionOf('2026-02-01T00:00:00.000', '1') } as Mutation]);
+    const lost = await verify({ repairs: true, cache: { ...cache, settle: async (fills) => fills.map(() => 'lost') } });
+    expect(view(lost, 'detail@1')).toMatchObject({
+      repairs: { repaired: 0, failed: 2 },
+      examples: [{ repaired: false }, { repaired: false }],
+    });
+  });
+
   it('counts as late what heals within the bound, with the time that it took', async () => {
     const right = await cache.get('detail@1:7');
     await cache.apply([WRONGS[0]?.[2] as Mutation]);
