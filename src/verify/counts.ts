@@ -1,6 +1,6 @@
 import { type View, viewName } from '../view.ts';
 import { type Cluster, upperBound } from './interval.ts';
-import { lagClasses, type Verdict } from './looks.ts';
+import { type Decision, lagClasses } from './looks.ts';
 import { FAULTS, type Fault } from './observation.ts';
 
 /**
@@ -13,7 +13,7 @@ import { FAULTS, type Fault } from './observation.ts';
 export const PROBES = ['table', 'cache', 'stream'] as const;
 export type Probe = (typeof PROBES)[number];
 
-export interface Counts {
+export interface ProbeCounts {
   /** Claims of the cache that were compared with the table: `equal`, `late`, and all violations. */
   readonly observations: number;
   readonly equal: number;
@@ -30,7 +30,7 @@ export interface Counts {
   readonly lags: readonly number[];
 }
 
-type Mutable = { -readonly [Name in keyof Counts]: Counts[Name] } & { violations: Record<Fault, number>; lags: number[] };
+type Mutable = { -readonly [Name in keyof ProbeCounts]: ProbeCounts[Name] } & { violations: Record<Fault, number>; lags: number[] };
 
 function noCounts(boundMs: number): Mutable {
   return {
@@ -45,19 +45,19 @@ function noCounts(boundMs: number): Mutable {
   };
 }
 
-export function violationsIn({ violations }: Pick<Counts, 'violations'>): number {
+export function violationsIn({ violations }: Pick<ProbeCounts, 'violations'>): number {
   return Object.values(violations).reduce((sum, times) => sum + times, 0);
 }
 
 /** Adds the counts of another part of the same kind, with the same bound. */
-function add(into: Mutable, counts: Counts): void {
+function add(into: Mutable, counts: ProbeCounts): void {
   for (const name of ['observations', 'equal', 'misses', 'late', 'undecided', 'unfindable'] as const) into[name] += counts[name];
   for (const fault of FAULTS) into.violations[fault] += counts.violations[fault];
   for (const [i, times] of counts.lags.entries()) into.lags[i] = (into.lags[i] ?? 0) + times;
 }
 
-/** Counts a verdict that is the last of an observation. `suspect` and `moved` are none. */
-function count(counts: Mutable, verdict: Verdict, boundMs: number): void {
+/** ProbeCounts a verdict that is the last of an observation. `suspect` and `moved` are none. */
+function count(counts: Mutable, verdict: Decision, boundMs: number): void {
   switch (verdict.type) {
     case 'equal':
       counts.equal += 1;
@@ -84,8 +84,8 @@ function count(counts: Mutable, verdict: Verdict, boundMs: number): void {
   }
 }
 
-/** Counts by view and probe, and of a sample of segments by segment. */
-export class Tally {
+/** ProbeCounts by view and probe, and of a sample of segments by segment. */
+export class ProbeTally {
   readonly #boundMs: number;
   readonly #counts = new Map<string, Map<Probe, Mutable>>();
   readonly #clusters = new Map<string, Map<number, { observations: number; violations: number }>>();
@@ -102,7 +102,7 @@ export class Tally {
   }
 
   /** @param cluster the segment of a sample */
-  add(view: string, probe: Probe, verdict: Verdict, cluster?: number): void {
+  add(view: string, probe: Probe, verdict: Decision, cluster?: number): void {
     const counts = this.of(view, probe);
     const before = counts.observations;
     count(counts, verdict, this.#boundMs);
@@ -116,7 +116,7 @@ export class Tally {
   }
 
   /** The counts of a view over all probes. */
-  sum(view: string): Counts {
+  sum(view: string): ProbeCounts {
     const sum = noCounts(this.#boundMs);
     for (const counts of this.#counts.get(view)?.values() ?? []) add(sum, counts);
     return sum;
@@ -128,7 +128,7 @@ export class Tally {
 }
 
 /** 1 minus the highest share of violations that the observations allow, with 95 % confidence; `undefined` without observations: no evidence. */
-export function consistencyOf(counts: Counts, clusters: readonly Cluster[] = []): number | undefined {
+export function consistencyOf(counts: ProbeCounts, clusters: readonly Cluster[] = []): number | undefined {
   if (counts.observations === 0) return undefined;
   return 1 - upperBound(violationsIn(counts), counts.observations, clusters);
 }

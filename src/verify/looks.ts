@@ -10,7 +10,7 @@ export interface Suspect {
   readonly from: number;
 }
 
-export interface Look {
+export interface Seen {
   /** When the cache was asked, ms since 1970. */
   readonly at: number;
   readonly claim: Claim;
@@ -28,14 +28,14 @@ export interface Look {
  * - `moved`: look for the member at `score`.
  * - `undecided`: nobody can say. The table's item cannot be read, or cache and table changed at every look.
  */
-export type Verdict =
+export type Decision =
   | { readonly type: 'equal' | 'miss' | 'undecided' }
   | { readonly type: 'late'; readonly lagMs: number }
   | { readonly type: 'violation'; readonly fault: Fault; readonly ageMs: number }
   | { readonly type: 'suspect'; readonly suspect: Suspect }
   | { readonly type: 'moved'; readonly score: number };
 
-/** An address that differs anew at each look is given up after this number of bounds. */
+/** An address that differs in another way at each look is given up after this number of bounds. */
 const MOST_BOUNDS = 5;
 
 /** Parts of the bound after which a suspect is looked at again. */
@@ -53,18 +53,18 @@ export function nextLookAt({ since }: Suspect, now: number, boundMs: number): nu
 }
 
 /** Whether a look at a suspect needs the table. If the claim stands and the bound is not over, the table could only confirm the suspicion. */
-export function needsTable(before: Suspect | undefined, { at, claim }: Look, boundMs: number): boolean {
+export function needsTable(before: Suspect | undefined, { at, claim }: Seen, boundMs: number): boolean {
   if (claim.type === 'none') return false;
   return !before || before.mark !== markOf(claim) || at - before.since >= boundMs;
 }
 
 /**
- * Decides after a look. A violation needs two looks, `boundMs` apart, at the same version and value, and the table must differ at both. So a change that is
+ * Decides after a look at an address. A violation needs two looks, `boundMs` apart, at the same version and value, and the table must differ at both. So a change that is
  * on its way is none.
  *
  * @param before what the look before has left
  */
-export function decide(before: Suspect | undefined, subject: Subject, look: Look, boundMs: number): Verdict {
+export function decide(before: Suspect | undefined, subject: Subject, look: Seen, boundMs: number): Decision {
   const { at, claim, truth } = look;
   if (claim.type === 'none') return before ? { type: 'late', lagMs: at - before.from } : { type: 'miss' };
   if (!truth) return before ? { type: 'suspect', suspect: before } : { type: 'undecided' };

@@ -3,7 +3,7 @@ import { attributesOf, hashed } from '../dynamodb/attributes.ts';
 import { shownItem } from '../plan/shown-keys.ts';
 import type { Version } from '../version.ts';
 import { type View, viewName } from '../view.ts';
-import { type Counts, consistencyOf, PROBES, type Probe, Tally } from './counts.ts';
+import { consistencyOf, PROBES, type Probe, type ProbeCounts, ProbeTally } from './counts.ts';
 import { lagClasses } from './looks.ts';
 import type { Fault } from './observation.ts';
 import type { Violation } from './verifier.ts';
@@ -34,7 +34,7 @@ export interface ViewReport extends ViewCounts {
 }
 
 /** `consistency`: 1 minus the highest share of violations that the observations allow, with 95 % confidence. `null`: no evidence. */
-type ViewCounts = Counts & { readonly consistency: number | null };
+type ViewCounts = ProbeCounts & { readonly consistency: number | null };
 
 /** A violation as people see it. The keys of an entity with secret keys are hashed. */
 interface Example {
@@ -54,7 +54,7 @@ const EXAMPLES = 10;
 
 /** What a run has found so far. */
 export class Findings {
-  tally: Tally;
+  tally: ProbeTally;
   units = 0;
   isInterrupted = false;
   readonly #views: readonly View[];
@@ -66,7 +66,7 @@ export class Findings {
   constructor(views: readonly View[], boundMs: number) {
     this.#views = views;
     this.#boundMs = boundMs;
-    this.tally = new Tally(views, boundMs);
+    this.tally = new ProbeTally(views, boundMs);
   }
 
   /** Violations. */

@@ -4,21 +4,21 @@ import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
 import type { Version } from '../version.ts';
 import { type View, viewName } from '../view.ts';
 import { claimsOf } from './claims.ts';
-import { type Probe, Tally } from './counts.ts';
-import { decide, needsTable, nextLookAt, type Suspect, type Verdict } from './looks.ts';
+import { type Probe, ProbeTally } from './counts.ts';
+import { type Decision, decide, needsTable, nextLookAt, type Suspect } from './looks.ts';
 import { type Claim, compared, type Fault, nameOfSubject, type Subject, type Truth } from './observation.ts';
 import { readTruths } from './read-truths.ts';
 import type { VerifiedTable } from './table.ts';
 import { Waiting } from './waiting.ts';
 
-export interface Clock {
+export interface VerifyClock {
   /** ms since 1970 */
   now(): number;
   /** Resolves after `ms`, or when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-export const SYSTEM_CLOCK: Clock = {
+export const SYSTEM_CLOCK: VerifyClock = {
   now: Date.now,
   sleep: (ms, signal) =>
     new Promise((resolve) => {
@@ -65,7 +65,7 @@ export interface VerifierOptions {
   readonly signal: AbortSignal;
   /** Called with the violations of each look. */
   readonly onViolations?: (violations: readonly Violation[]) => Promise<void>;
-  readonly clock?: Clock;
+  readonly clock?: VerifyClock;
   /** For how long calls are repeated that get no answer, ms. Default: 60,000. */
   readonly retryForMs?: number;
   /** The most addresses that wait for another look. `observe` waits for room. Default: 100,000. */
@@ -83,7 +83,7 @@ interface Waiter extends Observed {
 const LOOKS_AT_ONCE = 500;
 /** A member that moves at each look is given up after this number of moves. */
 const MOST_MOVES = 5;
-/** Looks of one bound are at so many different times. */
+/** The number of different times at which looks within one bound take place. */
 const GRAINS = 600;
 
 /**
@@ -91,8 +91,8 @@ const GRAINS = 600;
  * again meanwhile, and call `end` when nothing more comes.
  */
 export class Verifier {
-  readonly tally: Tally;
-  readonly clock: Clock;
+  readonly tally: ProbeTally;
+  readonly clock: VerifyClock;
   /** Read units so far. */
   units = 0;
   readonly #options: VerifierOptions;
@@ -109,7 +109,7 @@ export class Verifier {
     this.#waiting = new Waiting(options.boundMs / GRAINS);
     this.#mostWaiting = options.mostWaiting ?? 100_000;
     this.clock = options.clock ?? SYSTEM_CLOCK;
-    this.tally = new Tally(options.views, options.boundMs);
+    this.tally = new ProbeTally(options.views, options.boundMs);
   }
 
   /** Addresses that wait for another look. */
@@ -183,7 +183,7 @@ export class Verifier {
       ),
     );
     const found: Violation[] = [];
-    const conclude = (waiter: Waiter, claim: Claim, verdict: Verdict): void => {
+    const conclude = (waiter: Waiter, claim: Claim, verdict: Decision): void => {
       const violation = this.#conclude(waiter, claim, verdict);
       if (violation) found.push(violation);
     };
@@ -211,7 +211,7 @@ export class Verifier {
   }
 
   /** What a verdict is if a repair came between the looks. */
-  #unlessRepaired({ subject, before }: Waiter, verdict: Verdict): Verdict {
+  #unlessRepaired({ subject, before }: Waiter, verdict: Decision): Decision {
     if (verdict.type !== 'late' || !before) return verdict;
     const isSince = (name: string): boolean => before.since <= (this.#repaired.get(name) ?? -Infinity);
     if (isSince(nameOfSubject(subject))) return { type: 'violation', fault: before.fault, ageMs: verdict.lagMs };
@@ -219,7 +219,7 @@ export class Verifier {
     return subject.kind === 'member' && isSince(subject.list) ? { type: 'undecided' } : verdict;
   }
 
-  #conclude(waiter: Waiter, claim: Claim, seen: Verdict): Violation | undefined {
+  #conclude(waiter: Waiter, claim: Claim, seen: Decision): Violation | undefined {
     const verdict = this.#unlessRepaired(waiter, seen);
     const { subject, probe, cluster, moves } = waiter;
     const { boundMs } = this.#options;

@@ -10,7 +10,7 @@ import { probeTable } from './probe-table.ts';
 import { repair } from './repair.ts';
 import { Findings } from './report.ts';
 import type { VerifiedTable } from './table.ts';
-import { type Clock, SYSTEM_CLOCK, Verifier, type Violation } from './verifier.ts';
+import { SYSTEM_CLOCK, Verifier, type VerifyClock, type Violation } from './verifier.ts';
 
 export interface VerifyInput {
   readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle'>;
@@ -31,17 +31,17 @@ export interface VerifyInput {
   /** Whether to repair what is wrong. */
   readonly repairs?: boolean;
   readonly signal: AbortSignal;
-  readonly clock?: Clock;
+  readonly clock?: VerifyClock;
   readonly random?: () => number;
   /** See `VerifierOptions`. */
   readonly retryForMs?: number;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: VerifyProgress) => void;
   /** Called with each violation, after its repair. */
   readonly onViolation?: (violation: Violation) => void;
 }
 
 /** How far a run is. */
-export interface Progress {
+export interface VerifyProgress {
   readonly phase: 'table' | 'cache' | 'stream' | 'waiting';
   readonly items: number;
   readonly segmentsDone: number;
@@ -80,7 +80,7 @@ export function verification(input: VerifyInput): Verification {
   };
   const verifier = new Verifier({ ...input, signal, clock, onViolations });
   findings.tally = verifier.tally;
-  const progress = { phase: 'table' as Progress['phase'], items: 0, segmentsDone: 0, keys: 0 };
+  const progress = { phase: 'table' as VerifyProgress['phase'], items: 0, segmentsDone: 0, keys: 0 };
   const tell = (): void => input.onProgress?.({ ...progress, waiting: verifier.waiting, violations: findings.count });
   let follows = probes.includes('stream');
 
@@ -154,7 +154,7 @@ export function verification(input: VerifyInput): Verification {
 const ITEMS_A_SEGMENT = 250;
 /** DynamoDB takes no more (DynamoDB API Reference, Scan). */
 const MOST_SEGMENTS = 1_000_000;
-/** So many segments at least are read of a sample, if it is not the whole table. */
+/** The fewest segments of a sample. */
 const FEWEST_SAMPLED = 20;
 
 /**

@@ -63,7 +63,7 @@ const cart = listView({
   from: (list) => ({ partition: { name: 'pk', value: list }, sort: { name: 'sk', beginsWith: 'line#' } }),
 });
 
-export const WORLD_VIEWS = [detail, ranking, cart] as const;
+const WORLD_VIEWS = [detail, ranking, cart] as const;
 const KEY_TYPES = { pk: 'S', sk: 'S' } as const;
 export const BOUND_MS = 60_000;
 const OWNERS = 20;

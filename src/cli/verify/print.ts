@@ -1,4 +1,4 @@
-import { type Counts, PROBES, violationsIn } from '../../verify/counts.ts';
+import { PROBES, type ProbeCounts, violationsIn } from '../../verify/counts.ts';
 import { FAULTS, type Fault } from '../../verify/observation.ts';
 import type { VerifyReport, ViewReport } from '../../verify/report.ts';
 import { count, dim, paint, type Row, table, tableWidth, text } from '../terminal.ts';
@@ -74,7 +74,7 @@ function viewLines(view: ViewReport, { lagClassesMs }: VerifyReport): readonly s
   ];
 }
 
-function lagText({ lags }: Counts, ends: readonly number[]): string {
+function lagText({ lags }: ProbeCounts, ends: readonly number[]): string {
   const parts = lags.flatMap((times, i) => (times > 0 ? [`${times} within ${Number(((ends[i] ?? 0) / 1_000).toFixed(2))} s`] : []));
   return `late, and healed: ${parts.join(', ')}`;
 }

@@ -1,13 +1,13 @@
-import type { Progress } from '../../verify/verify.ts';
+import type { VerifyProgress } from '../../verify/verify.ts';
 
 const LINE_EVERY_MS = 10_000;
 const TERMINAL_EVERY_MS = 200;
 
 /** Shows on stderr how far a run is: one line that changes on a terminal, else a line every 10 s. */
-export function progressLines(segments: number): { update(progress: Progress): void; stop(): void } {
+export function progressLines(segments: number): { update(progress: VerifyProgress): void; stop(): void } {
   const isTerminal = process.stderr.isTTY === true;
   let printedAt = 0;
-  let phase: Progress['phase'] | undefined;
+  let phase: VerifyProgress['phase'] | undefined;
   return {
     update(progress) {
       const now = performance.now();
@@ -22,8 +22,8 @@ export function progressLines(segments: number): { update(progress: Progress): v
   };
 }
 
-function lineOf({ phase, items, segmentsDone, keys, waiting, violations }: Progress, segments: number): string {
-  const done: Readonly<Record<Progress['phase'], string>> = {
+function lineOf({ phase, items, segmentsDone, keys, waiting, violations }: VerifyProgress, segments: number): string {
+  const done: Readonly<Record<VerifyProgress['phase'], string>> = {
     table: `from table to cache: ${items} items, ${segmentsDone} of ${segments} segments`,
     cache: `from cache to table: ${keys} keys`,
     stream: 'following the stream',
