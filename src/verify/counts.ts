@@ -56,7 +56,7 @@ function add(into: Mutable, counts: ProbeCounts): void {
   for (const [i, times] of counts.lags.entries()) into.lags[i] = (into.lags[i] ?? 0) + times;
 }
 
-/** ProbeCounts a verdict that is the last of an observation. `suspect` and `moved` are none. */
+/** Counts a decision that is the last of an observation. `suspect` and `moved` are none. */
 function count(counts: Mutable, verdict: Decision, boundMs: number): void {
   switch (verdict.type) {
     case 'equal':
@@ -84,7 +84,7 @@ function count(counts: Mutable, verdict: Decision, boundMs: number): void {
   }
 }
 
-/** ProbeCounts by view and probe, and of a sample of segments by segment. */
+/** Counts by view and probe, and of a sample of segments by segment. */
 export class ProbeTally {
   readonly #boundMs: number;
   readonly #counts = new Map<string, Map<Probe, Mutable>>();
