@@ -6,6 +6,7 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
+import { withLives } from '../../src/lives/with-lives.ts';
 import type { VerifyReport } from '../../src/verify/report.ts';
 import { versionOf } from '../../src/version.ts';
 import type { View } from '../../src/view.ts';
@@ -168,6 +169,24 @@ describe.skipIf(isMissing)('millrace verify, of a table of DynamoDB Local and Va
     expect(report.segments).toEqual({ read: 20, of: 67 });
     expect(viewOf(report, 'detail@1')?.observations).toBeGreaterThan(50);
     expect(viewOf(reportOf(stream), 'detail@1')?.probes.stream.observations).toBeGreaterThan(100);
+  });
+
+  it('verifies the lives that readers read, and no ended ones', async () => {
+    const worker = withLives(cache, { views: VIEWS, waitMs: 0 });
+    await worker.apply([]);
+    expect((await backfill()).status).toBe(0);
+    const json = '{"of":"an ended life"}';
+    await cache.apply([
+      { kind: 'document', type: 'put', key: 'detail@1.0000ended0:9', json, version: versionOf('2026-01-01T00:00:00.000', '1') },
+    ]);
+    const [life] = [(await worker.lives()).get('detail@1')?.life];
+    const right = await verify('--json', '--probe', 'table', '--probe', 'cache');
+    expect({ status: right.status, life }).toEqual({ status: 0, life: expect.stringMatching(/^[a-z\d]{10}$/) });
+    expect(viewOf(reportOf(right), 'detail@1')?.probes).toMatchObject({ table: { equal: 200 }, cache: { equal: 200 } });
+    await worker.apply([{ kind: 'document', type: 'put', key: 'detail@1:none', json, version: versionOf('2026-01-01T00:00:00.000', '1') }]);
+    const wrong = await verify('--json', '--probe', 'cache');
+    expect(wrong.status).toBe(1);
+    expect(viewOf(reportOf(wrong), 'detail@1')?.examples).toMatchObject([{ fault: 'ghost', key: 'detail@1:none' }]);
   });
 
   it('stops at a signal, and says so', async () => {
