@@ -45,6 +45,12 @@ export async function openSweep(
   return (await import('./caches/valkey/sweep.ts')).sweep({ ...(await connectionOf(config)), namespace: config.namespace, keeps, dryRun });
 }
 
+/** Lists the names of documents and lists in a Valkey cache. Loads the code of that backend only. */
+export async function* openNames(config: Extract<Config, { readonly backend: 'valkey' }>): AsyncGenerator<readonly string[]> {
+  const { cacheNames } = await import('./caches/valkey/sweep.ts');
+  yield* cacheNames({ ...(await connectionOf(config)), namespace: config.namespace });
+}
+
 /** Opens the chosen letter store. Loads the code of that store only. `undefined`: no store is chosen. */
 export async function openLetters({ letters }: Config): Promise<LetterStore | undefined> {
   return letters && (await openStore(letters));
