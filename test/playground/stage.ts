@@ -1,0 +1,63 @@
+import { memoryCache } from '../../src/caches/memory.ts';
+import type { LetterStore } from '../../src/letters/store.ts';
+import { memoryTable } from '../../src/playground/memory-table.ts';
+import { World, type WorldOptions } from '../../src/playground/world.ts';
+import type { View } from '../../src/view.ts';
+import { views } from '../../src/views/index.ts';
+
+export const MAX_VALUE_BYTES = 32_768;
+
+/** Letters in memory. */
+export function memoryLetters(): LetterStore {
+  const letters = new Map<string, string>();
+  return {
+    put: async (name, text) => void letters.set(name, text),
+    async *names(prefix = '') {
+      yield* [...letters.keys()].filter((name) => name.startsWith(prefix)).sort();
+    },
+    get: async (name) => letters.get(name),
+    delete: async (name) => void letters.delete(name),
+    close: async () => {},
+  };
+}
+
+export function memoryOptions(of: readonly View[] = Object.values(views), more: Partial<WorldOptions> = {}): WorldOptions {
+  const cache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
+  const table = memoryTable({ name: 'pizza-shop', keys: ['pk', 'sk'] });
+  return {
+    views: of,
+    isSample: true,
+    cache,
+    cacheName: 'memory',
+    async evict(name) {
+      if (name === undefined) return cache.flush();
+      cache.evict({ kind: 'document', key: name });
+      cache.evict({ kind: 'list', list: name, keep: 1 });
+    },
+    maxValueBytes: MAX_VALUE_BYTES,
+    table,
+    stream: table.stream,
+    streamArn: table.stream.arn,
+    letters: memoryLetters(),
+    ...more,
+  };
+}
+
+/** A world that runs, with the workshop beside it. */
+export async function startWorld(options: WorldOptions = memoryOptions()): Promise<World> {
+  const world = new World(options);
+  await world.start();
+  await world.setWorkshop(true);
+  for (let i = 0; i < 4; i += 1) await world.write(world.maker.create());
+  await world.settled();
+  await world.fillLists();
+  return world;
+}
+
+/** Looks twice, because a difference counts when two looks find it. */
+export async function lookTwice(world: World): Promise<{ readonly ours: readonly string[]; readonly theirs: readonly string[] }> {
+  await world.lookNow();
+  await world.lookNow();
+  const text = ({ place, fault }: { place: string; fault: string }): string => `${place}: ${fault}`;
+  return { ours: world.wrong.map(text), theirs: world.theirWrong.map(text) };
+}
