@@ -5,6 +5,7 @@ import { backfillCommand } from './backfill/backfill.ts';
 import { devCommand } from './dev/dev.ts';
 import { getCommand } from './get/get.ts';
 import { listCommand } from './list/list.ts';
+import { playgroundCommand } from './playground/playground.ts';
 import { pruneCommand } from './prune/prune.ts';
 import { redriveCommand } from './redrive/redrive.ts';
 import { replayCommand } from './replay/replay.ts';
@@ -25,7 +26,16 @@ const program = new Command('millrace')
     const source = newerSource();
     if (source) process.stderr.write(`millrace: ${source} is newer than dist, so this runs earlier code. Run npm run build first.\n`);
   });
-for (const command of [replayCommand(), redriveCommand(), backfillCommand(), pruneCommand(), devCommand(), getCommand(), listCommand()]) {
+for (const command of [
+  replayCommand(),
+  redriveCommand(),
+  backfillCommand(),
+  pruneCommand(),
+  devCommand(),
+  playgroundCommand(),
+  getCommand(),
+  listCommand(),
+]) {
   program.addCommand(
     command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
   );

@@ -69,7 +69,7 @@ function schemaOf(entity: Entity<unknown>): JsonSchema | undefined {
 }
 
 /** One form for each entity of the views: the key attributes, and the properties of the schema. */
-export function formsOf(views: readonly View[], keys: readonly string[], maker: ItemMaker): readonly Form[] {
+export function formsOf(views: readonly View[], keys: readonly string[]): readonly Form[] {
   const entities = [...new Set(views.map(({ entity }) => entity))];
   return entities.map((entity) => {
     const { properties = {}, required = [] } = schemaOf(entity) ?? {};
@@ -78,7 +78,7 @@ export function formsOf(views: readonly View[], keys: readonly string[], maker: 
       const schema = properties[name] ?? { type: 'string' };
       return { name, type: fieldType(schema), required: keys.includes(name) || required.includes(name), hint: hintOf(schema) };
     });
-    return { entity: entity.name, fields, example: exampleOf(entity, views, maker) };
+    return { entity: entity.name, fields };
   });
 }
 
@@ -94,8 +94,8 @@ function hintOf({ type, format, enum: values }: JsonSchema): string {
   return type === 'array' ? 'a JSON array' : type === 'object' ? 'a JSON object' : '';
 }
 
-/** The sample's maker makes orders; other entities begin with what their schema allows. */
-function exampleOf(entity: Entity<unknown>, views: readonly View[], maker: ItemMaker): Attributes {
+/** What a new item of an entity may be, of the maker if it makes such items; empty if its schema does not tell. */
+export function exampleOf(entity: Entity<unknown>, views: readonly View[], maker: ItemMaker): Attributes {
   const made = maker.create();
   return entity.owns(made) ? made : (generated(entity, views, Math.random, 1) ?? {});
 }

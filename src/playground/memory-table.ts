@@ -20,6 +20,8 @@ export interface MemoryTable {
   readonly stream: MemoryStream;
   readonly name: string;
   readonly keys: readonly string[];
+  /** Calls the listener with each record as it is written. */
+  watch(listener: (record: StreamRecord) => void): void;
 }
 
 export interface MemoryTableOptions {
@@ -28,21 +30,20 @@ export interface MemoryTableOptions {
   readonly keys: readonly string[];
   /** The most records that the stream keeps, approximately. Default: 20,000. */
   readonly keepRecords?: number;
-  /** Called with each record as it is written. */
-  readonly onRecord?: (record: StreamRecord) => void;
 }
 
 /** The stream drops old records by whole shards. It has this number of them. */
 const SHARDS = 4;
 const CAPACITY_UNITS = 0.5;
 
-export function memoryTable({ name, keys, keepRecords = 20_000, onRecord }: MemoryTableOptions): MemoryTable {
+export function memoryTable({ name, keys, keepRecords = 20_000 }: MemoryTableOptions): MemoryTable {
   const items = new Map<string, Item>();
   const stream = memoryStream({ table: name, label: new Date().toISOString().slice(0, -1) });
   const keyOf = (item: Item): Item => Object.fromEntries(keys.map((key) => [key, item[key] as AttributeValue]));
   const nameOf = (item: Item): string => JSON.stringify(keyOf(item));
   let inShard = 0;
   const ends: string[] = [];
+  const listeners: ((record: StreamRecord) => void)[] = [];
 
   const emit = (eventName: string, before: Item | undefined, after: Item | undefined): void => {
     const dynamodb = {
@@ -60,7 +61,7 @@ export function memoryTable({ name, keys, keepRecords = 20_000, onRecord }: Memo
       // The shard's end is numbered after its last record.
       if (ends.length > SHARDS) stream.trim(String(BigInt(ends.shift() as string) + 1n));
     }
-    if (record) onRecord?.(record);
+    if (record) for (const listener of listeners) listener(record);
   };
   const write = (key: string, after: Item | undefined): Item | undefined => {
     const before = items.get(key);
@@ -101,7 +102,7 @@ export function memoryTable({ name, keys, keepRecords = 20_000, onRecord }: Memo
     }
     throw refusal('the table in memory does not know this command');
   };
-  return { client: { send } as unknown as Pick<DynamoDBClient, 'send'>, stream, name, keys };
+  return { client: { send } as unknown as Pick<DynamoDBClient, 'send'>, stream, name, keys, watch: (listener) => void listeners.push(listener) };
 }
 
 /** Items of a query as `meteredTable` writes queries: a partition, and a range of the sort key; greatest sort key first. */

@@ -123,6 +123,8 @@ export interface Status {
   readonly cache: 'up' | 'stopped';
   readonly worker: 'running' | 'killed' | 'catching up';
   readonly held: boolean;
+  /** Whether the code of the views throws on a value that it does not know. */
+  readonly broken: boolean;
   readonly evening: { readonly on: boolean; readonly rate: number; readonly trouble: boolean };
 }
 
@@ -146,8 +148,6 @@ export interface Field {
 export interface Form {
   readonly entity: string;
   readonly fields: readonly Field[];
-  /** What a new item begins with. */
-  readonly example: Readonly<Record<string, unknown>>;
 }
 
 /** A trouble button. */
@@ -203,17 +203,22 @@ export interface HistoryLine {
 /** What the page asks for. */
 export type Command =
   | { readonly do: 'write'; readonly item: Readonly<Record<string, unknown>> }
+  /** Writes an item that the playground makes up. */
+  | { readonly do: 'create' }
+  /** What a new item of an entity may be. */
+  | { readonly do: 'example'; readonly entity: string }
   | { readonly do: 'delete'; readonly item: string }
   | { readonly do: 'trouble'; readonly id: string }
   | { readonly do: 'evict'; readonly name: string }
   | { readonly do: 'read'; readonly name: string }
   | { readonly do: 'history'; readonly name: string }
-  | { readonly do: 'fix' }
+  | { readonly do: 'mend' }
   | { readonly do: 'redrive' }
   | { readonly do: 'fill-lists' }
   | { readonly do: 'workshop'; readonly on: boolean }
   | { readonly do: 'evening'; readonly on: boolean; readonly rate: number; readonly trouble: boolean }
-  | { readonly do: 'hold'; readonly on: boolean }
   | { readonly do: 'demo' };
 
-export type Answer = { readonly text: string; readonly history?: readonly HistoryLine[] } | { readonly error: string };
+export type Answer =
+  | { readonly text: string; readonly history?: readonly HistoryLine[]; readonly item?: Readonly<Record<string, unknown>> }
+  | { readonly error: string };

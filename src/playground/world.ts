@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly views: readonly View[];
   /** Whether the views are the sample's: the workshop's code knows only the sample's orders. */
   readonly isSample: boolean;
+  /** Whether the table is one of AWS. The playground then writes to it by the form only. Default: false. */
+  readonly isRemote?: boolean;
   readonly cache: CacheClient;
   /** What people call the cache: `memory`, `valkey`. */
   readonly cacheName: string;
@@ -63,6 +65,8 @@ export interface WorldOptions {
   };
   readonly stream: StreamReader;
   readonly streamArn: string;
+  /** Calls the listener with records before they are read. Default: records are seen when they are read. */
+  readonly watch?: (listener: (record: StreamRecord) => void) => void;
   readonly letters: LetterStore;
   readonly checkpoints?: Checkpoints | undefined;
   readonly handler?: Partial<StreamHandlerOptions>;
@@ -70,6 +74,8 @@ export interface WorldOptions {
   readonly onReport?: (report: Report) => void;
   readonly onWrote?: (mutations: readonly Mutation[], outcomes: readonly Outcome[]) => void;
   readonly onEvent?: (event: MappingEvent) => void;
+  /** Is around each write of the worker to the cache. */
+  readonly around?: <T>(call: () => Promise<T>) => Promise<T>;
   readonly random?: () => number;
 }
 
@@ -226,6 +232,7 @@ export class World {
     const { client, name } = this.options.table;
     const { Items = [] } = await client.send(new ScanCommand({ TableName: name, Limit: FIRST_ITEMS, ConsistentRead: true }));
     for (const item of Items) this.#mirror(this.nameOf(attributesOf(item)), attributesOf(item));
+    this.options.watch?.((record) => this.saw(record));
     await this.ours.start();
     this.#loop = this.#looking();
     this.#points$ = setInterval(() => this.#point(), 1_000);
@@ -559,6 +566,7 @@ export class World {
 
   #handler(): LambdaHandler {
     const { options } = this;
+    const { around = (call) => call() } = options;
     const pass = this.ourGate.pass();
     return streamHandler({
       marginMs: 1_000,
@@ -570,7 +578,7 @@ export class World {
         apply: async (mutations) => {
           pass();
           this.#second.calls += 1;
-          const outcomes = await options.cache.apply(mutations);
+          const outcomes = await around(() => options.cache.apply(mutations));
           this.#wrote(mutations, outcomes);
           options.onWrote?.(mutations, outcomes);
           return outcomes;
@@ -747,7 +755,7 @@ export class World {
       cache: options.cacheName,
       table: options.table.name,
       isSample: options.isSample,
-      forms: formsOf(options.views, options.table.keys, this.maker),
+      forms: formsOf(options.views, options.table.keys),
       troubles: this.#troubles,
       views: options.views.map(viewName),
     };
@@ -758,6 +766,7 @@ export class World {
       cache: this.ourGate.isStopped ? 'stopped' : 'up',
       worker: !this.ours.isRunning ? 'killed' : this.ours.progress.catchingUp ? 'catching up' : 'running',
       held: this.dam.isHeld,
+      broken: this.isBroken,
       evening: this.evening,
     };
     const verdicts = [

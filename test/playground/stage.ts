@@ -1,25 +1,11 @@
 import { memoryCache } from '../../src/caches/memory.ts';
-import type { LetterStore } from '../../src/letters/store.ts';
+import { memoryLetters } from '../../src/playground/memory-letters.ts';
 import { memoryTable } from '../../src/playground/memory-table.ts';
 import { World, type WorldOptions } from '../../src/playground/world.ts';
 import type { View } from '../../src/view.ts';
 import { views } from '../../src/views/index.ts';
 
 export const MAX_VALUE_BYTES = 32_768;
-
-/** Letters in memory. */
-export function memoryLetters(): LetterStore {
-  const letters = new Map<string, string>();
-  return {
-    put: async (name, text) => void letters.set(name, text),
-    async *names(prefix = '') {
-      yield* [...letters.keys()].filter((name) => name.startsWith(prefix)).sort();
-    },
-    get: async (name) => letters.get(name),
-    delete: async (name) => void letters.delete(name),
-    close: async () => {},
-  };
-}
 
 export function memoryOptions(of: readonly View[] = Object.values(views), more: Partial<WorldOptions> = {}): WorldOptions {
   const cache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
@@ -38,6 +24,7 @@ export function memoryOptions(of: readonly View[] = Object.values(views), more: 
     table,
     stream: table.stream,
     streamArn: table.stream.arn,
+    watch: table.watch,
     letters: memoryLetters(),
     ...more,
   };
