@@ -247,6 +247,16 @@ function brief(order: Attributes | undefined): string {
 
 const MOST_CHARACTERS = 160;
 
+/** The plain attributes of a value in one line: ids and times say little, so they are left out, or come last. */
+export function inBrief(value: unknown, without: readonly string[] = []): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return short(value);
+  const plain = Object.entries(value).filter(([name, part]) => name !== 'id' && !without.includes(name) && typeof part !== 'object');
+  const isTime = (part: unknown): boolean => typeof part === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(part);
+  const shown = plain.filter(([, part]) => !isTime(part));
+  const times = plain.filter(([, part]) => isTime(part)).map(([name, part]) => [name, String(part).slice(11, 19)]);
+  return short([...shown, ...times].map(([name, part]) => `${name} ${part}`).join(', '));
+}
+
 /** A value in one line. */
 export function short(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');

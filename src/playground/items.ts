@@ -38,6 +38,7 @@ export function orderMaker(random: () => number = Math.random): ItemMaker {
   return {
     create: () => order(pick(CREATORS)),
     change(item) {
+      if (typeof item.quantity === 'number') return { ...item, quantity: 1 + (item.quantity % 5) };
       const next = STATUSES[STATUSES.indexOf(String(item.status)) + 1] ?? 'placed';
       const moved = random() < 0.15 && { creator: pick(CREATORS) };
       return { ...item, status: next, lastUpdated: new Date().toISOString(), ...moved };

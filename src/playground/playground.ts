@@ -99,14 +99,16 @@ async function perform(world: World, command: Command): Promise<Answer> {
       await world.remove(String(command.item));
       return { text: 'Deleted from the table.' };
     case 'trouble':
-      return { text: await makeTrouble(world, String(command.id)) };
+      // The list of what happened says it.
+      await makeTrouble(world, String(command.id));
+      return { text: '' };
     case 'evict':
       await world.alone(() => world.evict(String(command.name)));
       return { text: `${command.name} was dropped from the cache.` };
     case 'read':
       return { text: `Read ${command.name}: ${await world.read(String(command.name))}.` };
     case 'history':
-      return { text: '', history: world.history(String(command.name)) };
+      return { text: '', history: world.history(String(command.name)), ...valued(await world.valueOf(String(command.name))) };
     case 'mend':
       world.mend();
       return { text: 'The code of the views now takes the value. The letter waits for its redrive.' };
@@ -132,6 +134,10 @@ async function perform(world: World, command: Command): Promise<Answer> {
     default:
       return { error: 'The playground does not know this command.' };
   }
+}
+
+function valued(value: string | undefined): { readonly value?: string } {
+  return value === undefined ? {} : { value };
 }
 
 function objectOf(item: unknown): Attributes {

@@ -40,6 +40,8 @@ const HEADERS = {
 };
 
 const MOST_BYTES = 400_000;
+/** This much of a larger body is read and dropped, so that its sender gets an answer. */
+const MOST_READ = 10_000_000;
 /** A reader that is this far behind is sent away, and comes again. */
 const MOST_BUFFERED = 8_000_000;
 
@@ -136,9 +138,10 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   let size = 0;
   for await (const part of request) {
     size += (part as Buffer).length;
-    if (size > MOST_BYTES) throw new Error('that is too much for one item');
-    parts.push(part as Buffer);
+    if (size > MOST_READ) break;
+    if (size <= MOST_BYTES) parts.push(part as Buffer);
   }
+  if (size > MOST_BYTES) throw new Error('That is too much for one item.');
   return Buffer.concat(parts).toString();
 }
 

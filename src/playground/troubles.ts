@@ -23,7 +23,7 @@ const TROUBLES: readonly Played[] = [
       await world.arrived(item);
       const [record] = world.recordsOf(item, 1);
       if (record) await world.deliver([record]);
-      return `The record came twice, and the entries of the item are there once.${theirs(world, 'The workshop has the order twice in its lists.')}`;
+      return `The record came twice, and the entries of the item are there once.${theirs(world, 'The usual worker has the order twice in its lists.')}`;
     },
   },
   {
@@ -38,7 +38,7 @@ const TROUBLES: readonly Played[] = [
       const records = world.recordsOf(item, 3);
       await world.deliver(records.slice(0, -1).reverse());
       const stale = world.counts.stale - before;
-      return `The cache found ${count(stale, 'write')} older than what it holds (stale), and kept the newest value.${theirs(world, 'The workshop now serves the oldest value.')}`;
+      return `The cache found ${count(stale, 'write')} older than what it holds (stale), and kept the newest value.${theirs(world, 'The usual worker now serves the oldest value.')}`;
     },
   },
   {
@@ -49,7 +49,7 @@ const TROUBLES: readonly Played[] = [
       const before = world.counts.stale;
       await world.restart(true);
       await world.settled();
-      return `Every record came again. ${count(world.counts.stale - before, 'write')} found a newer version and changed nothing.${theirs(world, 'The workshop added its orders to its lists once more.')}`;
+      return `Every record came again. ${count(world.counts.stale - before, 'write')} found a newer version and changed nothing.${theirs(world, 'The usual worker added its orders to its lists once more.')}`;
     },
   },
   {
@@ -73,7 +73,7 @@ const TROUBLES: readonly Played[] = [
       await sleep(RESTART_MS);
       await world.restart(false);
       for (const item of items) await world.arrived(item);
-      return `The next worker received the whole batch again, because its place in the stream was not saved, and completed it.${theirs(world, 'The workshop has added the first orders of the batch twice.')}`;
+      return `The next worker received the whole batch again, because its place in the stream was not saved, and completed it.${theirs(world, 'The usual worker has added the first orders of the batch twice.')}`;
     },
   },
   {
@@ -95,7 +95,7 @@ const TROUBLES: readonly Played[] = [
         world.theirGate.start();
       }
       for (const item of items) await world.arrived(item);
-      return `The records waited in the stream, and were applied when the cache answered again.${theirs(world, 'The workshop logged the errors and went on, so it lost these changes.')}`;
+      return `The records waited in the stream, and were applied when the cache answered again.${theirs(world, 'The usual worker logged the errors and went on, so it lost these changes.')}`;
     },
   },
   {
@@ -112,7 +112,7 @@ const TROUBLES: readonly Played[] = [
       const answers: string[] = [];
       if (list !== undefined) answers.push(`the list: ${await world.read(list).catch(messageOf)}`);
       if (document !== undefined) answers.push(`the document: ${await world.read(document).catch(messageOf)}`);
-      return `What was dropped is a miss and no wrong answer. Read ${answers.join('; ')}.${theirs(world, 'The workshop made a list of this one order, which looks like the whole list.')}`;
+      return `What was dropped is a miss and no wrong answer. Read ${answers.join('; ')}.${theirs(world, 'The usual worker made a list of this one order, which looks like the whole list.')}`;
     },
   },
   {
@@ -123,7 +123,7 @@ const TROUBLES: readonly Played[] = [
       await world.evict();
       const item = await world.write(world.maker.create());
       await world.arrived(item);
-      return `The cache knows what came since, and reports all else as a miss: lists say that they are not complete until they are filled.${theirs(world, 'The workshop shows lists of one order as if there were no others.')}`;
+      return `The cache knows what came since, and reports all else as a miss: lists say that they are not complete until they are filled.${theirs(world, 'The usual worker shows lists of one order as if there were no others.')}`;
     },
   },
   {
@@ -184,7 +184,7 @@ const TROUBLES: readonly Played[] = [
       const [outcome] = lease ? await cache.settle([{ lease, found: { kind: 'document', ...(json !== undefined && { json }) } }]) : ['lost'];
       if (world.workshopOn && typeof old.id === 'string') await world.workshop.set(old.id, JSON.stringify(old)).catch(() => {});
       const fate = outcome === 'lost' ? 'The lease was lost, because the stream wrote first, and the old value was not stored.' : 'The fill was stored.';
-      return `${fate}${theirs(world, 'A reader of the workshop has no lease, and stored the old value.')}`;
+      return `${fate}${theirs(world, 'A reader of the usual kind takes no lease, and stored the old value.')}`;
     },
   },
   {
@@ -199,7 +199,7 @@ const TROUBLES: readonly Played[] = [
       await world.settled();
       if (list === undefined) return 'No items could be made for one list.';
       const page = await world.options.cache.list(list, { limit: MOST_MEMBERS * 2 });
-      return `${list} holds ${page.members.length} of ${world.sizeOf(list)} members. Its first page is the newest, and a reader goes on in the table where the list ends.${theirs(world, 'The list of the workshop is one value, which became too large to store; the error is ignored.')}`;
+      return `${list} holds ${page.members.length} of ${world.sizeOf(list)} members. Its first page is the newest, and a reader goes on in the table where the list ends.${theirs(world, 'The list of the usual worker is one value, which became too large to store; the error is ignored.')}`;
     },
   },
 ];

@@ -220,5 +220,5 @@ export type Command =
   | { readonly do: 'demo' };
 
 export type Answer =
-  | { readonly text: string; readonly history?: readonly HistoryLine[]; readonly item?: Readonly<Record<string, unknown>> }
+  | { readonly text: string; readonly history?: readonly HistoryLine[]; readonly item?: Readonly<Record<string, unknown>>; readonly value?: string }
   | { readonly error: string };

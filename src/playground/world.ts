@@ -19,7 +19,7 @@ import { redrive } from '../redrive/redrive.ts';
 import type { Report } from '../sync/sync.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, type Entity, type ListView, type View, viewName } from '../view.ts';
-import { type Look, look, lookAtWorkshop, PAGE, type Projected, projector, short } from './compare.ts';
+import { type Look, inBrief, look, lookAtWorkshop, PAGE, type Projected, projector, short } from './compare.ts';
 import { type Gate, gate, stoppable } from './gate.ts';
 import { type Dam, dam } from './held-reader.ts';
 import { anyMaker, formsOf, type ItemMaker, orderMaker } from './items.ts';
@@ -201,7 +201,8 @@ export class World {
 
   /** Items that may be changed at random: the views take them. */
   get soundItems(): readonly Attributes[] {
-    return [...this.#items.values()].filter((item) => item[SURPRISE] === undefined || item[SURPRISE] !== this.#brokenBy);
+    const items = [...this.#items.values()].filter((item) => !this.options.isSample || isOrder(item));
+    return items.filter((item) => item[SURPRISE] === undefined || item[SURPRISE] !== this.#brokenBy);
   }
 
   get wrong(): readonly WrongEntry[] {
@@ -463,6 +464,14 @@ export class World {
     const page = await this.reader.page(view as ListView<unknown, unknown>, key, { limit: PAGE, partial: 'allow', ticket });
     this.#readsBy[page.by === 'cache' ? 'cache' : 'table'] += 1;
     return `the ${page.by} answers with ${page.members.length} members${page.complete ? '' : ', which may lack some'}`;
+  }
+
+  /** What the cache holds at an entry, as JSON text; undefined for a list, and where it holds nothing. */
+  async valueOf(name: string): Promise<string | undefined> {
+    const view = this.views.find((view) => name.startsWith(`${viewName(view)}:`));
+    if (view?.kind !== 'document') return undefined;
+    const found = await this.options.cache.get(name);
+    return found.type === 'hit' ? JSON.stringify(found.value) : undefined;
   }
 
   history(name: string): readonly HistoryLine[] {
@@ -805,10 +814,8 @@ export class World {
       .reverse()
       .map(([item, attributes]) => {
         const entity = entities.find((entity) => entity.owns(attributes));
-        const { keys } = this.options.table;
-        const rest = Object.entries(attributes).filter(([name, value]) => !keys.includes(name) && typeof value !== 'object');
-        const brief = rest.map(([, value]) => String(value)).join(' · ');
-        return { item, entity: entity?.name ?? 'of no view', brief: short(brief), attributes, refusedBy: refused.get(item) ?? [] };
+        const brief = inBrief(attributes, this.options.table.keys);
+        return { item, entity: entity?.name ?? 'of no view', brief, attributes, refusedBy: refused.get(item) ?? [] };
       });
   }
 
@@ -825,7 +832,7 @@ export class World {
           key: key.slice(prefix.length),
           state,
           ...(number !== undefined && { number }),
-          ...(value !== undefined && { value: short(value) }),
+          ...(value !== undefined && { value: inBrief(value) }),
           verdict,
         });
       }
@@ -833,7 +840,7 @@ export class World {
     } else {
       for (const list of this.#look.lists) {
         if (!list.name.startsWith(prefix)) continue;
-        const members = list.members.slice(0, 8).map(({ member, value, version, verdict }) => ({ member, value: short(value), number: this.#numberOf(version), verdict }));
+        const members = list.members.slice(0, 8).map(({ member, value, version, verdict }) => ({ member, value: inBrief(value), number: this.#numberOf(version), verdict }));
         const { complete, verdict } = list;
         entries.push({ name: list.name, key: list.name.slice(prefix.length), state: 'list', verdict, complete, size: list.members.length, members });
       }

@@ -10,7 +10,7 @@ import { ask, follow, type State } from './state.ts';
 /** What is open above the page. */
 type Open =
   | { readonly type: 'form'; readonly form: Form; readonly item: Readonly<Record<string, unknown>>; readonly isNew: boolean }
-  | { readonly type: 'entry'; readonly name: string; readonly history: readonly HistoryLine[] };
+  | { readonly type: 'entry'; readonly name: string; readonly history: readonly HistoryLine[]; readonly value?: string | undefined };
 
 const root = document.querySelector('#root') as HTMLElement;
 let state: State | undefined;
@@ -58,7 +58,7 @@ async function perform(command: Command): Promise<Answer> {
   const answer = await ask(command);
   failed = 'error' in answer;
   const text = 'error' in answer ? answer.error : answer.text;
-  if (text !== '') said = text;
+  if (text !== '' || command.do === 'trouble') said = text;
   draw();
   return answer;
 }
@@ -72,8 +72,9 @@ function page(now: State): TemplateResult {
         <p>A table, its stream, and a cache that must say what the table says. Watch it. Then break it.</p>
       </div>
       <div class="scores">
-        ${score('ours', 'Millrace', counters.wrong, counters.everWrong, 'good')}
-        ${workshop.on ? score('theirs', 'Workshop', counters.workshopWrong, counters.workshopEverWrong, counters.workshopEverWrong > 0 ? 'bad' : '') : nothing}
+        <button class="primary" data-story @click=${() => perform({ do: 'demo' })}>Play the story <small>2 minutes</small></button>
+        ${score('ours', `Millrace: wrong entries, of ${counters.compared}`, counters.wrong, counters.everWrong)}
+        ${workshop.on ? score('theirs', 'The usual worker: wrong entries', counters.workshopWrong, counters.workshopEverWrong) : nothing}
       </div>
     </header>
     ${connected ? nothing : html`<p class="banner bad" role="alert">The playground gives no answer. See whether its command still runs.</p>`}
@@ -119,7 +120,10 @@ function page(now: State): TemplateResult {
             </div>
           </section>
           <section class="column wide" aria-labelledby="h-cache">
-            <h2 id="h-cache">Cache <small>${counters.compared} entries compared, ${counters.late} on their way</small></h2>
+            <h2 id="h-cache">Cache <small>${scene.cache}</small></h2>
+            <p class="legend">
+              ${LEGEND.map(([verdict, text]) => html`<span><span class="mark ${verdict}" aria-hidden="true">${MARKS[verdict][0]}</span> ${text}</span>`)}
+            </p>
             <div class="scroll" tabindex="0" role="region" aria-label="Entries of the cache">
               ${now.views.map(viewBlock)}
             </div>
@@ -178,10 +182,6 @@ function page(now: State): TemplateResult {
           <button @click=${() => perform({ do: 'fill-lists' })}>Fill all lists</button>
           <span>Completes the lists from the table, as <code>millrace backfill</code> does.</span>
         </p>
-        <p class="row">
-          <button @click=${() => perform({ do: 'demo' })}>Play the story</button>
-          <span>Two minutes that show what Millrace does, and why.</span>
-        </p>
       </section>
       ${workshopBlock(now)}
       <section class="figures" aria-labelledby="h-charts">
@@ -196,11 +196,10 @@ function page(now: State): TemplateResult {
   `;
 }
 
-function score(id: string, name: string, wrong: number, ever: number, mood: string): TemplateResult {
-  const isWrong = wrong > 0 || ever > 0;
-  return html`<div class="score ${isWrong ? 'bad' : mood}" data-score=${id} data-wrong=${wrong} data-ever=${ever}>
+function score(id: string, label: string, wrong: number, ever: number): TemplateResult {
+  return html`<div class="score ${ever > 0 ? 'bad' : 'good'}" data-score=${id} data-wrong=${wrong} data-ever=${ever}>
     <strong>${wrong}</strong>
-    <span>${name}: wrong entries${ever > 0 ? html`<br><small>${ever} were wrong at some time</small>` : nothing}</span>
+    <span>${label}${ever > 0 ? html`<br><small>${ever} were wrong at some time</small>` : nothing}</span>
   </div>`;
 }
 
@@ -234,6 +233,13 @@ const MARKS: Readonly<Record<Verdict, readonly [string, string]>> = {
   wrong: ['≠', 'wrong'],
   miss: ['?', 'a miss: the reader asks the table'],
 };
+
+const LEGEND: readonly (readonly [Verdict, string])[] = [
+  ['equal', 'equal to the table'],
+  ['late', 'on its way'],
+  ['miss', 'ask the table'],
+  ['wrong', 'wrong'],
+];
 
 function mark(verdict: Verdict): TemplateResult {
   const [sign, text] = MARKS[verdict];
@@ -295,21 +301,21 @@ function letterBlock({ letters, status }: State, isShown: boolean): TemplateResu
 
 function workshopBlock({ workshop, counters }: State): TemplateResult {
   return html`<section class="compare" aria-labelledby="h-compare">
-    <h2 id="h-compare">The usual way, beside it</h2>
+    <h2 id="h-compare">The usual worker, beside it</h2>
     <p>
       A worker as a well-known workshop teaches it can follow the same stream, into a cache of its own. It overwrites an entry with whatever comes.
       ${workshop.possible ? nothing : "It knows only the sample's orders, so it is off with your views."}
     </p>
     <p>
       <button role="switch" data-workshop aria-checked=${workshop.on} ?disabled=${!workshop.possible} @click=${() => perform({ do: 'workshop', on: !workshop.on })}>
-        ${workshop.on ? 'On: the workshop follows' : 'Off: run the workshop, too'}
+        ${workshop.on ? 'On: it follows the same stream' : 'Off: let it follow the same stream'}
       </button>
     </p>
     ${
       workshop.on
-        ? html`<div class="scroll" tabindex="0" role="region" aria-label="Wrong entries of the workshop">
+        ? html`<div class="scroll" tabindex="0" role="region" aria-label="Wrong entries of the usual worker">
             <table>
-              <caption>${count(counters.workshopWrong, 'wrong entry', 'wrong entries')} of the workshop</caption>
+              <caption>${count(counters.workshopWrong, 'wrong entry', 'wrong entries')} of the usual worker</caption>
               <thead><tr><th scope="col">Entry</th><th scope="col">Its cache says</th><th scope="col">The table says</th></tr></thead>
               <tbody>
                 ${workshop.wrong.map(({ place, fault, cache, table }) => html`<tr><td>${place}<br><small>${fault}</small></td><td class="wrong">${cache}</td><td>${table}</td></tr>`)}
@@ -324,7 +330,8 @@ function workshopBlock({ workshop, counters }: State): TemplateResult {
 
 function dialog({ scene }: State): TemplateResult {
   return html`<dialog aria-labelledby="h-dialog" @close=${closed} @cancel=${closed}>
-    ${open?.type === 'form' ? itemForm(open.form, open.item, open.isNew, scene.table) : nothing} ${open?.type === 'entry' ? entryHistory(open.name, open.history) : nothing}
+    ${open?.type === 'form' ? itemForm(open.form, open.item, open.isNew, scene.table) : nothing}
+    ${open?.type === 'entry' ? entryHistory(open.name, open.history, open.value) : nothing}
   </dialog>`;
 }
 
@@ -350,9 +357,10 @@ function fieldRow({ name, type, required, hint }: Field, value: unknown, isNew: 
   return html`<label class="field">${label}<input name=${name} autocomplete="off" ?readonly=${isKey} inputmode=${type === 'number' ? 'decimal' : 'text'} .value=${text}></label>`;
 }
 
-function entryHistory(name: string, lines: readonly HistoryLine[]): TemplateResult {
+function entryHistory(name: string, lines: readonly HistoryLine[], value: string | undefined): TemplateResult {
   return html`<div>
     <h2 id="h-dialog">History of ${name}</h2>
+    ${value === undefined ? nothing : html`<p class="said">${value}</p>`}
     ${lines.length === 0 ? html`<p>No record has come to this entry while the playground runs.</p>` : nothing}
     <ol class="history">
       ${lines.map(
@@ -421,14 +429,14 @@ async function submit(event: SubmitEvent, form: Form, item: Readonly<Record<stri
 async function history(name: string): Promise<void> {
   const answer = await perform({ do: 'history', name });
   said = '';
-  if ('history' in answer) open = { type: 'entry', name, history: answer.history ?? [] };
+  if ('history' in answer) open = { type: 'entry', name, history: answer.history ?? [], value: answer.value };
   draw();
 }
 
 async function onEntry(command: Command & { readonly name: string }): Promise<void> {
   await perform(command);
   const answer = await ask({ do: 'history', name: command.name });
-  if ('history' in answer && open?.type === 'entry') open = { ...open, history: answer.history ?? [] };
+  if ('history' in answer && open?.type === 'entry') open = { ...open, history: answer.history ?? [], value: answer.value };
   draw();
 }
 
