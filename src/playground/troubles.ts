@@ -112,7 +112,7 @@ const TROUBLES: readonly Played[] = [
       const answers: string[] = [];
       if (list !== undefined) answers.push(`the list: ${await world.read(list).catch(messageOf)}`);
       if (document !== undefined) answers.push(`the document: ${await world.read(document).catch(messageOf)}`);
-      return `What was dropped is a miss and no wrong answer. Read ${answers.join('; ')}.${theirs(world, 'The usual worker made a list of this one order, which looks like the whole list.')}`;
+      return `What was dropped is a miss and no wrong answer. Read afterwards, ${answers.join('; ')}.${theirs(world, 'The usual worker made a list of this one order, which looks like the whole list.')}`;
     },
   },
   {
@@ -157,7 +157,7 @@ const TROUBLES: readonly Played[] = [
         const own = await world.read(document, ticket).catch(messageOf);
         world.publish();
         await sleep(KEPT_BACK_MS);
-        return `Without a ticket ${shortened(plain)}. With the ticket of the write ${shortened(own)}. The record arrives as the stream flows again.`;
+        return `Without a ticket ${plain}. With the ticket of the write ${own}. The record arrives as the stream flows again.`;
       } finally {
         world.dam.release();
         await world.arrived(item);
@@ -285,9 +285,4 @@ function count(n: number, noun: string): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** An answer of a read, of which the value's beginning says enough. */
-function shortened(answer: string): string {
-  return answer.length > 90 ? `${answer.slice(0, 90)}…` : answer;
 }

@@ -19,7 +19,7 @@ import { redrive } from '../redrive/redrive.ts';
 import type { Report } from '../sync/sync.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, type Entity, type ListView, type View, viewName } from '../view.ts';
-import { type Look, inBrief, look, lookAtWorkshop, PAGE, type Projected, projector, short } from './compare.ts';
+import { type Look, inBrief, look, lookAtWorkshop, PAGE, type Projected, projector } from './compare.ts';
 import { type Gate, gate, stoppable } from './gate.ts';
 import { type Dam, dam } from './held-reader.ts';
 import { anyMaker, formsOf, type ItemMaker, orderMaker } from './items.ts';
@@ -459,7 +459,7 @@ export class World {
     if (view.kind === 'document') {
       const found = await this.reader.look(view as DocumentView<unknown, unknown>, key, { ticket });
       this.#readsBy[found.by] += 1;
-      return found.type === 'found' ? `the ${found.by} answers: ${short(found.value)}` : `the ${found.by} answers: there is no such item`;
+      return found.type === 'found' ? `the ${found.by} answers: ${inBrief(found.value)}` : `the ${found.by} answers: there is no such item`;
     }
     const page = await this.reader.page(view as ListView<unknown, unknown>, key, { limit: PAGE, partial: 'allow', ticket });
     this.#readsBy[page.by === 'cache' ? 'cache' : 'table'] += 1;

@@ -152,7 +152,7 @@ function page(now: State): TemplateResult {
       </aside>
       <section class="told" aria-labelledby="h-told">
         <h2 id="h-told">What happened</h2>
-        <div aria-live="polite">
+        <div class="scroll log" tabindex="0" role="region" aria-label="Log" aria-live="polite">
           ${said === '' ? nothing : html`<p class="said ${failed ? 'bad' : ''}">${said}</p>`}
           ${told.length === 0 && said === '' ? html`<p class="more">Nothing yet. Write an item, or make trouble.</p>` : nothing}
           <ol>
@@ -235,7 +235,7 @@ const MARKS: Readonly<Record<Verdict, readonly [string, string]>> = {
 };
 
 const LEGEND: readonly (readonly [Verdict, string])[] = [
-  ['equal', 'equal to the table'],
+  ['equal', 'equal'],
   ['late', 'on its way'],
   ['miss', 'ask the table'],
   ['wrong', 'wrong'],
@@ -248,7 +248,7 @@ function mark(verdict: Verdict): TemplateResult {
 
 function viewBlock({ name, kind, count: all, entries }: CachedView): TemplateResult {
   return html`<section class="view" data-view=${name}>
-    <h3 data-place="view-${name}">${name} <small>${kind === 'list' ? count(all, 'list') : count(all, 'document')}</small></h3>
+    <h3 data-place="view-${name}">${name} <small>${kind === 'list' ? count(all, 'list') : count(all, 'key')}</small></h3>
     <ul>
       ${repeat(entries, (entry) => entry.name, entryRow)}
     </ul>
