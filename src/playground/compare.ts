@@ -5,7 +5,7 @@ import type { Entry } from '../mutation.ts';
 import { entriesOf, jsonOf, parse } from '../plan/projection.ts';
 import type { Version } from '../version.ts';
 import { type View, viewName } from '../view.ts';
-import type { Verdict, WrongEntry } from './wire.ts';
+import type { Judgement, WrongEntry } from './wire.ts';
 import { WORKSHOP_ALL } from './workshop.ts';
 
 type Document = Extract<Entry, { readonly kind: 'document' }>;
@@ -65,32 +65,32 @@ function inOrder(a: Pick<Member, 'score' | 'member'>, b: Pick<Member, 'score' | 
   return b.score - a.score || Buffer.compare(Buffer.from(b.member), Buffer.from(a.member));
 }
 
-export interface LookedDocument {
+interface LookedDocument {
   readonly name: string;
   readonly state: 'hit' | 'gone' | 'miss';
   readonly version?: Version;
   readonly value?: unknown;
-  readonly verdict: Verdict;
+  readonly verdict: Judgement;
   readonly wrong?: WrongEntry;
 }
 
-export interface LookedMember {
+interface LookedMember {
   readonly member: string;
   readonly version: Version;
   readonly value: unknown;
-  readonly verdict: Verdict;
+  readonly verdict: Judgement;
 }
 
-export interface LookedList {
+interface LookedList {
   readonly name: string;
   /** Whether a reader may take the first page for complete. */
   readonly complete: boolean;
   readonly members: readonly LookedMember[];
-  readonly verdict: Verdict;
+  readonly verdict: Judgement;
   readonly wrong: readonly WrongEntry[];
 }
 
-export interface Look {
+export interface Comparison {
   readonly documents: readonly LookedDocument[];
   readonly lists: readonly LookedList[];
 }
@@ -108,7 +108,7 @@ export interface LookInput {
 }
 
 /** Members of a page as readers ask for it. */
-export const PAGE = 20;
+export const PAGE_MEMBERS = 20;
 /** More members than any list of a playground has. */
 const ALL = 2_000;
 
@@ -116,7 +116,7 @@ const ALL = 2_000;
  * Compares a cache with what the views make of the table. An entry of an item that a record is on its way of is `late`, and not judged. A miss, and what
  * an incomplete page lacks, is no claim. An item that a view throws on has no entry to compare with.
  */
-export async function look(input: LookInput): Promise<Look> {
+export async function look(input: LookInput): Promise<Comparison> {
   const { cache, documents, isLate } = input;
   const names = [...documents.keys()];
   // What is late now may be on time after the read, and what comes next may be late then.
@@ -134,19 +134,39 @@ export async function look(input: LookInput): Promise<Look> {
     if (before.refused.get(wanted?.item ?? item)?.includes(view)) return { ...base, verdict: 'late' };
     if (lookup.type === 'gone') {
       if (!wanted) return { ...base, verdict: 'equal' };
-      return { ...base, verdict: 'wrong', wrong: { place: name, fault: 'the cache says that it is gone', cache: 'gone', table: short(wanted.entry.json) } };
+      return {
+        ...base,
+        verdict: 'wrong',
+        wrong: { place: name, fault: 'the cache says that it is gone', cache: 'gone', table: short(wanted.entry.json) },
+      };
     }
-    if (!wanted) return { ...base, verdict: 'wrong', wrong: { place: name, fault: 'deleted, and still there', cache: short(lookup.value), table: 'nothing' } };
+    if (!wanted)
+      return {
+        ...base,
+        verdict: 'wrong',
+        wrong: { place: name, fault: 'deleted, and still there', cache: short(lookup.value), table: 'nothing' },
+      };
     if (isDeepStrictEqual(lookup.value, JSON.parse(wanted.entry.json))) return { ...base, verdict: 'equal' };
-    return { ...base, verdict: 'wrong', wrong: { place: name, fault: 'an old value', cache: short(lookup.value), table: short(wanted.entry.json) } };
+    return {
+      ...base,
+      verdict: 'wrong',
+      wrong: { place: name, fault: 'an old value', cache: short(lookup.value), table: short(wanted.entry.json) },
+    };
   });
   const lookedLists: LookedList[] = [];
   for (const name of input.lists) {
     const lateBefore = new Set([...(input.projected().lists.get(name) ?? [])].map(({ item }) => item).filter(isLate));
-    const [all, first] = await Promise.all([cache.list(name, { limit: ALL }), cache.list(name, { limit: PAGE })]);
+    const [all, first] = await Promise.all([cache.list(name, { limit: ALL }), cache.list(name, { limit: PAGE_MEMBERS })]);
     const projected = input.projected();
     lookedLists.push(
-      compareList(name, all, first, projected, (item) => lateBefore.has(item) || isLate(item), (member) => input.itemOf(name, member)),
+      compareList(
+        name,
+        all,
+        first,
+        projected,
+        (item) => lateBefore.has(item) || isLate(item),
+        (member) => input.itemOf(name, member),
+      ),
     );
   }
   return { documents: lookedDocuments, lists: lookedLists };
@@ -183,7 +203,12 @@ function compareList(
     for (const { item, entry } of wanted) {
       if (last && inOrder(entry, last) > 0) break;
       if (shown.has(entry.member) || isOpen(item)) continue;
-      wrong.push({ place: `${name} ${entry.member}`, fault: 'lacks a member, and says that it is complete', cache: 'nothing', table: short(entry.json) });
+      wrong.push({
+        place: `${name} ${entry.member}`,
+        fault: 'lacks a member, and says that it is complete',
+        cache: 'nothing',
+        table: short(entry.json),
+      });
     }
   }
   const isLateList = members.some(({ verdict }) => verdict === 'late') || wanted.some(({ item }) => isLate(item));
@@ -209,7 +234,12 @@ export function lookAtWorkshop({ entries, orders, ids, creators, isLate }: Works
     if (text === undefined || isLate(id)) continue;
     const [value, wanted] = [JSON.parse(text), orders.get(id)];
     if (wanted && isDeepStrictEqual(value, wanted)) continue;
-    wrong.push({ place: `order ${id}`, fault: wanted ? 'an old value' : 'deleted, and still there', cache: brief(value), table: brief(wanted) });
+    wrong.push({
+      place: `order ${id}`,
+      fault: wanted ? 'an old value' : 'deleted, and still there',
+      cache: brief(value),
+      table: brief(wanted),
+    });
   }
   const lists: [string, string, (order: Attributes) => boolean][] = [[WORKSHOP_ALL, 'list of all orders', () => true]];
   for (const creator of creators) lists.push([creator, `list of ${creator}`, (order) => order.creator === creator]);
@@ -224,12 +254,26 @@ export function lookAtWorkshop({ entries, orders, ids, creators, isLate }: Works
       const wanted = order && takes(order) ? order : undefined;
       const [first, ...more] = same;
       const table = brief(wanted);
-      if (!wanted) wrong.push({ place: `${name}: ${id}`, fault: order ? 'moved to another list, and still there' : 'deleted, and still there', cache: brief(first), table });
-      else if (!isDeepStrictEqual(first, wanted)) wrong.push({ place: `${name}: ${id}`, fault: 'an old value', cache: brief(first), table });
-      if (more.length > 0) wrong.push({ place: `${name}: ${id}`, fault: `${same.length} times in the list`, cache: same.map(brief).slice(0, 3).join(' | '), table });
+      if (!wanted)
+        wrong.push({
+          place: `${name}: ${id}`,
+          fault: order ? 'moved to another list, and still there' : 'deleted, and still there',
+          cache: brief(first),
+          table,
+        });
+      else if (!isDeepStrictEqual(first, wanted))
+        wrong.push({ place: `${name}: ${id}`, fault: 'an old value', cache: brief(first), table });
+      if (more.length > 0)
+        wrong.push({
+          place: `${name}: ${id}`,
+          fault: `${same.length} times in the list`,
+          cache: same.map(brief).slice(0, 3).join(' | '),
+          table,
+        });
     }
     for (const [id, order] of orders) {
-      if (takes(order) && !byId.has(id) && !isLate(id)) wrong.push({ place: `${name}: ${id}`, fault: 'missing, and the list looks whole', cache: 'nothing', table: brief(order) });
+      if (takes(order) && !byId.has(id) && !isLate(id))
+        wrong.push({ place: `${name}: ${id}`, fault: 'missing, and the list looks whole', cache: 'nothing', table: brief(order) });
     }
   }
   return wrong;
@@ -258,7 +302,7 @@ export function inBrief(value: unknown, without: readonly string[] = []): string
 }
 
 /** A value in one line. */
-export function short(value: unknown): string {
+function short(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attributes } from '../change.ts';
 import { makeTrouble, TROUBLE_BUTTONS } from './troubles.ts';
-import type { World } from './world.ts';
+import type { PlayedWorld } from './world.ts';
 
 const STEP_MS = 50;
 /** About this number of items is in the table. */
@@ -10,7 +10,7 @@ const ITEMS = 60;
 const [SHORTEST_MS, LONGEST_MS] = [2_000, 6_000];
 
 /** Writes to the table, and reads through the cache, as customers do on a busy evening, until the world is stopped. */
-export async function busyEvenings(world: World, random: () => number = Math.random): Promise<void> {
+export async function busyEvenings(world: PlayedWorld, random: () => number = Math.random): Promise<void> {
   let due = 0;
   let nextTrouble = Date.now() + SHORTEST_MS;
   let isTroubled = false;
@@ -33,7 +33,7 @@ export async function busyEvenings(world: World, random: () => number = Math.ran
   }
 }
 
-async function writeOne(world: World, random: () => number): Promise<void> {
+async function writeOne(world: PlayedWorld, random: () => number): Promise<void> {
   const items = world.soundItems;
   const item = items[Math.floor(random() * items.length)] as Attributes | undefined;
   const shareOfNew = items.length < ITEMS / 2 ? 0.7 : items.length < ITEMS ? 0.3 : 0.05;
@@ -44,13 +44,13 @@ async function writeOne(world: World, random: () => number): Promise<void> {
   else await world.write(world.maker.change(item));
 }
 
-async function readOne(world: World, random: () => number): Promise<void> {
+async function readOne(world: PlayedWorld, random: () => number): Promise<void> {
   const names = world.entryNames;
   const name = names[Math.floor(random() * names.length)];
   if (name !== undefined) await world.read(name);
 }
 
-async function randomTrouble(world: World, random: () => number): Promise<void> {
+async function randomTrouble(world: PlayedWorld, random: () => number): Promise<void> {
   const pick = TROUBLE_BUTTONS[Math.floor(random() * TROUBLE_BUTTONS.length)];
   if (!pick) return;
   await makeTrouble(world, pick.id);
@@ -59,7 +59,7 @@ async function randomTrouble(world: World, random: () => number): Promise<void> 
 }
 
 /** Mends the code of the views, and takes up the dead letters. */
-export async function repair(world: World): Promise<{ readonly removed: number; readonly kept: number }> {
+export async function repair(world: PlayedWorld): Promise<{ readonly removed: number; readonly kept: number }> {
   world.mend();
   return await world.redrive();
 }

@@ -15,7 +15,7 @@ export interface Gate {
 }
 
 /** @throws whatever stands in the way of a call */
-export type Pass = () => void;
+type Pass = () => void;
 
 export function gate(): Gate {
   let stopped = false;

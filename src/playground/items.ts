@@ -112,7 +112,7 @@ export function anyMaker(views: readonly View[], random: () => number = Math.ran
       const item = generated(entity, views, random, made, crowded);
       if (item) return item;
     }
-    throw new Error("no item could be made for these views, because their schemas or keys are not known: write items with the form");
+    throw new Error('no item could be made for these views, because their schemas or keys are not known: write items with the form');
   };
   return {
     create: () => create(),
@@ -121,7 +121,7 @@ export function anyMaker(views: readonly View[], random: () => number = Math.ran
       const entity = entities.find((entity) => entity.owns(item));
       const schema = entity && schemaOf(entity);
       for (let tries = 0; entity && schema && tries < TRIES; tries += 1) {
-        const values = valueOf(schema, random, made) as Attributes;
+        const values = generatedValue(schema, random, made) as Attributes;
         const changed = { ...item, ...without(values, Object.keys(keyOf(item, views))) };
         if (isSound(entity, views, changed)) return changed;
       }
@@ -155,10 +155,16 @@ function keyOf(item: Attributes, views: readonly View[]): Attributes {
   return { pk: item.pk, sk: item.sk };
 }
 
-function generated(entity: Entity<unknown>, views: readonly View[], random: () => number, n: number, crowded = false): Attributes | undefined {
+function generated(
+  entity: Entity<unknown>,
+  views: readonly View[],
+  random: () => number,
+  n: number,
+  crowded = false,
+): Attributes | undefined {
   const schema = schemaOf(entity);
   if (!schema) return undefined;
-  const values = valueOf(schema, random, n) as Attributes;
+  const values = generatedValue(schema, random, n) as Attributes;
   for (const view of views) {
     if (view.entity !== entity) continue;
     const key = String(n);
@@ -195,21 +201,21 @@ function isSound(entity: Entity<unknown>, views: readonly View[], item: Attribut
 
 const WORDS = ['basil', 'olive', 'pepper', 'tomato', 'oregano'];
 
-function valueOf(schema: JsonSchema, random: () => number, n: number): unknown {
+function generatedValue(schema: JsonSchema, random: () => number, n: number): unknown {
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
   const { type, format, properties = {}, required = [], items, enum: values, anyOf } = schema;
   if (schema.const !== undefined) return schema.const;
   if (values) return pick(values);
-  if (anyOf?.[0]) return valueOf(pick(anyOf), random, n);
+  if (anyOf?.[0]) return generatedValue(pick(anyOf), random, n);
   switch (Array.isArray(type) ? type[0] : type) {
     case 'object':
       return Object.fromEntries(
         Object.entries(properties)
           .filter(([name]) => required.includes(name) || random() < 0.5)
-          .map(([name, part]) => [name, name === 'id' && part.type === 'string' ? String(n) : valueOf(part, random, n)]),
+          .map(([name, part]) => [name, name === 'id' && part.type === 'string' ? String(n) : generatedValue(part, random, n)]),
       );
     case 'array':
-      return Array.from({ length: 1 + Math.floor(random() * 2) }, () => valueOf(items ?? { type: 'string' }, random, n));
+      return Array.from({ length: 1 + Math.floor(random() * 2) }, () => generatedValue(items ?? { type: 'string' }, random, n));
     case 'number':
     case 'integer':
       return Math.max(schema.minimum ?? 0, Math.floor(random() * 100));

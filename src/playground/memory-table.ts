@@ -71,12 +71,20 @@ export function memoryTable({ name, keys, keepRecords = 20_000 }: MemoryTableOpt
     if (JSON.stringify(before) !== JSON.stringify(after)) emit(before ? (after ? 'MODIFY' : 'REMOVE') : 'INSERT', before, after);
     return before;
   };
-  const paged = (found: readonly Item[], { Limit, ExclusiveStartKey }: { Limit?: number | undefined; ExclusiveStartKey?: Item | undefined }) => {
+  const paged = (
+    found: readonly Item[],
+    { Limit, ExclusiveStartKey }: { Limit?: number | undefined; ExclusiveStartKey?: Item | undefined },
+  ) => {
     const after = ExclusiveStartKey ? found.findIndex((item) => nameOf(item) === nameOf(ExclusiveStartKey)) + 1 : 0;
     const Items = found.slice(after, Limit === undefined ? undefined : after + Limit);
     const last = Items.at(-1);
     const hasMore = last !== undefined && after + Items.length < found.length;
-    return { Items, Count: Items.length, ConsumedCapacity: { CapacityUnits: CAPACITY_UNITS }, ...(hasMore && { LastEvaluatedKey: keyOf(last) }) };
+    return {
+      Items,
+      Count: Items.length,
+      ConsumedCapacity: { CapacityUnits: CAPACITY_UNITS },
+      ...(hasMore && { LastEvaluatedKey: keyOf(last) }),
+    };
   };
 
   const send = async (command: unknown): Promise<unknown> => {
@@ -102,11 +110,20 @@ export function memoryTable({ name, keys, keepRecords = 20_000 }: MemoryTableOpt
     }
     throw refusal('the table in memory does not know this command');
   };
-  return { client: { send } as unknown as Pick<DynamoDBClient, 'send'>, stream, name, keys, watch: (listener) => void listeners.push(listener) };
+  return {
+    client: { send } as unknown as Pick<DynamoDBClient, 'send'>,
+    stream,
+    name,
+    keys,
+    watch: (listener) => void listeners.push(listener),
+  };
 }
 
 /** Items of a query as `meteredTable` writes queries: a partition, and a range of the sort key; greatest sort key first. */
-function queried(items: readonly Item[], { ExpressionAttributeNames: names = {}, ExpressionAttributeValues: values = {} }: QueryCommandInput) {
+function queried(
+  items: readonly Item[],
+  { ExpressionAttributeNames: names = {}, ExpressionAttributeValues: values = {} }: QueryCommandInput,
+) {
   const [partition = '', sort] = [names['#p'], names['#s']];
   const [begin, from] = [textOf(values[':begin']), values[':from']];
   const sortOf = (item: Item): string | number => rankOf(sort === undefined ? undefined : item[sort]) ?? '';

@@ -5,9 +5,9 @@ import { type PageServer, servePage } from './server.ts';
 import { playStory } from './story.ts';
 import { makeTrouble, TROUBLE_BUTTONS } from './troubles.ts';
 import type { Answer, Command } from './wire.ts';
-import { World, type WorldOptions } from './world.ts';
+import { PlayedWorld, type PlayedWorldOptions } from './world.ts';
 
-export interface PlaygroundOptions extends WorldOptions {
+export interface PlaygroundOptions extends PlayedWorldOptions {
   /** Port of the page. Default: a free port. */
   readonly port?: number | undefined;
   /** The folder of the built page. Default: that of this package. */
@@ -20,7 +20,7 @@ export interface PlaygroundOptions extends WorldOptions {
 
 export interface Playground {
   readonly url: string;
-  readonly world: World;
+  readonly world: PlayedWorld;
   close(): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ const FASTEST = 500;
 
 /** Starts a worker that follows the stream, and serves the page that shows and troubles it. */
 export async function startPlayground(options: PlaygroundOptions): Promise<Playground> {
-  const world = new World(options);
+  const world = new PlayedWorld(options);
   world.troubles = TROUBLE_BUTTONS;
   let server: PageServer | undefined;
   await world.start();
@@ -60,7 +60,7 @@ export async function startPlayground(options: PlaygroundOptions): Promise<Playg
 }
 
 /** The first items, and complete lists. Views for which no item can be made begin empty. */
-async function seed(world: World): Promise<void> {
+async function seed(world: PlayedWorld): Promise<void> {
   try {
     for (let i = 0; i < FIRST_ITEMS; i += 1) await world.write(world.maker.create());
     if (world.options.isSample) {
@@ -76,7 +76,7 @@ async function seed(world: World): Promise<void> {
 /** What writes items that the user has not written. */
 const WRITES = new Set(['create', 'trouble', 'evening', 'demo']);
 
-async function perform(world: World, command: Command): Promise<Answer> {
+async function perform(world: PlayedWorld, command: Command): Promise<Answer> {
   if (world.options.isRemote && WRITES.has(command.do)) {
     return { error: 'This table is in AWS, so the playground writes to it by the form only. Make trouble with npm run playground.' };
   }
@@ -144,4 +144,3 @@ function objectOf(item: unknown): Attributes {
   if (typeof item !== 'object' || item === null || Array.isArray(item)) throw new Error('an item is an object');
   return item as Attributes;
 }
-

@@ -18,7 +18,7 @@ export interface PageServerOptions {
   readonly page: URL;
   /** Calls the listener with everything, and then with each change. Returns what ends that. */
   subscribe(listener: (update: Update) => void): () => void;
-  /** Does what the page asks for. A throw is told to the page. */
+  /** Does what the page asks for. The page shows the message of a throw. */
   command(command: unknown): Promise<Answer>;
 }
 
@@ -125,11 +125,13 @@ export async function servePage({ port = 0, page, subscribe, command }: PageServ
 /** Why a request is refused. */
 function faultOf({ headers, method }: IncomingMessage, hosts: readonly string[]): string | undefined {
   const { host, origin } = headers;
-  if (host === undefined || !hosts.includes(host)) return 'this page is served to this machine only, by the address that the command printed';
+  if (host === undefined || !hosts.includes(host))
+    return 'this page is served to this machine only, by the address that the command printed';
   const isOwn = origin !== undefined && hosts.some((own) => origin === `http://${own}`);
   if (origin === undefined ? method !== 'GET' : !isOwn) return 'another page may not use the playground';
   const site = headers['sec-fetch-site'];
-  if (site !== undefined && site !== 'same-origin' && site !== 'none' && headers['sec-fetch-mode'] !== 'navigate') return 'another page may not use the playground';
+  if (site !== undefined && site !== 'same-origin' && site !== 'none' && headers['sec-fetch-mode'] !== 'navigate')
+    return 'another page may not use the playground';
   return undefined;
 }
 

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { repair } from './evening.ts';
 import { makeTrouble } from './troubles.ts';
-import type { World } from './world.ts';
+import type { PlayedWorld } from './world.ts';
 
 interface Step {
   readonly title: string;
   readonly text: string;
   /** How long the caption stays at least, ms. */
   readonly ms: number;
-  run?(world: World): Promise<unknown>;
+  run?(world: PlayedWorld): Promise<unknown>;
 }
 
 /** The whole story, in about two minutes. */
@@ -97,10 +97,10 @@ const STORY: readonly Step[] = [
   },
 ];
 
-const playing = new WeakSet<World>();
+const playing = new WeakSet<PlayedWorld>();
 
 /** Plays the story, unless it plays already. The last caption stays. */
-export async function playStory(world: World): Promise<void> {
+export async function playStory(world: PlayedWorld): Promise<void> {
   if (playing.has(world)) return;
   playing.add(world);
   try {

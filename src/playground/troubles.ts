@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attributes } from '../change.ts';
 import { keyOf, type ListView, type View, viewName } from '../view.ts';
 import type { Trouble } from './wire.ts';
-import type { World } from './world.ts';
+import type { PlayedWorld } from './world.ts';
 
 /** A trouble, and what makes it. `run` returns what happened, in one sentence or two. */
 interface Played extends Trouble {
-  run(world: World): Promise<string>;
+  run(world: PlayedWorld): Promise<string>;
 }
 
 const OUTAGE_MS = 10_000;
@@ -181,9 +181,14 @@ const TROUBLES: readonly Played[] = [
       await world.write(world.maker.change(old));
       await world.arrived(item);
       const lease = looked?.type === 'miss' ? looked.lease : undefined;
-      const [outcome] = lease ? await cache.settle([{ lease, found: { kind: 'document', ...(json !== undefined && { json }) } }]) : ['lost'];
+      const [outcome] = lease
+        ? await cache.settle([{ lease, found: { kind: 'document', ...(json !== undefined && { json }) } }])
+        : ['lost'];
       if (world.workshopOn && typeof old.id === 'string') await world.workshop.set(old.id, JSON.stringify(old)).catch(() => {});
-      const fate = outcome === 'lost' ? 'The lease was lost, because the stream wrote first, and the old value was not stored.' : 'The fill was stored.';
+      const fate =
+        outcome === 'lost'
+          ? 'The lease was lost, because the stream wrote first, and the old value was not stored.'
+          : 'The fill was stored.';
       return `${fate}${theirs(world, 'A reader of the usual kind takes no lease, and stored the old value.')}`;
     },
   },
@@ -210,7 +215,7 @@ const MOST_MEMBERS = 400;
 export const TROUBLE_BUTTONS: readonly Trouble[] = TROUBLES.map(({ id, title, before }) => ({ id, title, before }));
 
 /** Makes a trouble, once all other trouble is over. Tells before and after what happens. */
-export async function makeTrouble(world: World, id: string): Promise<string> {
+export async function makeTrouble(world: PlayedWorld, id: string): Promise<string> {
   const trouble = TROUBLES.find((trouble) => trouble.id === id);
   if (!trouble) throw new Error(`there is no trouble ${id}`);
   const { title, before } = trouble;
@@ -229,17 +234,17 @@ export async function makeTrouble(world: World, id: string): Promise<string> {
 }
 
 /** An item that may be changed; a new one if there is none. */
-function anyItem(world: World): Attributes {
+function anyItem(world: PlayedWorld): Attributes {
   const items = world.soundItems;
   return items[Math.floor(Math.random() * items.length)] ?? world.maker.create();
 }
 
-function theirs(world: World, sentence: string): string {
+function theirs(world: PlayedWorld, sentence: string): string {
   return world.workshopOn ? ` ${sentence}` : '';
 }
 
 /** A document and a list that an item gives. */
-function entriesOf(world: World, item: string): { readonly document?: string; readonly list?: string } {
+function entriesOf(world: PlayedWorld, item: string): { readonly document?: string; readonly list?: string } {
   const { documents, lists } = world.placesOf(item);
   const list = lists.find((name) => readable(viewOf(world, name), name)) ?? lists[0];
   return { ...(documents[0] !== undefined && { document: documents[0] }), ...(list !== undefined && { list }) };
@@ -250,22 +255,25 @@ function readable(view: View | undefined, name: string): boolean {
   return view?.kind === 'list' && view.from?.(name.slice(name.indexOf(':') + 1)) !== undefined;
 }
 
-function viewOf(world: World, name: string): View | undefined {
+function viewOf(world: PlayedWorld, name: string): View | undefined {
   return world.views.find((view) => name.startsWith(`${viewName(view)}:`));
 }
 
-function smallestList(world: World): ListView<unknown, unknown> | undefined {
+function smallestList(world: PlayedWorld): ListView<unknown, unknown> | undefined {
   const lists = world.views.filter((view) => view.kind === 'list');
   return lists.sort((a, b) => a.keep - b.keep)[0];
 }
 
 /** Writes items until a list has this number of members. Returns its name. */
-async function crowded(world: World, view: ListView<unknown, unknown>, wanted: number): Promise<string | undefined> {
+async function crowded(world: PlayedWorld, view: ListView<unknown, unknown>, wanted: number): Promise<string | undefined> {
   const prefix = keyOf(view, '');
   let fullest: string | undefined;
   for (let i = 0; i < wanted * 2; i += 1) {
     const item = await world.write(world.maker.crowd());
-    const list = world.placesOf(item).lists.filter((name) => name.startsWith(prefix)).at(-1);
+    const list = world
+      .placesOf(item)
+      .lists.filter((name) => name.startsWith(prefix))
+      .at(-1);
     if (list !== undefined && world.sizeOf(list) > world.sizeOf(fullest)) fullest = list;
     if (world.sizeOf(fullest) >= wanted || world.isStopped) break;
     // A burst, and no flood.

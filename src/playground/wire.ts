@@ -1,7 +1,7 @@
 /** What the server sends to the page, and what the page asks for. Types only: both sides import this file. */
 
 /** How an entry of a cache compares with the table. `late`: a record of its item is still on its way, so the entry is not judged. */
-export type Verdict = 'equal' | 'late' | 'wrong' | 'miss';
+export type Judgement = 'equal' | 'late' | 'wrong' | 'miss';
 
 export interface TableRow {
   /** The item's name; see `itemOf`. */
@@ -14,7 +14,7 @@ export interface TableRow {
   readonly refusedBy: readonly string[];
 }
 
-export interface TableState {
+interface TableState {
   readonly name: string;
   readonly keys: readonly string[];
   readonly count: number;
@@ -32,16 +32,16 @@ export interface StreamRow {
   readonly result: string;
 }
 
-export interface StreamState {
+interface StreamState {
   readonly held: boolean;
   readonly rows: readonly StreamRow[];
 }
 
-export interface CachedMember {
+interface CachedMember {
   readonly member: string;
   readonly value: string;
   readonly number: number | undefined;
-  readonly verdict: Verdict;
+  readonly verdict: Judgement;
 }
 
 export interface CachedEntry {
@@ -52,7 +52,7 @@ export interface CachedEntry {
   /** The number of the record that wrote the entry; absent if no record of this playground did. */
   readonly number?: number;
   readonly value?: string;
-  readonly verdict: Verdict;
+  readonly verdict: Judgement;
   /** Of a list: what a reader of its first page gets. */
   readonly complete?: boolean;
   readonly size?: number;
@@ -74,7 +74,7 @@ export interface WrongEntry {
   readonly table: string;
 }
 
-export interface WorkshopState {
+interface WorkshopState {
   readonly possible: boolean;
   readonly on: boolean;
   readonly wrong: readonly WrongEntry[];
@@ -96,7 +96,7 @@ export interface Counters {
   readonly reads: { readonly cache: number; readonly table: number };
 }
 
-export interface Letter {
+export interface ShownLetter {
   readonly name: string;
   readonly item: string;
   readonly causes: readonly string[];
@@ -184,7 +184,7 @@ export interface Update {
   readonly views?: readonly CachedView[];
   readonly workshop?: WorkshopState;
   readonly counters?: Counters;
-  readonly letters?: readonly Letter[];
+  readonly letters?: readonly ShownLetter[];
   readonly told?: readonly Told[];
   readonly caption?: Caption | null;
   readonly status?: Status;
@@ -220,5 +220,10 @@ export type Command =
   | { readonly do: 'demo' };
 
 export type Answer =
-  | { readonly text: string; readonly history?: readonly HistoryLine[]; readonly item?: Readonly<Record<string, unknown>>; readonly value?: string }
+  | {
+      readonly text: string;
+      readonly history?: readonly HistoryLine[];
+      readonly item?: Readonly<Record<string, unknown>>;
+      readonly value?: string;
+    }
   | { readonly error: string };

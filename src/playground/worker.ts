@@ -10,12 +10,12 @@ import {
   memoryCheckpoints,
   type StreamReader,
 } from '../event-source-mapping/index.ts';
+import { Deliveries } from './deliveries.ts';
 import { type Dam, heldReader } from './held-reader.ts';
-import { Progress } from './progress.ts';
 
 /** A worker that can be killed, and that can begin again. */
 export interface Worker {
-  readonly progress: Progress;
+  readonly progress: Deliveries;
   readonly isRunning: boolean;
   /** Starts where the checkpoints say. @param fresh from the start of the stream */
   start(fresh?: boolean): Promise<void>;
@@ -44,7 +44,7 @@ const ATTEMPTS = 100;
 const PAUSE_MS = 200;
 
 export function makeWorker(options: WorkerOptions): Worker {
-  const progress = new Progress();
+  const progress = new Deliveries();
   let checkpoints = options.checkpoints ?? memoryCheckpoints();
   let mapping: EventSourceMapping | undefined;
   let handler: LambdaHandler | undefined;
@@ -95,9 +95,9 @@ export function makeWorker(options: WorkerOptions): Worker {
         const end = Date.now() + (options.mapping.functionTimeoutMs ?? 3_000);
         const context = { functionName: 'playground', getRemainingTimeInMillis: () => Math.max(0, end - Date.now()) };
         const event: StreamEvent = JSON.parse(JSON.stringify({ Records: records }));
-        const answer = (await Promise.resolve(handler(event, context as never, undefined as never)).catch(() => ({ batchItemFailures: [0] }))) as
-          | { readonly batchItemFailures?: readonly unknown[] }
-          | undefined;
+        const answer = (await Promise.resolve(handler(event, context as never, undefined as never)).catch(() => ({
+          batchItemFailures: [0],
+        }))) as { readonly batchItemFailures?: readonly unknown[] } | undefined;
         if (!answer?.batchItemFailures || answer.batchItemFailures.length === 0) break;
         await sleep(PAUSE_MS);
       }

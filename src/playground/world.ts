@@ -4,8 +4,8 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { backfill, begin } from '../backfill/backfill.ts';
 import type { CacheClient } from '../cache.ts';
 import { type Attributes, itemOf } from '../change.ts';
-import { attributesOf, decodeRecord, type StreamRecord } from '../dynamodb/record.ts';
 import { readBudget } from '../dynamodb/read-budget.ts';
+import { attributesOf, decodeRecord, type StreamRecord } from '../dynamodb/record.ts';
 import { scannedTable } from '../dynamodb/scanned-table.ts';
 import { tableReader } from '../dynamodb/table-reader.ts';
 import { asError } from '../errors.ts';
@@ -19,7 +19,7 @@ import { redrive } from '../redrive/redrive.ts';
 import type { Report } from '../sync/sync.ts';
 import type { Version } from '../version.ts';
 import { type DocumentView, type Entity, type ListView, type View, viewName } from '../view.ts';
-import { type Look, inBrief, look, lookAtWorkshop, PAGE, type Projected, projector } from './compare.ts';
+import { type Comparison, inBrief, look, lookAtWorkshop, PAGE_MEMBERS, type Projected, projector } from './compare.ts';
 import { type Gate, gate, stoppable } from './gate.ts';
 import { type Dam, dam } from './held-reader.ts';
 import { anyMaker, formsOf, type ItemMaker, orderMaker } from './items.ts';
@@ -29,10 +29,10 @@ import type {
   Caption,
   Counters,
   HistoryLine,
-  Letter,
   Move,
   Point,
   Scene,
+  ShownLetter,
   Status,
   StreamRow,
   TableRow,
@@ -45,7 +45,7 @@ import { makeWorker, type Worker } from './worker.ts';
 import { SimpleCache, workshopHandler } from './workshop.ts';
 
 /** What a playground plays with. */
-export interface WorldOptions {
+export interface PlayedWorldOptions {
   readonly views: readonly View[];
   /** Whether the views are the sample's: the workshop's code knows only the sample's orders. */
   readonly isSample: boolean;
@@ -100,8 +100,8 @@ const FIRST_ITEMS = 200;
  * A table, its stream, a worker with the real handler, and a cache, all of which can be watched and troubled. The workshop's worker follows the same
  * stream into a cache of its own, once it is switched on.
  */
-export class World {
-  readonly options: WorldOptions;
+export class PlayedWorld {
+  readonly options: PlayedWorldOptions;
   readonly dam: Dam = dam();
   readonly maker: ItemMaker;
   readonly reader: Reader;
@@ -143,11 +143,11 @@ export class World {
   #brokenBy: number | undefined;
   #number = 0;
   #moves: Move[] = [];
-  #look: Look = { documents: [], lists: [] };
+  #look: Comparison = { documents: [], lists: [] };
   #wrong: readonly WrongEntry[] = [];
   #suspects = { ours: new Map<string, WrongEntry>(), theirs: new Map<string, WrongEntry>() };
   #theirWrong: readonly WrongEntry[] = [];
-  #letters: readonly Letter[] = [];
+  #letters: readonly ShownLetter[] = [];
   #lettersChanged = true;
   #counts = { records: 0, applied: 0, stale: 0 };
   #readsBy = { cache: 0, table: 0 };
@@ -159,7 +159,7 @@ export class World {
   #points$: NodeJS.Timeout | undefined;
   #troubles: readonly Trouble[] = [];
 
-  constructor(options: WorldOptions) {
+  constructor(options: PlayedWorldOptions) {
     this.options = options;
     const { views, table, stream, cache, isSample } = options;
     this.finished = new Promise((_, reject) => {
@@ -213,7 +213,7 @@ export class World {
     return this.#theirWrong;
   }
 
-  get letters(): readonly Letter[] {
+  get letters(): readonly ShownLetter[] {
     return this.#letters;
   }
 
@@ -461,7 +461,7 @@ export class World {
       this.#readsBy[found.by] += 1;
       return found.type === 'found' ? `the ${found.by} answers: ${inBrief(found.value)}` : `the ${found.by} answers: there is no such item`;
     }
-    const page = await this.reader.page(view as ListView<unknown, unknown>, key, { limit: PAGE, partial: 'allow', ticket });
+    const page = await this.reader.page(view as ListView<unknown, unknown>, key, { limit: PAGE_MEMBERS, partial: 'allow', ticket });
     this.#readsBy[page.by === 'cache' ? 'cache' : 'table'] += 1;
     return `the ${page.by} answers with ${page.members.length} members${page.complete ? '' : ', which may lack some'}`;
   }
@@ -634,7 +634,9 @@ export class World {
     const [first] = mutations;
     if (!first || this.#moves.length >= MOST_MOVES) return;
     const number = this.#numberOf(first.version);
-    const views = [...new Set(mutations.map((mutation) => (mutation.kind === 'document' ? mutation.key : mutation.list).split(':', 1)[0] as string))];
+    const views = [
+      ...new Set(mutations.map((mutation) => (mutation.kind === 'document' ? mutation.key : mutation.list).split(':', 1)[0] as string)),
+    ];
     if (number !== undefined) this.#moves.push({ number, from: 'stream', views });
   }
 
@@ -729,7 +731,7 @@ export class World {
   async #readLetters(): Promise<void> {
     if (!this.#lettersChanged) return;
     this.#lettersChanged = false;
-    const letters: Letter[] = [];
+    const letters: ShownLetter[] = [];
     const { letters: store } = this.options;
     for await (const name of store.names()) {
       if (letters.length === 20) break;
@@ -740,7 +742,11 @@ export class World {
         const keys = event.Records[0]?.dynamodb?.Keys;
         const views = [...new Set(causes.flatMap(({ view }) => view ?? []))].join(', ');
         const reasons = causes.slice(0, 1).map(({ error }) => error.message);
-        letters.push({ name, item: keys ? itemOf(attributesOf(keys)) : 'unknown', causes: [views, ...reasons].filter((text) => text !== '') });
+        letters.push({
+          name,
+          item: keys ? itemOf(attributesOf(keys)) : 'unknown',
+          causes: [views, ...reasons].filter((text) => text !== ''),
+        });
       } catch (error) {
         letters.push({ name, item: 'unknown', causes: [asError(error).message] });
       }
@@ -840,9 +846,19 @@ export class World {
     } else {
       for (const list of this.#look.lists) {
         if (!list.name.startsWith(prefix)) continue;
-        const members = list.members.slice(0, 8).map(({ member, value, version, verdict }) => ({ member, value: inBrief(value), number: this.#numberOf(version), verdict }));
+        const members = list.members
+          .slice(0, 8)
+          .map(({ member, value, version, verdict }) => ({ member, value: inBrief(value), number: this.#numberOf(version), verdict }));
         const { complete, verdict } = list;
-        entries.push({ name: list.name, key: list.name.slice(prefix.length), state: 'list', verdict, complete, size: list.members.length, members });
+        entries.push({
+          name: list.name,
+          key: list.name.slice(prefix.length),
+          state: 'list',
+          verdict,
+          complete,
+          size: list.members.length,
+          members,
+        });
       }
     }
     return { name, kind: view.kind, count: entries.length, entries: entries.slice(0, MOST_ENTRIES) };
@@ -870,11 +886,13 @@ function bounded<K, V>(map: Map<K, V>, most: number): Map<K, V> {
 
 /** Equal items have equal texts. */
 function canonical(item: unknown): string {
-  return JSON.stringify(item, (_, value) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  ) ?? '';
+  return (
+    JSON.stringify(item, (_, value) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : value,
+    ) ?? ''
+  );
 }
 
 /** A sequence number, or that of a version, without zeros before it. */
@@ -890,4 +908,3 @@ function confirmed(suspects: Map<string, WrongEntry>, found: readonly WrongEntry
   for (const entry of found) suspects.set(nameOf(entry), entry);
   return again;
 }
-

@@ -7,7 +7,9 @@ import { lookTwice, startWorld } from './stage.ts';
 const SECONDS = Number(process.env.EVENING_SECONDS ?? 20);
 const RATE = Number(process.env.EVENING_RATE ?? 40);
 
-it(`a busy evening of ${SECONDS} s with random trouble leaves 0 wrong entries in our cache`, { timeout: SECONDS * 1_000 + 120_000 }, async () => {
+it(`a busy evening of ${SECONDS} s with random trouble leaves 0 wrong entries in our cache`, {
+  timeout: SECONDS * 1_000 + 120_000,
+}, async () => {
   const world = await startWorld();
   const evenings = busyEvenings(world);
   world.evening = { on: true, rate: RATE, trouble: true };
@@ -24,7 +26,15 @@ it(`a busy evening of ${SECONDS} s with random trouble leaves 0 wrong entries in
   await world.alone(() => repair(world));
   await world.settled();
   const { ours, theirs } = await lookTwice(world);
-  console.log({ seconds: SECONDS, ...world.counts, seen: seen.size, ours: ours.length, theirs: theirs.length, theirMost: most, letters: world.letters.length });
+  console.log({
+    seconds: SECONDS,
+    ...world.counts,
+    seen: seen.size,
+    ours: ours.length,
+    theirs: theirs.length,
+    theirMost: most,
+    letters: world.letters.length,
+  });
   expect([...seen, ...ours]).toEqual([]);
   expect(theirs.length).toBeGreaterThan(0);
   expect(world.letters).toEqual([]);

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Playground, startPlayground } from '../../src/playground/playground.ts';
@@ -12,7 +11,6 @@ import { buildPage } from './built-page.ts';
 import { memoryOptions } from './stage.ts';
 
 const SHOTS = join(import.meta.dirname, 'screenshots');
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDE = { width: 1440, height: 900 };
 const NARROW = { width: 360, height: 780 };
 
@@ -29,7 +27,11 @@ beforeEach(async () => {
 afterEach(() => playground?.close());
 
 /** Asks the server with any headers. */
-function ask(path: string, headers: Readonly<Record<string, string>>, body?: string): Promise<{ status: number; headers: unknown; text: string }> {
+function ask(
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body?: string,
+): Promise<{ status: number; headers: unknown; text: string }> {
   const url = new URL(path, playground.url);
   return new Promise((resolve, reject) => {
     const sent = request(url, { method: body === undefined ? 'GET' : 'POST', headers }, (response) => {
@@ -53,7 +55,9 @@ describe('the server of the playground', () => {
     const { status, headers, text } = await ask('/', {});
     expect(status).toBe(200);
     expect(text).toContain('<div id="root">');
-    expect(headers).toMatchObject({ 'content-security-policy': expect.stringMatching(/^default-src 'none'; script-src 'self'; style-src 'self'/) });
+    expect(headers).toMatchObject({
+      'content-security-policy': expect.stringMatching(/^default-src 'none'; script-src 'self'; style-src 'self'/),
+    });
     expect(text + (await ask('/main.css', {})).text).not.toMatch(/(src|href|url\()\s*=?\s*["']?(https?:)?\/\//);
   });
 
@@ -134,11 +138,13 @@ describe.skipIf(missing(chromiumAvailable(), HOW_TO_GET_CHROMIUM))('the page of 
   const findings = async (): Promise<readonly string[]> => {
     // Axe takes colours in the middle of a transition for those that stay.
     await page.waitForTimeout(700);
-    await page.evaluate(AXE);
+    await page.evaluate(axe.source);
     const { violations } = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as {
       violations: readonly { id: string; impact: string; nodes: readonly { html: string }[] }[];
     };
-    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+    return violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
   };
   /** Visible elements that reach beyond the right edge, outside of what scrolls by itself. */
   const cutOff = async (): Promise<unknown> =>

@@ -1,13 +1,13 @@
 import { memoryCache } from '../../src/caches/memory.ts';
 import { memoryLetters } from '../../src/playground/memory-letters.ts';
 import { memoryTable } from '../../src/playground/memory-table.ts';
-import { World, type WorldOptions } from '../../src/playground/world.ts';
+import { PlayedWorld, type PlayedWorldOptions } from '../../src/playground/world.ts';
 import type { View } from '../../src/view.ts';
 import { views } from '../../src/views/index.ts';
 
-export const MAX_VALUE_BYTES = 32_768;
+const MAX_VALUE_BYTES = 32_768;
 
-export function memoryOptions(of: readonly View[] = Object.values(views), more: Partial<WorldOptions> = {}): WorldOptions {
+export function memoryOptions(of: readonly View[] = Object.values(views), more: Partial<PlayedWorldOptions> = {}): PlayedWorldOptions {
   const cache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
   const table = memoryTable({ name: 'pizza-shop', keys: ['pk', 'sk'] });
   return {
@@ -31,8 +31,8 @@ export function memoryOptions(of: readonly View[] = Object.values(views), more: 
 }
 
 /** A world that runs, with the workshop beside it. */
-export async function startWorld(options: WorldOptions = memoryOptions()): Promise<World> {
-  const world = new World(options);
+export async function startWorld(options: PlayedWorldOptions = memoryOptions()): Promise<PlayedWorld> {
+  const world = new PlayedWorld(options);
   await world.start();
   await world.setWorkshop(true);
   for (let i = 0; i < 4; i += 1) await world.write(world.maker.create());
@@ -42,7 +42,7 @@ export async function startWorld(options: WorldOptions = memoryOptions()): Promi
 }
 
 /** Looks twice, because a difference counts when two looks find it. */
-export async function lookTwice(world: World): Promise<{ readonly ours: readonly string[]; readonly theirs: readonly string[] }> {
+export async function lookTwice(world: PlayedWorld): Promise<{ readonly ours: readonly string[]; readonly theirs: readonly string[] }> {
   await world.lookNow();
   await world.lookNow();
   const text = ({ place, fault }: { place: string; fault: string }): string => `${place}: ${fault}`;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { repair } from '../../src/playground/evening.ts';
 import { makeTrouble, TROUBLE_BUTTONS } from '../../src/playground/troubles.ts';
-import type { World } from '../../src/playground/world.ts';
+import type { PlayedWorld } from '../../src/playground/world.ts';
 import { lookTwice, startWorld } from './stage.ts';
 
 /** What the workshop's cache must have after each trouble; absent: the trouble harms it by chance only, or not at all. */
@@ -18,7 +18,7 @@ const HARM: Readonly<Record<string, RegExp>> = {
 };
 
 describe('a trouble', () => {
-  let world: World;
+  let world: PlayedWorld;
   beforeEach(async () => {
     world = await startWorld();
   });
@@ -44,7 +44,8 @@ describe('a trouble', () => {
     const [document = ''] = world.placesOf(item).documents;
     await world.evict(document);
     await world.options.cache.getOrLease([document]).then(async ([looked]) => {
-      if (looked?.type === 'miss') await world.options.cache.settle([{ lease: looked.lease, found: { kind: 'document', json: '{"old":1}' } }]);
+      if (looked?.type === 'miss')
+        await world.options.cache.settle([{ lease: looked.lease, found: { kind: 'document', json: '{"old":1}' } }]);
     });
     expect((await lookTwice(world)).ours).toEqual([`${document}: an old value`]);
   });

@@ -26,14 +26,23 @@ export function charts(root: HTMLElement): (points: readonly Point[]) => void {
     root.replaceChildren();
     const style = getComputedStyle(document.documentElement);
     const colour = (name: string): string => resolved(style.getPropertyValue(name));
-    plots = SERIES.map((series) => {
+    const figures = SERIES.map((series) => {
       const figure = document.createElement('figure');
       const caption = document.createElement('figcaption');
       const now = document.createElement('strong');
       caption.append(`${series.title} `, now);
       figure.append(caption);
-      root.append(figure);
-      const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line'), width: 1 }, font: '11px system-ui', ticks: { show: false } };
+      return { series, figure, now };
+    });
+    // All of them first, because the width of each depends on how many there are.
+    root.append(...figures.map(({ figure }) => figure));
+    plots = figures.map(({ series, figure, now }) => {
+      const axis = {
+        stroke: colour('--soft'),
+        grid: { stroke: colour('--line'), width: 1 },
+        font: '11px system-ui',
+        ticks: { show: false },
+      };
       const plot = new uPlot(
         {
           width: Math.max(200, figure.clientWidth),
@@ -41,7 +50,10 @@ export function charts(root: HTMLElement): (points: readonly Point[]) => void {
           legend: { show: false },
           cursor: { show: false },
           scales: { x: { time: true }, y: { range: (_, __, max) => [0, Math.max(4, max * 1.15)] } },
-          axes: [{ ...axis, show: false }, { ...axis, size: 44 }],
+          axes: [
+            { ...axis, show: false },
+            { ...axis, size: 44 },
+          ],
           series: [{}, { stroke: colour('--accent'), fill: colour('--tint'), width: 1.5, points: { show: false } }],
         },
         [[], []],

@@ -1,8 +1,8 @@
 import 'uplot/dist/uPlot.min.css';
 import './main.css';
-import { html, nothing, render, type TemplateResult } from 'lit/html.js';
 import { repeat } from 'lit/directives/repeat.js';
-import type { Answer, CachedEntry, CachedView, Command, Field, Form, HistoryLine, StreamRow, TableRow, Verdict } from '../wire.ts';
+import { html, nothing, render, type TemplateResult } from 'lit/html.js';
+import type { Answer, CachedEntry, CachedView, Command, Field, Form, HistoryLine, Judgement, StreamRow, TableRow } from '../wire.ts';
 import { charts } from './charts.ts';
 import { fly } from './flights.ts';
 import { ask, follow, type State } from './state.ts';
@@ -227,21 +227,21 @@ function streamRow({ number, item, kind, state, result }: StreamRow): TemplateRe
   </li>`;
 }
 
-const MARKS: Readonly<Record<Verdict, readonly [string, string]>> = {
+const MARKS: Readonly<Record<Judgement, readonly [string, string]>> = {
   equal: ['=', 'equal to the table'],
   late: ['…', 'a record is on its way, or waits in a dead letter'],
   wrong: ['≠', 'wrong'],
   miss: ['?', 'a miss: the reader asks the table'],
 };
 
-const LEGEND: readonly (readonly [Verdict, string])[] = [
+const LEGEND: readonly (readonly [Judgement, string])[] = [
   ['equal', 'equal'],
   ['late', 'on its way'],
   ['miss', 'ask the table'],
   ['wrong', 'wrong'],
 ];
 
-function mark(verdict: Verdict): TemplateResult {
+function mark(verdict: Judgement): TemplateResult {
   const [sign, text] = MARKS[verdict];
   return html`<span class="mark ${verdict}" title=${text}><span aria-hidden="true">${sign}</span><span class="hidden">${text}</span></span>`;
 }
@@ -276,7 +276,8 @@ function entryRow(entry: CachedEntry): TemplateResult {
             ${repeat(
               members,
               ({ member }) => member,
-              (member) => html`<li>${mark(member.verdict)} <span class="note">${member.value}</span>${member.number === undefined ? nothing : html`<span class="number">#${member.number}</span>`}</li>`,
+              (member) =>
+                html`<li>${mark(member.verdict)} <span class="note">${member.value}</span>${member.number === undefined ? nothing : html`<span class="number">#${member.number}</span>`}</li>`,
             )}
             ${(size ?? 0) > members.length ? html`<li class="more">and ${(size ?? 0) - members.length} more</li>` : nothing}
           </ul>`
@@ -395,7 +396,9 @@ async function newItem(form: Form): Promise<void> {
 
 function edit({ entity, attributes }: TableRow): void {
   const known = state?.scene.forms.find((form) => form.entity === entity);
-  const fields = Object.keys(attributes).map((name): Field => ({ name, type: typeof attributes[name] === 'object' ? 'json' : 'text', required: false, hint: '' }));
+  const fields = Object.keys(attributes).map(
+    (name): Field => ({ name, type: typeof attributes[name] === 'object' ? 'json' : 'text', required: false, hint: '' }),
+  );
   open = { type: 'form', form: known ?? { entity: 'item', fields }, item: attributes, isNew: false };
   draw();
 }

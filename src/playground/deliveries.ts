@@ -1,7 +1,7 @@
 import type { MappingEvent } from '../event-source-mapping/index.ts';
 
 /** Which records of a stream a worker has not brought to their end. */
-export class Progress {
+export class Deliveries {
   readonly #items = new Map<string, string>();
   readonly #open = new Map<string, Set<string>>();
   readonly #invoked = new Map<string, readonly string[]>();
