@@ -9,8 +9,11 @@ const ITEMS = 60;
 /** Pauses between two troubles, ms. */
 const [SHORTEST_MS, LONGEST_MS] = [2_000, 6_000];
 
-/** Writes to the table, and reads through the cache, as customers do on a busy evening, until the world is stopped. */
-export async function busyEvenings(world: PlayedWorld, random: () => number = Math.random): Promise<void> {
+/** Writes to the table, and reads through the cache, as customers do on a busy evening, until the world is stopped. @param made is called with each random trouble */
+export async function busyEvenings(
+  world: PlayedWorld,
+  { random = Math.random, made }: { readonly random?: () => number; readonly made?: (trouble: string) => void } = {},
+): Promise<void> {
   let due = 0;
   let nextTrouble = Date.now() + SHORTEST_MS;
   let isTroubled = false;
@@ -26,7 +29,7 @@ export async function busyEvenings(world: PlayedWorld, random: () => number = Ma
     if (on && random() < 0.15) void readOne(world, random).catch(() => {});
     if (!on || !trouble || isTroubled || Date.now() < nextTrouble) continue;
     isTroubled = true;
-    void randomTrouble(world, random).finally(() => {
+    void randomTrouble(world, random, made).finally(() => {
       isTroubled = false;
       nextTrouble = Date.now() + SHORTEST_MS + random() * (LONGEST_MS - SHORTEST_MS);
     });
@@ -50,9 +53,10 @@ async function readOne(world: PlayedWorld, random: () => number): Promise<void> 
   if (name !== undefined) await world.read(name);
 }
 
-async function randomTrouble(world: PlayedWorld, random: () => number): Promise<void> {
+async function randomTrouble(world: PlayedWorld, random: () => number, made?: (id: string) => void): Promise<void> {
   const pick = TROUBLE_BUTTONS[Math.floor(random() * TROUBLE_BUTTONS.length)];
   if (!pick) return;
+  made?.(pick.id);
   await makeTrouble(world, pick.id);
   if (pick.id === 'poison') await world.alone(() => repair(world));
   if (pick.id === 'flush' || pick.id === 'overfill') await world.fillLists().catch(() => {});

@@ -101,12 +101,12 @@ export async function servePage({ port = 0, page, subscribe, command }: PageServ
     handle(request, response).catch(() => response.destroy());
   });
   server.listen(port, '127.0.0.1');
-  await Promise.race([
-    once(server, 'listening'),
-    once(server, 'error').then(([error]) => {
-      throw new Error(`the playground cannot listen on port ${port} (${(error as NodeJS.ErrnoException).code}): give another --port`);
-    }),
-  ]);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`the playground cannot listen on port ${port} (${code}): give another --port`, { cause });
+  }
   const at = (server.address() as AddressInfo).port;
   hosts = [`127.0.0.1:${at}`, `localhost:${at}`];
   return {

@@ -48,7 +48,7 @@ const TROUBLES: readonly Played[] = [
     async run(world) {
       const before = world.counts.stale;
       await world.restart(true);
-      await world.settled();
+      await world.caughtUp();
       return `Every record came again. ${count(world.counts.stale - before, 'write')} found a newer version and changed nothing.${theirs(world, 'The usual worker added its orders to its lists once more.')}`;
     },
   },
@@ -201,7 +201,6 @@ const TROUBLES: readonly Played[] = [
       if (!view) return 'These views have no lists.';
       const wanted = Math.min(view.keep + 10, MOST_MEMBERS);
       const list = await crowded(world, view, wanted);
-      await world.settled();
       if (list === undefined) return 'No items could be made for one list.';
       const page = await world.options.cache.list(list, { limit: MOST_MEMBERS * 2 });
       return `${list} holds ${page.members.length} of ${world.sizeOf(list)} members. Its first page is the newest, and a reader goes on in the table where the list ends.${theirs(world, 'The list of the usual worker is one value, which became too large to store; the error is ignored.')}`;
@@ -275,7 +274,10 @@ async function crowded(world: PlayedWorld, view: ListView<unknown, unknown>, wan
       .lists.filter((name) => name.startsWith(prefix))
       .at(-1);
     if (list !== undefined && world.sizeOf(list) > world.sizeOf(fullest)) fullest = list;
-    if (world.sizeOf(fullest) >= wanted || world.isStopped) break;
+    if (world.sizeOf(fullest) >= wanted || world.isStopped) {
+      await world.arrived(item);
+      break;
+    }
     // A burst, and no flood.
     if (i % 10 === 9) await sleep(20);
   }

@@ -29,6 +29,7 @@ import type {
   Caption,
   Counters,
   HistoryLine,
+  Judgement,
   Move,
   Point,
   Scene,
@@ -154,6 +155,7 @@ export class PlayedWorld {
   #second = { records: 0, calls: 0, lags: [] as number[] };
   #queue: Promise<unknown> = Promise.resolve();
   #fail: (error: Error) => void = () => {};
+  #judged = 0;
   #stopped = false;
   #loop: Promise<void> | undefined;
   #points$: NodeJS.Timeout | undefined;
@@ -219,6 +221,11 @@ export class PlayedWorld {
 
   get counts(): { readonly records: number; readonly applied: number; readonly stale: number } {
     return this.#counts;
+  }
+
+  /** How many entries of our cache were compared with the table, over all looks. */
+  get judged(): number {
+    return this.#judged;
   }
 
   get isBroken(): boolean {
@@ -352,6 +359,15 @@ export class PlayedWorld {
     const isBusy = (worker: Worker): boolean => worker.progress.catchingUp || worker.progress.waiting > 0;
     while (Date.now() < end && !this.#stopped) {
       if (this.#awaited.size === 0 && !isBusy(this.ours) && !(this.workshopOn && isBusy(this.theirs))) return;
+      await sleep(20);
+    }
+  }
+
+  /** Resolves when both workers have been through what they had seen before, and what was written before they began. */
+  async caughtUp(withinMs = 60_000): Promise<void> {
+    const end = Date.now() + withinMs;
+    while (Date.now() < end && !this.#stopped) {
+      if (!this.ours.progress.catchingUp && !(this.workshopOn && this.theirs.progress.catchingUp)) return;
       await sleep(20);
     }
   }
@@ -704,6 +720,7 @@ export class PlayedWorld {
     });
     const differences = [...found.documents.flatMap(({ wrong }) => wrong ?? []), ...found.lists.flatMap(({ wrong }) => wrong)];
     this.#look = found;
+    this.#judged += judgementsOf(found).filter((judgement) => judgement === 'equal' || judgement === 'wrong').length;
     this.#wrong = confirmed(this.#suspects.ours, differences);
     for (const { place, fault } of this.#wrong) this.#everWrong.ours.add(`${place} ${fault}`);
     if (!this.workshopOn) return;
@@ -784,10 +801,7 @@ export class PlayedWorld {
       broken: this.isBroken,
       evening: this.evening,
     };
-    const verdicts = [
-      ...this.#look.documents.map(({ verdict }) => verdict),
-      ...this.#look.lists.flatMap(({ members }) => members.map(({ verdict }) => verdict)),
-    ];
+    const verdicts = judgementsOf(this.#look);
     const counters: Counters = {
       wrong: this.#wrong.length,
       everWrong: this.#everWrong.ours.size,
@@ -873,6 +887,10 @@ const MAPPING: Partial<MappingOptions> = {
   functionName: 'playground',
   backoffMs: (failures) => Math.min(1_000, 200 * failures),
 };
+
+function judgementsOf({ documents, lists }: Comparison): readonly Judgement[] {
+  return [...documents.map(({ verdict }) => verdict), ...lists.flatMap(({ members }) => members.map(({ verdict }) => verdict))];
+}
 
 function isOrder(item: Attributes): boolean {
   return typeof item.pk === 'string' && item.pk.startsWith('order#') && typeof item.id === 'string';

@@ -31,10 +31,10 @@ give no namespace of a worker. Default: ${NAMESPACE}.
 To watch a table of your own, use "millrace dev --open".
 
 Examples:
-  millrace playground                                  the sample's pizza shop, and its cache in memory
-  millrace playground --demo                           ... which plays a story of two minutes
-  millrace playground --url valkey://localhost:6379    ... in Valkey
-  millrace playground --views ./views.js               with views of your own`;
+  millrace playground                                 the sample's shop, its cache in memory
+  millrace playground --demo                          ... with a story of two minutes
+  millrace playground --url valkey://localhost:6379   ... in Valkey
+  millrace playground --views ./views.js              with views of your own`;
 
 export function playgroundCommand(): Command {
   const command = new Command('playground')
