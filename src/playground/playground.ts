@@ -130,7 +130,7 @@ async function perform(world: PlayedWorld, command: Command): Promise<Answer> {
     }
     case 'demo':
       void playStory(world);
-      return { text: 'The story begins.' };
+      return { text: '' };
     default:
       return { error: 'The playground does not know this command.' };
   }

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import axe from 'axe-core';
@@ -10,6 +11,7 @@ import { missing } from '../servers/requires.ts';
 import { buildPage } from './built-page.ts';
 import { memoryOptions } from './stage.ts';
 
+const ROOT = join(import.meta.dirname, '../..');
 const SHOTS = join(import.meta.dirname, 'screenshots');
 const WIDE = { width: 1440, height: 900 };
 const NARROW = { width: 360, height: 780 };
@@ -122,6 +124,20 @@ describe.skipIf(missing(chromiumAvailable(), HOW_TO_GET_CHROMIUM))('the page of 
   });
 
   const shoot = (name: string, fullPage = false) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage });
+  /** Saves an image for the README. Chromium takes no screenshots in the small format, but its canvas writes it. */
+
+  const draw = async (name: string): Promise<void> => {
+    const shot = (await page.screenshot()).toString('base64');
+    const canvas = await browser.newPage();
+    const url = await canvas.evaluate(`(async () => {
+      const image = await createImageBitmap(await (await fetch('data:image/png;base64,${shot}')).blob());
+      const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+      canvas.getContext('2d').drawImage(image, 0, 0);
+      return canvas.toDataURL('image/webp', 0.6);
+    })()`);
+    await canvas.close();
+    writeFileSync(join(ROOT, 'docs/images', `${name}.webp`), Buffer.from(String(url).split(',')[1] ?? '', 'base64'));
+  };
   const scoreOf = async (id: string) => {
     const [wrong, ever] = await Promise.all(['data-wrong', 'data-ever'].map((name) => page.getAttribute(`[data-score=${id}]`, name)));
     return { wrong: Number(wrong), ever: Number(ever) };
@@ -312,6 +328,23 @@ describe.skipIf(missing(chromiumAvailable(), HOW_TO_GET_CHROMIUM))('the page of 
     expect(frames).toBeGreaterThan(12);
     expect(await scoreOf('ours')).toEqual({ wrong: 0, ever: 0 });
     expect((await scoreOf('theirs')).wrong).toBeGreaterThan(0);
+  });
+
+  it.runIf(process.env.UPDATE_IMAGES)('draws the images of the README', { timeout: 120_000 }, async () => {
+    await page.setViewportSize({ width: 1320, height: 820 });
+    await page.click('[data-story]');
+    await page.locator('.caption', { hasText: 'Each change travels through the stream' }).waitFor({ timeout: 20_000 });
+    await page.waitForSelector('.flight', { state: 'attached' });
+    await page.waitForTimeout(150);
+    await draw('playground-story');
+    await page.locator('.caption', { hasText: 'The worker dies' }).waitFor({ timeout: 60_000 });
+    await page.setViewportSize({ width: 1320, height: 1_060 });
+    await page.waitForTimeout(6_000);
+    await draw('playground-compare');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.setViewportSize({ width: 390, height: 820 });
+    await page.waitForTimeout(1_000);
+    await draw('playground-narrow');
   });
 
   it('tells the story with captions', async () => {

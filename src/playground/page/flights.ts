@@ -2,6 +2,8 @@ import type { Move } from '../wire.ts';
 
 const MS = 650;
 const MOST = 16;
+/** Of a number in flight, px. */
+const HEIGHT = 24;
 let flying = 0;
 
 /** Lets the numbers of records fly from column to column. People who want less motion see the changes in the columns only. */
@@ -45,7 +47,12 @@ interface Place {
 
 /** Where a column or a view is, if it can be seen. */
 function place(name: string): Place | undefined {
-  const box = document.querySelector(`[data-place="${CSS.escape(name)}"]`)?.getBoundingClientRect();
-  if (!box || box.bottom < 0 || box.top > innerHeight) return undefined;
-  return { x: Math.min(innerWidth - 60, box.right - 64), y: box.top + 4 };
+  const element = document.querySelector(`[data-place="${CSS.escape(name)}"]`);
+  if (!element) return undefined;
+  const box = element.getBoundingClientRect();
+  // What is scrolled out of its column is beyond the column's edge.
+  const around = element.closest('.scroll')?.getBoundingClientRect();
+  const top = around ? Math.min(Math.max(box.top, around.top), around.bottom - HEIGHT) : box.top;
+  if (top < 0 || top > innerHeight) return undefined;
+  return { x: Math.min(innerWidth - 60, box.right - 64), y: top + 4 };
 }
