@@ -2,7 +2,7 @@ import { importTypeScript } from './typescript.mjs';
 
 /**
  * @typedef {import('iovalkey').Redis} Redis
- * @typedef {import('../test/release/workshop.ts')} Workshop
+ * @typedef {import('../src/playground/workshop.ts')} Workshop
  */
 
 /**
@@ -24,7 +24,7 @@ export async function addToArray(client, key, item) {
 /** Makes the workshop's handler, with a Valkey server for its cache. It writes no log and no metrics. @param {Redis} client */
 export async function startWorkshop(client) {
   /** @type {Workshop} */
-  const { workshopHandler } = await importTypeScript('test/release/workshop.ts');
+  const { workshopHandler } = await importTypeScript('src/playground/workshop.ts');
   const done = /** @type {const} */ ({ type: 'done' });
   return workshopHandler({
     async get(key) {

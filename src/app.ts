@@ -1,4 +1,5 @@
 import type { CacheClient } from './cache.ts';
+import type { MemoryCache } from './caches/memory.ts';
 import type { SweepOptions, Swept } from './caches/valkey/sweep.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
@@ -21,7 +22,7 @@ export async function openCache(config: Config, lives?: LivesOptions): Promise<C
 }
 
 /** Opens the chosen cache, without lives. Loads the code of that backend only. */
-export async function openBackend(config: Config): Promise<CacheClient> {
+export async function openBackend(config: Config & { readonly maxValueBytes?: number }): Promise<CacheClient> {
   switch (config.backend) {
     case 'memory':
       return (await import('./caches/memory.ts')).memoryCache(config);
@@ -49,6 +50,31 @@ export async function openSweep(
 export async function* openNames(config: Extract<Config, { readonly backend: 'valkey' }>): AsyncGenerator<readonly string[]> {
   const { cacheNames } = await import('./caches/valkey/sweep.ts');
   yield* cacheNames({ ...(await connectionOf(config)), namespace: config.namespace });
+}
+
+/**
+ * What drops one document or list of a cache, as a full cache does; without a name, all of them. For people who try what happens.
+ *
+ * @param cache what `openBackend` or `openCache` returned for this configuration
+ * @throws Error if the backend lists no keys
+ */
+export function evictionOf(config: Config, cache: CacheClient): (name?: string) => Promise<void> {
+  if (config.backend === 'momento') throw new Error('Momento lists no keys, so the playground cannot evict them: use memory or Valkey');
+  if (config.backend === 'valkey') {
+    return async (name) => {
+      // Names of a cache with lives have the life after the view.
+      const bare = (stored: string) => stored.replace(/^([\w-]+@\d+)\.[a-z\d]+:/, '$1:');
+      const keeps = (stored: string): boolean => (name === undefined ? !/^[\w-]+@\d+/.test(stored) : bare(stored) !== name);
+      for await (const _ of await openSweep(config, { keeps, dryRun: false })) {
+      }
+    };
+  }
+  const memory = cache as MemoryCache;
+  return async (name) => {
+    if (name === undefined) return memory.flush();
+    memory.evict({ kind: 'document', key: name });
+    memory.evict({ kind: 'list', list: name, keep: 1 });
+  };
 }
 
 /** Opens the chosen letter store. Loads the code of that store only. `undefined`: no store is chosen. */

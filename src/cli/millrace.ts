@@ -5,6 +5,7 @@ import { backfillCommand } from './backfill/backfill.ts';
 import { devCommand } from './dev/dev.ts';
 import { getCommand } from './get/get.ts';
 import { listCommand } from './list/list.ts';
+import { playgroundCommand } from './playground/playground.ts';
 import { pruneCommand } from './prune/prune.ts';
 import { redriveCommand } from './redrive/redrive.ts';
 import { replayCommand } from './replay/replay.ts';
@@ -33,6 +34,7 @@ const commands = [
   verifyCommand(),
   pruneCommand(),
   devCommand(),
+  playgroundCommand(),
   getCommand(),
   listCommand(),
 ];

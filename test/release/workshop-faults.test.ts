@@ -5,13 +5,13 @@ import { valkeyCache } from '../../src/caches/valkey.ts';
 import type { StreamEvent } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
+import { SimpleCache, workshopHandler } from '../../src/playground/workshop.ts';
 import { keyOf } from '../../src/view.ts';
 import { views } from '../../src/views/index.ts';
 import { Shard } from '../properties/world/shard.ts';
 import { type Image, Table, type Written } from '../properties/world/table.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
-import { SimpleCache, workshopHandler } from './workshop.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
 const MAX_VALUE_BYTES = 2_000;

@@ -21,8 +21,8 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Compiles the project into a temporary folder. The project's `dist` stays as it is. */
-export function buildCli(): BuiltCli {
+/** Compiles the project into a temporary folder. The project's `dist` stays as it is. @param withPage builds the page of the playground, too */
+export function buildCli({ withPage = false } = {}): BuiltCli {
   const home = mkdtempSync(join(tmpdir(), 'millrace-cli-'));
   for (const name of ['node_modules', 'package.json']) symlinkSync(join(ROOT, name), join(home, name));
   const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
@@ -31,6 +31,11 @@ export function buildCli(): BuiltCli {
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(`the project does not compile:\n${stdout}`);
+  if (withPage) {
+    const args = ['run', '--silent', 'build:page', '--', `--outdir=${join(home, 'dist/playground/page')}`];
+    const page = spawnSync('npm', args, { cwd: ROOT, encoding: 'utf8' });
+    if (page.status !== 0) throw new Error(`the page does not build:\n${page.stderr}`);
+  }
   const path = join(home, 'dist/cli/millrace.js');
   const run = (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Ended> => {
     const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env;

@@ -86,7 +86,8 @@ export interface ShopTable {
 }
 
 export async function createShopTable(client: DynamoDBClient, tableName: string): Promise<ShopTable> {
-  return { tableName, streamArn: await streamOf(client, tableName, true) };
+  const { streamArn } = await streamOf(client, tableName, true);
+  return { tableName, streamArn };
 }
 
 /** The position in a closed shard that was read to its end. */

@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command } from 'commander';
-import { openLetters } from '../../app.ts';
+import { evictionOf, openLetters } from '../../app.ts';
 import type { CacheClient } from '../../cache.ts';
 import type { Config } from '../../config/worker.ts';
 import {
   type Checkpoint,
+  type EventSourceMapping,
   eventSourceMapping,
   fileCheckpoints,
   type LambdaHandler,
@@ -15,6 +16,8 @@ import {
 } from '../../event-source-mapping/index.ts';
 import { streamHandler } from '../../handlers/stream-handler.ts';
 import { type LettersPlace, parseLettersPlace } from '../../letters/place.ts';
+import { memoryLetters } from '../../playground/memory-letters.ts';
+import { startPlayground } from '../../playground/playground.ts';
 import { type View, viewName } from '../../view.ts';
 import { addCacheOptions, type CacheChoice, configOf, openReachableCache } from '../options/cache.ts';
 import {
@@ -29,6 +32,7 @@ import {
 import { lettersName, placeOf } from '../options/letters.ts';
 import { wholeNumber } from '../options/numbers.ts';
 import { addViewsOption, type ViewsChoice, viewsOf } from '../options/views.ts';
+import { openInBrowser } from '../playground/browser.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { quietLogger, stderrLogger } from '../terminal.ts';
 import { changeLines } from './change-lines.ts';
@@ -49,6 +53,7 @@ interface DevOptions extends CacheChoice, DynamoDbChoice, ViewsChoice {
   readonly json?: true;
   readonly show?: true;
   readonly verbose?: true;
+  readonly open?: true;
 }
 
 /** The timeout of the template's function, ms. */
@@ -70,6 +75,7 @@ The cache is chosen as in "millrace replay --help".
 
 Examples:
   millrace dev                                      a table to write to, and its cache in memory
+  millrace dev --open                               ... and a page that shows both
   millrace dev --url valkey://localhost:6379        ... and in Valkey
   millrace dev --endpoint http://localhost:8000 --table orders --url valkey://localhost:6379`;
 
@@ -90,6 +96,7 @@ export function devCommand(): Command {
     .option('--dead-letters <place>', 'place of dead letters: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS, else in --state')
     .option('--json', 'print one JSON object a line')
     .option('--show', 'print the keys and values that each change writes to the cache')
+    .option('--open', 'serve a page that shows the table, its stream and the cache, and open it in a browser')
     .option('--verbose', "print the handler's log lines on stderr")
     .addHelpText('after', HELP)
     .action((options: DevOptions) => follow(options, stopSignal()));
@@ -140,7 +147,7 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
   try {
     const table = options.table ?? SAMPLE_TABLE;
     await requireRegion(dynamodb);
-    const streamArn = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
+    const { streamArn, keys } = await streamOf(dynamodb, table, options.table === undefined).catch((error) => {
       throw explained(error, location);
     });
     const letters = await openLetters({ ...config, letters: place });
@@ -148,38 +155,73 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
     const file = config.backend === 'memory' ? undefined : checkpointsPath(options.state, streamArn, config);
     const checkpoints = file === undefined ? memoryCheckpoints() : fileCheckpoints(file);
     const resumedAt = newestOf(await checkpoints.load());
-    const handler = streamHandler({
-      views,
-      cache: {
-        async apply(mutations) {
-          const outcomes = await ofCache(() => cache.apply(mutations));
-          lines.wrote(mutations, outcomes);
-          return outcomes;
-        },
-      },
-      ...(letters && { letters: { put: (name, text) => ofLetters(() => letters.put(name, text)) } }),
+    const handling = {
       marginMs: config.deadlineMs + 500,
       poisonRunLimit: config.poisonRunLimit,
       retention: { warnMs: config.retentionWarningMs },
       logger: options.verbose ? stderrLogger : quietLogger,
-      onReport: lines.report,
-    });
-    const mapping = eventSourceMapping({
-      reader: sdkStreamReader({ client: streams, streamArn }),
-      handler: handler as LambdaHandler,
+    };
+    const source = {
       batchSize: options.batchSize,
       parallelizationFactor: options.parallelizationFactor,
       maximumBatchingWindowInSeconds: options.batchingWindow,
       maximumRetryAttempts: options.retries,
-      bisectBatchOnFunctionError: true,
-      functionResponseTypes: ['ReportBatchItemFailures'],
       functionTimeoutMs: FUNCTION_TIMEOUT_MS,
       functionName: 'millrace-dev',
-      checkpoints,
       ...(letters && { onFailure: letters }),
-      onEvent: lines.event,
-    });
-    await mapping.start();
+    };
+    const stream = sdkStreamReader({ client: streams, streamArn });
+    const watched = letters && { ...letters, put: (name: string, text: string) => ofLetters(() => letters.put(name, text)) };
+    let worker: Pick<EventSourceMapping, 'stop' | 'finished'>;
+    if (options.open) {
+      const { url, world, close } = await startPlayground({
+        views,
+        isSample: options.views === undefined,
+        isRemote: location.where === 'aws',
+        cache,
+        cacheName: config.backend,
+        evict: evictionOf(config, cache),
+        table: { client: dynamodb, name: table, keys },
+        stream,
+        streamArn,
+        letters: watched ?? memoryLetters(),
+        checkpoints,
+        handler: handling,
+        mapping: source,
+        around: ofCache,
+        onWrote: lines.wrote,
+        onReport: lines.report,
+        onEvent: lines.event,
+      });
+      if (!options.json) process.stdout.write(`The playground is at ${url}\n`);
+      openInBrowser(url);
+      worker = { stop: close, finished: world.finished };
+    } else {
+      const handler = streamHandler({
+        ...handling,
+        views,
+        cache: {
+          async apply(mutations) {
+            const outcomes = await ofCache(() => cache.apply(mutations));
+            lines.wrote(mutations, outcomes);
+            return outcomes;
+          },
+        },
+        ...(watched && { letters: watched }),
+        onReport: lines.report,
+      });
+      const mapping = eventSourceMapping({
+        ...source,
+        reader: stream,
+        handler: handler as LambdaHandler,
+        bisectBatchOnFunctionError: true,
+        functionResponseTypes: ['ReportBatchItemFailures'],
+        checkpoints,
+        onEvent: lines.event,
+      });
+      await mapping.start();
+      worker = mapping;
+    }
     lines.following({
       table,
       streamArn,
@@ -190,8 +232,8 @@ async function followTable(options: DevOptions, { config, cache, views, place, l
       letters: lettersName(place),
       ...(file !== undefined && resumedAt !== undefined && { checkpoint: { file, at: new Date(resumedAt).toISOString() } }),
     });
-    await Promise.race([stopped.aborted || once(stopped, 'abort'), mapping.finished]);
-    await mapping.stop();
+    await Promise.race([stopped.aborted || once(stopped, 'abort'), worker.finished]);
+    await worker.stop();
     await letters?.close();
   } finally {
     dynamodb.destroy();

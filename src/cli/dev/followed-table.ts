@@ -5,14 +5,19 @@ import { followable } from '../../dynamodb/followable.ts';
 export const SAMPLE_TABLE = 'pizza-shop';
 
 /**
- * The ARN of a table's stream.
+ * The ARN of a table's stream, and the names of the table's key attributes.
  *
  * @param make whether to create an absent table, with the keys, the index and the stream of the sample's table.
  * @throws Error if the table is absent, has no stream, or has a stream without both images.
  */
-export async function streamOf(client: DynamoDBClient, tableName: string, make: boolean): Promise<string> {
+export async function streamOf(
+  client: DynamoDBClient,
+  tableName: string,
+  make: boolean,
+): Promise<{ readonly streamArn: string; readonly keys: readonly string[] }> {
   if (make) await makeTable(client, tableName);
-  return (await followable(client, tableName)).LatestStreamArn;
+  const { LatestStreamArn: streamArn, KeySchema = [] } = await followable(client, tableName);
+  return { streamArn, keys: KeySchema.flatMap(({ AttributeName: name }) => name ?? []) };
 }
 
 async function makeTable(client: DynamoDBClient, tableName: string): Promise<void> {
