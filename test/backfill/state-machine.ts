@@ -97,11 +97,16 @@ class Run {
     return Math.max(this.#events, this.#longestChild);
   }
 
+  /** Goes on in a run of its own: an invocation that still runs belongs to this one. */
   redriven(): Run {
     if (this.status !== 'FAILED' && this.status !== 'ABORTED') throw new Error(`an execution that is ${this.status} cannot be redriven`);
-    this.status = 'NEW';
-    this.failure = undefined;
-    return this;
+    const run = new Run(this.#definition, this.data, this.#context, this.#options);
+    run.atOnce = this.atOnce;
+    run.#state = this.#state;
+    run.#events = this.#events;
+    run.#children = this.#children;
+    run.#longestChild = this.#longestChild;
+    return run;
   }
 
   /** What an invocation that is under way answers is lost; it runs on. */
@@ -208,10 +213,9 @@ class Run {
       const input = limited(filled(state.ItemSelector ?? item, this.data, context), this.#state);
       return new Run(state.ItemProcessor as unknown as Definition, input, context, this.#options);
     });
-    const children = this.#children;
-    const waiting = children
-      .filter(({ status }) => status !== 'SUCCEEDED')
-      .map((child) => (child.status === 'NEW' ? child : child.redriven()));
+    const children = this.#children.map((child) => (child.status === 'FAILED' || child.status === 'ABORTED' ? child.redriven() : child));
+    this.#children = children;
+    const waiting = children.filter(({ status }) => status !== 'SUCCEEDED');
     const queue = waiting.values();
     let running = 0;
     let failed: Run | undefined;

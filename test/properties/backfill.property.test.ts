@@ -3,7 +3,7 @@ import { BoundedList } from '../../src/caches/list/bounded-list.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
 import { BackfillWorld, type Rule } from './backfill-world.ts';
-import { type Backend, memoryBackend, valkeyBackend } from './world/backend.ts';
+import { type Backend, memoryBackend, momentoBackend, valkeyBackend } from './world/backend.ts';
 import { MAX_VALUE_BYTES } from './world/items.ts';
 import { Tally } from './world/tally.ts';
 
@@ -77,6 +77,17 @@ describe.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('backfills in ran
     await server?.close();
   });
   const histories = Math.ceil(HISTORIES / 15);
+
+  it(TITLE, minutes(histories), () => demand(backend, histories));
+});
+
+describe('backfills in random histories, with a Momento cache that is late, refuses and loses replies', () => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await momentoBackend();
+  });
+  afterAll(() => backend?.close());
+  const histories = Math.ceil(HISTORIES / 75);
 
   it(TITLE, minutes(histories), () => demand(backend, histories));
 });
