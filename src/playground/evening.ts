@@ -7,7 +7,7 @@ const STEP_MS = 50;
 /** About this number of items is in the table. */
 const ITEMS = 60;
 /** Pauses between two troubles, ms. */
-const [SHORTEST_MS, LONGEST_MS] = [2_000, 6_000];
+const [SHORTEST_MS, LONGEST_MS] = [1_000, 3_000];
 
 /** Writes to the table, and reads through the cache, as customers do on a busy evening, until the world is stopped. @param made is called with each random trouble */
 export async function busyEvenings(

@@ -66,6 +66,8 @@ export interface PlayedWorldOptions {
   };
   readonly stream: StreamReader;
   readonly streamArn: string;
+  /** Whether the records of all shards have ascending numbers, as those of the table in memory. Default: false. */
+  readonly isOrdered?: boolean;
   /** Calls the listener with records before they are read. Default: records are seen when they are read. */
   readonly watch?: (listener: (record: StreamRecord) => void) => void;
   readonly letters: LetterStore;
@@ -143,6 +145,7 @@ export class PlayedWorld {
   #surprises = 0;
   #brokenBy: number | undefined;
   #number = 0;
+  #newestRecord: string | undefined;
   #moves: Move[] = [];
   #look: Comparison = { documents: [], lists: [] };
   #wrong: readonly WrongEntry[] = [];
@@ -158,7 +161,7 @@ export class PlayedWorld {
   #judged = 0;
   #stopped = false;
   #loop: Promise<void> | undefined;
-  #points$: NodeJS.Timeout | undefined;
+  #pointTimer: NodeJS.Timeout | undefined;
   #troubles: readonly Trouble[] = [];
 
   constructor(options: PlayedWorldOptions) {
@@ -243,14 +246,14 @@ export class PlayedWorld {
     this.options.watch?.((record) => this.saw(record));
     await this.ours.start();
     this.#loop = this.#looking();
-    this.#points$ = setInterval(() => this.#point(), 1_000);
-    this.#points$.unref();
+    this.#pointTimer = setInterval(() => this.#point(), 1_000);
+    this.#pointTimer.unref();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.evening = { ...this.evening, on: false };
-    clearInterval(this.#points$);
+    clearInterval(this.#pointTimer);
     this.dam.release();
     this.ourGate.start();
     this.theirGate.start();
@@ -328,6 +331,7 @@ export class PlayedWorld {
     }
     const { item, after, version } = change;
     this.#number += 1;
+    this.#newestRecord = sequenceNumber;
     bounded(this.#numbers, MOST_NUMBERS).set(place, this.#number);
     this.ours.progress.written(sequenceNumber, item);
     if (this.workshopOn) this.theirs.progress.written(sequenceNumber, item);
@@ -396,14 +400,19 @@ export class PlayedWorld {
   async restart(fresh: boolean): Promise<void> {
     this.ours.kill();
     if (this.workshopOn) this.theirs.kill();
-    await this.ours.start(fresh);
-    if (this.workshopOn) await this.theirs.start(fresh);
+    const place = fresh ? this.#beginning : ({ at: 'checkpoint' } as const);
+    await this.ours.start(place);
+    if (this.workshopOn) await this.theirs.start(place);
+  }
+
+  get #beginning() {
+    return { at: 'beginning', newest: this.options.isOrdered ? this.#newestRecord : undefined } as const;
   }
 
   async setWorkshop(on: boolean): Promise<void> {
     if (on === this.workshopOn || (on && !this.options.isSample)) return;
     this.workshopOn = on;
-    if (on) await this.theirs.start(true);
+    if (on) await this.theirs.start(this.#beginning);
     else {
       this.theirs.kill();
       this.workshop.flush();
@@ -815,7 +824,7 @@ export class PlayedWorld {
     };
     return {
       table: { name: this.options.table.name, keys: this.options.table.keys, count: this.#items.size, rows: this.#tableRows() },
-      stream: { held: this.dam.isHeld, rows: [...this.#rows.values()].reverse() },
+      stream: { rows: [...this.#rows.values()].reverse() },
       views: this.options.views.map((view) => this.#viewState(view)),
       workshop: { possible: this.options.isSample, on: this.workshopOn, wrong: this.#theirWrong.slice(0, 40) },
       counters,
