@@ -64,9 +64,13 @@ const STORY: readonly Step[] = [
   },
   {
     title: 'The cache forgets',
-    text: 'A full cache may drop any entry at any time. Millrace then says: I do not know, ask the table. It never takes one order for the whole list.',
+    text: 'A full cache may drop any entry at any time. Millrace then says: I do not know, ask the table. It never takes one order for the whole list. Then the lists are filled from the table.',
     ms: 10_000,
-    run: (world) => makeTrouble(world, 'evict'),
+    async run(world) {
+      await makeTrouble(world, 'evict');
+      await sleep(4_000);
+      await world.fillLists();
+    },
   },
   {
     title: 'A record that can never be applied',
