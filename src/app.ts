@@ -46,6 +46,12 @@ export async function openSweep(
   return (await import('./caches/valkey/sweep.ts')).sweep({ ...(await connectionOf(config)), namespace: config.namespace, keeps, dryRun });
 }
 
+/** Lists the names of documents and lists in a Valkey cache. Loads the code of that backend only. */
+export async function* openNames(config: Extract<Config, { readonly backend: 'valkey' }>): AsyncGenerator<readonly string[]> {
+  const { cacheNames } = await import('./caches/valkey/sweep.ts');
+  yield* cacheNames({ ...(await connectionOf(config)), namespace: config.namespace });
+}
+
 /**
  * What drops one document or list of a cache, as a full cache does; without a name, all of them. For people who try what happens.
  *

@@ -10,6 +10,7 @@ import { pruneCommand } from './prune/prune.ts';
 import { redriveCommand } from './redrive/redrive.ts';
 import { replayCommand } from './replay/replay.ts';
 import { newerSource } from './stale-build.ts';
+import { verifyCommand } from './verify/verify.ts';
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
@@ -26,16 +27,18 @@ const program = new Command('millrace')
     const source = newerSource();
     if (source) process.stderr.write(`millrace: ${source} is newer than dist, so this runs earlier code. Run npm run build first.\n`);
   });
-for (const command of [
+const commands = [
   replayCommand(),
   redriveCommand(),
   backfillCommand(),
+  verifyCommand(),
   pruneCommand(),
   devCommand(),
   playgroundCommand(),
   getCommand(),
   listCommand(),
-]) {
+];
+for (const command of commands) {
   program.addCommand(
     command.helpOption('-h, --help', 'print this help').showHelpAfterError(`Run millrace ${command.name()} --help for usage.`),
   );

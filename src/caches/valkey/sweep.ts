@@ -63,6 +63,34 @@ export async function* sweep({ namespace, keeps, dryRun, ...options }: SweepOpti
   }
 }
 
+/**
+ * Lists the documents and lists of a namespace in small steps, each once, unless the server moves its keys meanwhile. Yields the names of each step, as `keyOf`
+ * makes them.
+ *
+ * @throws CacheUnavailableError when the server gives no answer
+ */
+export async function* cacheNames({
+  namespace,
+  ...options
+}: ValkeyConnectionOptions & Pick<SweepOptions, 'namespace'>): AsyncGenerator<readonly string[]> {
+  const connection = connectValkey(options);
+  try {
+    for (const node of await connection.primaries()) {
+      let cursor = '0';
+      do {
+        const from = cursor;
+        const [next, keys] = await connection.call(() => node.scan(from, 'MATCH', `${namespace}:*`, 'COUNT', KEYS_A_STEP));
+        const own = keys.map((key) => key.slice(namespace.length + 1));
+        // Of the keys of a list, one stands for the list.
+        yield own.filter((key) => key.startsWith('doc:') || key.endsWith(':members')).flatMap((key) => nameIn(key) ?? []);
+        cursor = next;
+      } while (cursor !== '0');
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
 /** The name of the document or list that a key belongs to; undefined if it belongs to none. @param key without the namespace */
 function nameIn(key: string): string | undefined {
   const list = /^list:\{([^}]*)\}:(?:members|scores|peaks|lease)$/s.exec(key)?.[1];
