@@ -58,12 +58,12 @@ async function randomTrouble(world: PlayedWorld, random: () => number, made?: (i
   if (!pick) return;
   made?.(pick.id);
   await makeTrouble(world, pick.id);
-  if (pick.id === 'poison') await world.alone(() => repair(world));
+  if (pick.id === 'poison') await world.alone(() => mendAndRedrive(world));
   if (pick.id === 'flush' || pick.id === 'overfill') await world.fillLists().catch(() => {});
 }
 
 /** Mends the code of the views, and takes up the dead letters. */
-export async function repair(world: PlayedWorld): Promise<{ readonly removed: number; readonly kept: number }> {
+export async function mendAndRedrive(world: PlayedWorld): Promise<{ readonly removed: number; readonly kept: number }> {
   world.mend();
   return await world.redrive();
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { repair } from './evening.ts';
+import { mendAndRedrive } from './evening.ts';
 import { makeTrouble } from './troubles.ts';
 import type { PlayedWorld } from './world.ts';
 
@@ -79,7 +79,7 @@ const STORY: readonly Step[] = [
     async run(world) {
       await makeTrouble(world, 'poison');
       await sleep(4_000);
-      await world.alone(() => repair(world));
+      await world.alone(() => mendAndRedrive(world));
     },
   },
   {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
-import { repair } from '../../src/playground/evening.ts';
+import { mendAndRedrive } from '../../src/playground/evening.ts';
 import { makeTrouble, TROUBLE_BUTTONS } from '../../src/playground/troubles.ts';
 import type { PlayedWorld } from '../../src/playground/world.ts';
 import { versionOf } from '../../src/version.ts';
@@ -36,7 +36,7 @@ describe('a trouble', () => {
     if (harm) expect(theirs.join('\n')).toMatch(harm);
     if (id === 'poison') {
       expect(world.letters).toHaveLength(1);
-      expect(await repair(world)).toEqual({ removed: 1, kept: 0 });
+      expect(await mendAndRedrive(world)).toEqual({ removed: 1, kept: 0 });
       expect(await lookTwice(world)).toMatchObject({ ours: [] });
     }
   });
