@@ -5,8 +5,23 @@ export class Deliveries {
   readonly #items = new Map<string, string>();
   readonly #open = new Map<string, Set<string>>();
   readonly #invoked = new Map<string, readonly string[]>();
+  #isCatchingUp = false;
+  #newest: bigint | undefined;
+
   /** Whether the worker is on its way through records that it has seen before, or that were written before it began. */
-  catchingUp = false;
+  get catchingUp(): boolean {
+    return this.#isCatchingUp;
+  }
+
+  /** @param newest the record at which the worker has caught up. Default: `caughtUp` says when. */
+  catchUp(newest?: string): void {
+    this.#isCatchingUp = true;
+    this.#newest = newest === undefined ? undefined : BigInt(newest);
+  }
+
+  caughtUp(): void {
+    this.#isCatchingUp = false;
+  }
 
   /** A record was written. */
   written(sequenceNumber: string, item: string): void {
@@ -47,7 +62,7 @@ export class Deliveries {
 
   /** Whether a record of the item is on its way. */
   isLate(item: string): boolean {
-    return this.catchingUp || this.#open.has(item);
+    return this.#isCatchingUp || this.#open.has(item);
   }
 
   get waiting(): number {
@@ -64,6 +79,7 @@ export class Deliveries {
 
   #end(numbers: readonly string[]): void {
     for (const number of numbers) {
+      if (this.#newest !== undefined && BigInt(number) >= this.#newest) this.caughtUp();
       const item = this.#items.get(number);
       const open = item === undefined ? undefined : this.#open.get(item);
       open?.delete(number);

@@ -7,7 +7,7 @@ const STEP_MS = 50;
 /** About this number of items is in the table. */
 const ITEMS = 60;
 /** Pauses between two troubles, ms. */
-const [SHORTEST_MS, LONGEST_MS] = [2_000, 6_000];
+const [SHORTEST_MS, LONGEST_MS] = [1_000, 3_000];
 
 /** Writes to the table, and reads through the cache, as customers do on a busy evening, until the world is stopped. @param made is called with each random trouble */
 export async function busyEvenings(
@@ -58,12 +58,12 @@ async function randomTrouble(world: PlayedWorld, random: () => number, made?: (i
   if (!pick) return;
   made?.(pick.id);
   await makeTrouble(world, pick.id);
-  if (pick.id === 'poison') await world.alone(() => repair(world));
+  if (pick.id === 'poison') await world.alone(() => mendAndRedrive(world));
   if (pick.id === 'flush' || pick.id === 'overfill') await world.fillLists().catch(() => {});
 }
 
 /** Mends the code of the views, and takes up the dead letters. */
-export async function repair(world: PlayedWorld): Promise<{ readonly removed: number; readonly kept: number }> {
+export async function mendAndRedrive(world: PlayedWorld): Promise<{ readonly removed: number; readonly kept: number }> {
   world.mend();
   return await world.redrive();
 }

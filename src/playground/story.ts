@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { repair } from './evening.ts';
+import { mendAndRedrive } from './evening.ts';
 import { makeTrouble } from './troubles.ts';
 import type { PlayedWorld } from './world.ts';
 
@@ -64,9 +64,13 @@ const STORY: readonly Step[] = [
   },
   {
     title: 'The cache forgets',
-    text: 'A full cache may drop any entry at any time. Millrace then says: I do not know, ask the table. It never takes one order for the whole list.',
+    text: 'A full cache may drop any entry at any time. Millrace then says: I do not know, ask the table. It never takes one order for the whole list. Then the lists are filled from the table.',
     ms: 10_000,
-    run: (world) => makeTrouble(world, 'evict'),
+    async run(world) {
+      await makeTrouble(world, 'evict');
+      await sleep(4_000);
+      await world.fillLists();
+    },
   },
   {
     title: 'A record that can never be applied',
@@ -75,7 +79,7 @@ const STORY: readonly Step[] = [
     async run(world) {
       await makeTrouble(world, 'poison');
       await sleep(4_000);
-      await world.alone(() => repair(world));
+      await world.alone(() => mendAndRedrive(world));
     },
   },
   {

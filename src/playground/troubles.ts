@@ -101,12 +101,12 @@ const TROUBLES: readonly Played[] = [
   {
     id: 'evict',
     title: 'Evict keys',
-    before: 'A full cache drops one document and one list; then an item changes, and a customer reads both.',
+    before: 'A full cache drops a document and the lists of its item; then the item changes, and a customer reads the document and a list.',
     async run(world) {
       const item = await world.write(world.maker.create());
       await world.arrived(item);
       const { document, list } = entriesOf(world, item);
-      for (const name of [document, list]) if (name !== undefined) await world.evict(name);
+      for (const name of [document, ...world.placesOf(item).lists]) if (name !== undefined) await world.evict(name);
       await world.write(world.maker.change(world.items.get(item) as Attributes));
       await world.arrived(item);
       const answers: string[] = [];

@@ -33,7 +33,6 @@ export interface StreamRow {
 }
 
 interface StreamState {
-  readonly held: boolean;
   readonly rows: readonly StreamRow[];
 }
 

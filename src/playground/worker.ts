@@ -17,13 +17,24 @@ import { type Dam, heldReader } from './held-reader.ts';
 export interface Worker {
   readonly progress: Deliveries;
   readonly isRunning: boolean;
-  /** Starts where the checkpoints say. @param fresh from the start of the stream */
-  start(fresh?: boolean): Promise<void>;
+  /** Starts where the checkpoints say, or where another place is given. */
+  start(from?: StartPlace): Promise<void>;
   /** Ends the worker as the death of its process does. */
   kill(): void;
   /** Delivers records once more, beside the stream. */
   deliver(records: readonly StreamRecord[]): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** Where a worker starts. */
+interface StartPlace {
+  /**
+   * - `checkpoint`: where it was killed. All records after that are known.
+   * - `beginning`: at the beginning of the stream.
+   */
+  readonly at: 'checkpoint' | 'beginning';
+  /** The newest record of a stream whose records all have ascending numbers: with it, the worker has caught up. Default: the worker has caught up at an end of the stream. */
+  readonly newest?: string | undefined;
 }
 
 export interface WorkerOptions {
@@ -55,8 +66,8 @@ export function makeWorker(options: WorkerOptions): Worker {
     get isRunning() {
       return mapping !== undefined;
     },
-    async start(fresh = false) {
-      if (fresh) checkpoints = memoryCheckpoints();
+    async start(from) {
+      if (from?.at === 'beginning') checkpoints = memoryCheckpoints();
       const own = options.handler();
       handler = own;
       const started = eventSourceMapping({
@@ -69,13 +80,13 @@ export function makeWorker(options: WorkerOptions): Worker {
           options.onEvent?.(event);
         },
       });
-      progress.catchingUp = true;
+      if (from?.at !== 'checkpoint') progress.catchUp(from?.newest);
       await started.start();
       mapping = started;
       started.finished.catch((error: Error) => options.onFault(error));
       started.drained().then(
         () => {
-          if (mapping === started) progress.catchingUp = false;
+          if (mapping === started) progress.caughtUp();
         },
         () => {},
       );

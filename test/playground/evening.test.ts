@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { busyEvenings, repair } from '../../src/playground/evening.ts';
+import { busyEvenings, mendAndRedrive } from '../../src/playground/evening.ts';
 import { lookTwice, startWorld } from './stage.ts';
 
 /** How long the evening is, s. Default: 20. */
@@ -24,7 +24,7 @@ it(`a busy evening of ${SECONDS} s with random trouble leaves 0 wrong entries in
   world.evening = { ...world.evening, on: false };
   // The last trouble comes to its end.
   await world.alone(async () => {});
-  await world.alone(() => repair(world));
+  await world.alone(() => mendAndRedrive(world));
   await world.settled();
   const { ours, theirs } = await lookTwice(world);
   console.log({

@@ -24,6 +24,7 @@ export function memoryOptions(of: readonly View[] = Object.values(views), more: 
     table,
     stream: table.stream,
     streamArn: table.stream.arn,
+    isOrdered: true,
     watch: table.watch,
     letters: memoryLetters(),
     ...more,

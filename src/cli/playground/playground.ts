@@ -69,6 +69,7 @@ async function play(options: PlaygroundOptions, stopped: AbortSignal): Promise<v
       table,
       stream: table.stream,
       streamArn: table.stream.arn,
+      isOrdered: true,
       watch: table.watch,
       letters: memoryLetters(),
       port: options.port,
