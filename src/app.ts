@@ -2,7 +2,7 @@ import type { CacheClient } from './cache.ts';
 import type { SweepOptions, Swept } from './caches/valkey/sweep.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
-import { type LivingCache, type LivesOptions, withLives } from './lives/with-lives.ts';
+import { type LivesOptions, type LivingCache, withLives } from './lives/with-lives.ts';
 import type { View } from './view.ts';
 import { views } from './views/index.ts';
 

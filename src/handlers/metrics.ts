@@ -98,27 +98,19 @@ export function backfillMetrics(): (facts: BackfillFacts) => void {
 export function verifyMetrics(): (facts: VerifyFacts) => void {
   const metrics = new UnfilteredMetrics({ namespace: 'Millrace' });
   return ({ action, readUnits, milliseconds, functionName, views }) => {
-    const add = (counts: readonly ProbeCounts[], more: Readonly<Record<string, number>> = {}): void => {
+    const add = (counts: readonly ProbeCounts[]): void => {
       if (functionName) metrics.addDimension('function_name', functionName);
       const sum = (count: (of: ProbeCounts) => number): number => counts.reduce((total, of) => total + count(of), 0);
-      metrics.addMetric(
-        'VerifyObservations',
-        MetricUnit.Count,
-        sum(({ observations }) => observations),
-      );
-      const others = {
-        VerifyViolations: sum(violationsIn),
-        VerifyLate: sum(({ late }) => late),
-        VerifyMisses: sum(({ misses }) => misses),
-        VerifyUndecided: sum(({ undecided }) => undecided),
-        ...more,
-      };
-      for (const [name, count] of Object.entries(others)) if (count > 0) metrics.addMetric(name, MetricUnit.Count, count);
+      const [violations, late, misses] = [sum(violationsIn), sum((of) => of.late), sum((of) => of.misses)];
+      const [observations, undecided] = [sum((of) => of.observations), sum((of) => of.undecided)];
+      metrics.addMetric('VerifyObservations', MetricUnit.Count, observations);
+      if (violations > 0) metrics.addMetric('VerifyViolations', MetricUnit.Count, violations);
+      if (late > 0) metrics.addMetric('VerifyLate', MetricUnit.Count, late);
+      if (misses > 0) metrics.addMetric('VerifyMisses', MetricUnit.Count, misses);
+      if (undecided > 0) metrics.addMetric('VerifyUndecided', MetricUnit.Count, undecided);
     };
-    add(
-      views.map(({ counts }) => counts),
-      { VerifyReadUnits: readUnits },
-    );
+    add(views.map(({ counts }) => counts));
+    if (readUnits > 0) metrics.addMetric('VerifyReadUnits', MetricUnit.Count, readUnits);
     metrics.publish({ message: 'verify', action, milliseconds });
     for (const { view, counts } of views) {
       if (counts.observations + counts.misses + counts.undecided === 0) continue;
