@@ -103,6 +103,8 @@ export class World {
   evictions = 0;
   failures = 0;
   fills = 0;
+  /** Old records that came once more, late. */
+  late = 0;
   #mapping: EventSourceMapping | undefined;
   /** The table's items. */
   readonly #items = new Map<string, Item>();
@@ -218,6 +220,7 @@ export class World {
 
   /** Delivers an old record once more, alone. */
   async straggle(record: StreamRecord | undefined): Promise<void> {
+    this.late += 1;
     const { options, cache } = this;
     const handler = streamHandler({
       views: WORLD_VIEWS,
