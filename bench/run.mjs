@@ -12,6 +12,7 @@ import { isMet, printSection, progressLine, sectionOfChecks } from './report.mjs
 import { roundTrips } from './round-trips.mjs';
 import { serverVersion } from './server.mjs';
 import { throughput } from './throughput.mjs';
+import { verify } from './verify.mjs';
 
 /** @type {Record<string, { readonly title: string, readonly run: (context: import('./report.mjs').Context) => Promise<import('./report.mjs').PartResult> }>} */
 const parts = {
@@ -24,6 +25,7 @@ const parts = {
   g: { title: 'an invocation with one record: CPU time, and bytes of log', run: invocation },
   h: { title: 'backfill: items a second and memory, beside a plain loader', run: backfill },
   r: { title: 'reads through the cache: calls, time, size', run: reading },
+  v: { title: 'verification: observations a second, read units, cost', run: verify },
 };
 
 const { quick, large, only, json } = new Command('bench')

@@ -83,14 +83,15 @@ export interface CacheClient {
 
   /**
    * Marks lists for a survey, which completes all lists of a table in two scans. A list that is absent is created. The mark of another survey is
-   * replaced.
+   * replaced. A list that the survey could not complete is replaced by an empty one: a list with a forgotten member, and one that lacks members and has
+   * fewer than half of `keep`.
    *
    * A survey scans the table and marks each list that it finds; it scans the table again, with `ConsistentRead`, and gives the members to `fill`; then it
    * seals each list. If a view threw on an item, seal none of the view's lists.
    *
    * @param survey tells this survey from all others: 1 to 64 letters, digits and `-`
    */
-  mark(lists: readonly string[], survey: string): Promise<void>;
+  mark(lists: readonly MarkedList[], survey: string): Promise<void>;
 
   /**
    * Puts members that the second scan of a survey found, at `FLOOR`, into the lists that still have the survey's mark. Repeat a failed call only after a
@@ -201,10 +202,14 @@ export interface Fill {
   readonly found: Found;
 }
 
-/** What a scan found of one list: members in any order, each once. */
-export interface SurveyedList {
+/** A list that a scan found. */
+export interface MarkedList {
   readonly list: string;
   readonly keep: number;
+}
+
+/** What a scan found of one list: members in any order, each once. */
+export interface SurveyedList extends MarkedList {
   readonly members: readonly FoundMember[];
 }
 

@@ -86,7 +86,7 @@ export type MemberMutation =
  * - `stale`: the address holds a newer version.
  * - `rejected`: the cache will never take this value, for example because it is too large. The address is forgotten at that version, so the older
  *   value is not served either.
- * - `skipped`: nothing was written, because readers cannot read the view yet, or no longer; see `withLives`. Once they can, they find a miss there, or
+ * - `skipped`: no value was written, because readers cannot read the view yet, or no longer; see `withLives`. Once they can, they find a miss there, or
  *   something newer.
  */
 export type Outcome =

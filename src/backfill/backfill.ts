@@ -43,6 +43,7 @@ export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint
     const marked = await runPass(input, at, 'mark', new ListNames(listsInMemory), update);
     if (!marked) return at;
     if (!views.some(({ kind }) => kind === 'list')) {
+      await input.checkLives?.();
       update({ ...at, pass: 'done' });
       return at;
     }
@@ -60,15 +61,20 @@ export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint
     const isDone = lists
       ? await sealFrom(input, at, lists, update)
       : await runPass(input, at, 'seal', new ListNames(listsInMemory), update);
-    if (isDone) update({ ...at, pass: 'done' });
+    if (!isDone) return at;
+    await input.checkLives?.();
+    update({ ...at, pass: 'done' });
   }
   return at;
 }
 
 /** The first checkpoint of a backfill. */
-export function begin(place: Omit<BackfillCheckpoint, 'pass' | Pass>): BackfillCheckpoint {
+export function begin({
+  lives = {},
+  ...place
+}: Omit<BackfillCheckpoint, 'pass' | 'lives' | Pass> & Partial<Pick<BackfillCheckpoint, 'lives'>>): BackfillCheckpoint {
   const segments = (pass: Pass) => Array.from({ length: place.segments }, (_, segment) => segmentStart(pass, segment, place.segments));
-  return { ...place, pass: 'mark', mark: segments('mark'), fill: segments('fill'), seal: segments('seal') };
+  return { ...place, lives, pass: 'mark', mark: segments('mark'), fill: segments('fill'), seal: segments('seal') };
 }
 
 /** What was done in one pass, over all segments. */
@@ -124,7 +130,7 @@ const SEALS_AT_ONCE = 1_000;
 
 /** Seals lists without a scan. A process that ends before all are sealed leaves the pass to a scan. */
 async function sealFrom(
-  { cache, signal, retryForMs = 60_000 }: BackfillInput,
+  { cache, signal, checkLives, retryForMs = 60_000 }: BackfillInput,
   from: BackfillCheckpoint,
   lists: readonly string[],
   update: (checkpoint: BackfillCheckpoint) => void,
@@ -135,6 +141,7 @@ async function sealFrom(
   for (let i = 0; i < wanted.length; i += SEALS_AT_ONCE) {
     if (signal.aborted) return false;
     const until = performance.now() + retryForMs;
+    await checkLives?.();
     await retry(() => sealLists(cache, wanted.slice(i, i + SEALS_AT_ONCE), from.survey, tally), {
       isTransient: (error) => error instanceof CacheUnavailableError && !signal.aborted,
       remainingMs: () => until - performance.now(),

@@ -1,3 +1,4 @@
+import type { LifeIds } from './lives.ts';
 import type { Pass, SegmentCheckpoint } from './segment.ts';
 
 /** What a backfill works on. A checkpoint serves for the same place only. */
@@ -10,6 +11,8 @@ export interface BackfillPlace {
   /** The names of the views, such as `detail@1`, in ascending order. */
   readonly views: readonly string[];
   readonly segments: number;
+  /** Whether the backfill began by starting new lives of the views. Default: false. */
+  readonly fresh?: boolean;
 }
 
 /** Where a backfill stands. It is plain data. */
@@ -18,6 +21,8 @@ export interface BackfillCheckpoint extends BackfillPlace {
   readonly survey: string;
   /** When it began, ISO 8601. */
   readonly begun: string;
+  /** The lives that are filled. The checkpoint is worth nothing once they have ended. */
+  readonly lives: LifeIds;
   readonly pass: Pass | 'done';
   /** One state a segment and pass, in the order of the segments. */
   readonly mark: readonly SegmentCheckpoint[];
@@ -39,9 +44,9 @@ export function parseCheckpoint(text: string, place: BackfillPlace): BackfillChe
   } catch {
     throw new Error('it is not JSON, so no checkpoint');
   }
-  const { form, survey, begun, pass } = checkpoint;
+  const { form, survey, begun, lives, pass } = checkpoint;
   const isWhole = [checkpoint.mark, checkpoint.fill, checkpoint.seal].every((states) => Array.isArray(states));
-  if (form !== FORM || typeof survey !== 'string' || typeof begun !== 'string' || !isWhole) {
+  if (form !== FORM || typeof survey !== 'string' || typeof begun !== 'string' || typeof lives !== 'object' || lives === null || !isWhole) {
     throw new Error('it is no checkpoint of this version of millrace backfill');
   }
   const found = checkpoint as BackfillCheckpoint;
@@ -51,6 +56,8 @@ export function parseCheckpoint(text: string, place: BackfillPlace): BackfillChe
     throw new Error(`it is of the views ${found.views.join(', ')}, and these are ${place.views.join(', ')}`);
   }
   if (found.segments !== place.segments) throw new Error(`it has ${found.segments} segments, and --segments is ${place.segments}`);
+  if (place.fresh && !found.fresh) throw new Error('it is of a backfill without --fresh, which started no new lives');
+  if (!place.fresh && found.fresh) throw new Error('it is of a backfill with --fresh');
   if (found.cache !== place.cache) throw new Error('it is of another cache');
   if (!['mark', 'fill', 'seal', 'done'].includes(String(pass))) throw new Error('it has no pass');
   const { form: _, ...rest } = found as BackfillCheckpoint & { readonly form: unknown };

@@ -1,5 +1,6 @@
 import { quoted } from '../errors.ts';
 import type { BackfillPlace } from './checkpoint.ts';
+import type { LifeIds } from './lives.ts';
 import type { Pass } from './segment.ts';
 
 /** What an execution of the state machine may be asked for: its input. */
@@ -12,10 +13,12 @@ export interface BackfillRequest {
   readonly readUnitsPerSecond?: number;
   /** The most segments that are read at the same time. Default: the configuration's. */
   readonly segmentsAtOnce?: number;
+  /** Whether the present lives of the views end first, so that nothing is read that the cache has now. Default: false. */
+  readonly fresh?: boolean;
 }
 
 /** What all invocations of one backfill share. It is plain data, and has no keys of items. */
-export interface BackfillPlan extends BackfillPlace {
+export interface BackfillPlan extends Omit<BackfillPlace, 'fresh'> {
   /** Tells the backfill from all others; see `CacheClient.mark`. */
   readonly survey: string;
   /** When it began, ISO 8601. */
@@ -26,6 +29,8 @@ export interface BackfillPlan extends BackfillPlace {
   readonly streamArn: string;
   /** Read units that one segment may use per second. */
   readonly readUnitsPerSecond: number;
+  /** The lives that are filled. Absent: the views of the cache have none. */
+  readonly lives?: LifeIds;
 }
 
 export interface PlanEvent {
@@ -97,12 +102,16 @@ const PLAN = object({
   cache: TEXT,
   segments: whole(1, MOST_SEGMENTS),
   readUnitsPerSecond: (value) => (typeof value === 'number' && value > 0 ? undefined : 'give a positive number'),
+  lives: optional((value) =>
+    typeof value === 'object' && value !== null && TEXTS(Object.values(value)) === undefined ? undefined : 'give what the action plan gave',
+  ),
 });
 const REQUEST = object({
   views: optional((value) => TEXTS(value) ?? ((value as string[]).length > 0 ? undefined : 'give at least one view, or leave it out')),
   segments: optional(whole(1, MOST_SEGMENTS)),
   readUnitsPerSecond: optional(whole(1, 1_000_000)),
   segmentsAtOnce: optional(whole(1, 1_000)),
+  fresh: optional((value) => (typeof value === 'boolean' ? undefined : 'give true or false')),
 });
 const ACTIONS: Readonly<Record<BackfillEvent['action'], Readonly<Record<string, Check>>>> = {
   plan: { execution: NAME, request: optional(REQUEST) },

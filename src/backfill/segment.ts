@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fullJitter } from '../backoff.ts';
-import type { CacheClient, FoundMember } from '../cache.ts';
+import type { FoundMember, MarkedList } from '../cache.ts';
 import type { Marshalled } from '../dynamodb/record.ts';
 import type { ScannedTable, ScanPage } from '../dynamodb/scanned-table.ts';
 import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
@@ -11,6 +11,7 @@ import { fillDocuments, type ItemDocuments } from './documents.ts';
 import { ended } from './ended.ts';
 import type { ItemLetters } from './item-letters.ts';
 import { ListNames } from './list-names.ts';
+import type { BackfillCache } from './lives.ts';
 import { type Groups, grouped, type PageItem, type ProjectedItem, pageItem, projected } from './project.ts';
 import { sealLists } from './seal.ts';
 
@@ -51,7 +52,7 @@ interface Example {
 
 export interface SegmentInput {
   readonly table: ScannedTable;
-  readonly cache: Pick<CacheClient, 'getOrLease' | 'settle' | 'mark' | 'fill' | 'seal' | 'list'>;
+  readonly cache: BackfillCache;
   /** All views of the backfill, in every pass. */
   readonly views: readonly View[];
   /** Tells this backfill from all others: 1 to 64 letters, digits and `-`. */
@@ -67,6 +68,8 @@ export interface SegmentInput {
   readonly signal: AbortSignal;
   /** Called after each page. */
   readonly onPage?: (checkpoint: SegmentCheckpoint) => void;
+  /** Called before each page is written. It throws what `checkLives` of `lives.ts` throws. Absent: the views have no lives. */
+  readonly checkLives?: (() => Promise<void>) | undefined;
   /** For how long a page is tried again while the cache gives no answer, or the table none to reads by key, ms. Default: 60,000. */
   readonly retryForMs?: number;
   /**
@@ -91,6 +94,7 @@ export function segmentStart(pass: Pass, segment: number, segments: number): Seg
  * The worker may be killed at any moment. Then another one goes on from any earlier checkpoint of this segment: writing a page again is harmless.
  *
  * @returns where it stopped: at the end of the segment, or where the signal ended it
+ * @throws LifeEndedError when the life of a view has ended
  * @throws CacheUnavailableError when the cache gives no answer for `retryForMs`, TableUnavailableError or TableRefusalError as `ScannedTable` does, and
  * what the store of letters throws. The checkpoint of the last `onPage` stands.
  */
@@ -119,6 +123,7 @@ export async function runSegment(input: SegmentInput): Promise<SegmentCheckpoint
       page?.catch(() => {});
       let written: Written;
       try {
+        await input.checkLives?.();
         written = await write(work, current);
       } catch (error) {
         if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError)) throw error;
@@ -244,25 +249,27 @@ function documentsOf(item: PageItem, { projections }: ProjectedItem): readonly I
 }
 
 /** The lists of a page, each once, without those that are known. */
-function newLists(known: ListNames, page: readonly ProjectedItem[]): readonly string[] {
-  const names = new Set<string>();
+function newLists(known: ListNames, page: readonly ProjectedItem[]): readonly MarkedList[] {
+  const lists = new Map<string, MarkedList>();
   for (const { projections } of page) {
     for (const { entries } of projections) {
-      for (const entry of entries) if (entry.kind === 'member' && !known.has(entry.list)) names.add(entry.list);
+      for (const entry of entries) {
+        if (entry.kind === 'member' && !known.has(entry.list)) lists.set(entry.list, { list: entry.list, keep: entry.keep });
+      }
     }
   }
-  return [...names];
+  return [...lists.values()];
 }
 
 async function markLists({ cache, known, survey }: Work, page: readonly ProjectedItem[]): Promise<void> {
   const lists = newLists(known, page);
   if (lists.length === 0) return;
   await cache.mark(lists, survey);
-  known.add(lists);
+  known.add(lists.map(({ list }) => list));
 }
 
 async function sealNewLists({ cache, known, survey }: Work, page: readonly ProjectedItem[], tally: Tally): Promise<void> {
-  const lists = newLists(known, page);
+  const lists = newLists(known, page).map(({ list }) => list);
   if (lists.length === 0) return;
   await sealLists(cache, lists, survey, tally);
   known.add(lists);

@@ -13,6 +13,8 @@ export interface BackfillSummary {
   readonly strange: number;
   /** Where the items lie on which a view threw. */
   readonly letters?: string;
+  /** Views whose lives ended while the backfill ran. What was filled for them is not read. */
+  readonly ended?: readonly string[];
   readonly views: readonly ViewSummary[];
 }
 
@@ -35,8 +37,12 @@ export interface PassResults extends Readonly<Record<Pass, readonly SegmentResul
   readonly pass: Pass | 'done';
 }
 
-/** @param letters the place of the letters, if there is one */
-export function summaryOf(results: PassResults, tableName: string, views: readonly View[], letters?: string): BackfillSummary {
+export function summaryOf(
+  results: PassResults,
+  tableName: string,
+  views: readonly View[],
+  { letters, ended = [] }: { readonly letters?: string | undefined; readonly ended?: readonly string[] } = {},
+): BackfillSummary {
   const countsOfPass = (pass: Pass) => sum(results[pass].map(({ counts }) => counts));
   const [mark, fill, seal] = [countsOfPass('mark'), countsOfPass('fill'), countsOfPass('seal')];
   const poisoned = unsealable(results.fill);
@@ -48,6 +54,7 @@ export function summaryOf(results: PassResults, tableName: string, views: readon
     readUnits: mark.units + fill.units + seal.units,
     strange: mark.strange,
     ...(letters !== undefined && { letters }),
+    ...(ended.length > 0 && { ended }),
     views: views.map((view): ViewSummary => {
       const name = viewName(view);
       const [marked, filled, sealed] = [countsOf(mark, name), countsOf(fill, name), countsOf(seal, name)];
@@ -65,6 +72,6 @@ export function summaryOf(results: PassResults, tableName: string, views: readon
 }
 
 /** Whether all was done. Documents that are `lost` were written by the stream, or the cache can never take them. */
-export function isAllDone({ status, views }: BackfillSummary): boolean {
-  return status === 'done' && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
+export function isAllDone({ status, views, ended }: BackfillSummary): boolean {
+  return status === 'done' && !ended && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
 }

@@ -1,4 +1,4 @@
-import type { Fill, Found, Lease, LeaseTarget, SurveyedList } from '../cache.ts';
+import type { Fill, Found, Lease, LeaseTarget, MarkedList, SurveyedList } from '../cache.ts';
 import { type Mutation, nameFault } from '../mutation.ts';
 import { isVersion } from '../version.ts';
 
@@ -61,14 +61,19 @@ export function checkSurvey(lists: readonly string[], survey: string): void {
   for (const list of arrayOf('the lists', lists)) checkListName(list);
 }
 
-/** @throws TypeError when one of the lists is not one that `fill` takes. */
-export function checkSurveyed(lists: readonly SurveyedList[], survey: string): void {
+/** @throws TypeError when one of the lists is not one that `mark` takes. */
+export function checkMarked(lists: readonly MarkedList[], survey: string): void {
   checkSurvey(
-    arrayOf('the lists', lists).map((surveyed) => surveyed?.list),
+    arrayOf('the lists', lists).map((marked) => marked?.list),
     survey,
   );
-  for (const { keep, members } of lists) {
-    checkKeep(keep);
+  for (const { keep } of lists) checkKeep(keep);
+}
+
+/** @throws TypeError when one of the lists is not one that `fill` takes. */
+export function checkSurveyed(lists: readonly SurveyedList[], survey: string): void {
+  checkMarked(lists, survey);
+  for (const { members } of lists) {
     for (const given of arrayOf('the members of a list', members)) {
       const { member, score, json } = given ?? {};
       checkName('the name of a member', member);

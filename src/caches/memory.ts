@@ -13,7 +13,16 @@ import {
 import { CacheUnavailableError } from '../errors.ts';
 import { type DocumentMutation, type Mutation, type Outcome, STALE } from '../mutation.ts';
 import { FLOOR, type Version } from '../version.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from './arguments.ts';
 import { admit, overLimit } from './checks.ts';
 import { BoundedList, type ListLease } from './list/bounded-list.ts';
 
@@ -239,13 +248,14 @@ export function memoryCache(options: MemoryOptions = {}): MemoryCache {
       checkFills(fills);
       return fills.map((fill) => (settle(fill) ? 'settled' : 'lost'));
     },
-    async mark(names, survey) {
+    async mark(lists, survey) {
       open();
-      checkSurvey(names, survey);
-      for (const name of names) {
-        const held = list(name) ?? new BoundedList();
-        held.mark(survey);
-        holdList(name, held);
+      checkMarked(lists, survey);
+      for (const { list: name, keep } of lists) {
+        const held = list(name);
+        const marked = held && !held.needsFresh(survey, keep) ? held : new BoundedList();
+        marked.mark(survey);
+        holdList(name, marked);
       }
     },
     async fill(lists, survey) {

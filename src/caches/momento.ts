@@ -1,6 +1,15 @@
 import { type CacheClient, type Fill, type Lease, type LeaseTarget, type LookupOrLease, parseQuery } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from './arguments.ts';
 import { checkNamespace } from './checks.ts';
 import { BoundedList } from './list/bounded-list.ts';
 import { applier, type MomentoKeys } from './momento/apply.ts';
@@ -141,11 +150,11 @@ export async function momentoCache(options: MomentoOptions): Promise<CacheClient
         const at = deadline();
         return await Promise.all(fills.map(async (fill) => ((await settle(fill, at)) ? 'settled' : 'lost')));
       }),
-    mark: (names, survey) =>
+    mark: (marked, survey) =>
       run(async () => {
-        checkSurvey(names, survey);
+        checkMarked(marked, survey);
         const at = deadline();
-        await Promise.all(names.map((name) => lists.update(keys.list(name), at, markList(survey))));
+        await Promise.all(marked.map(({ list, keep }) => lists.update(keys.list(list), at, markList(survey, keep))));
       }),
     fill: (surveyed, survey) =>
       run(async () => {

@@ -15,7 +15,16 @@ import {
 } from '../cache.ts';
 import { CacheUnavailableError } from '../errors.ts';
 import { VERSION_LENGTH, type Version } from '../version.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from './arguments.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from './arguments.ts';
 import { checkNamespace, checkWholeNumbers, overLimit } from './checks.ts';
 import { batcher, ENOUGH_CHARACTERS } from './valkey/batch.ts';
 import { connectValkey, type ValkeyConnectionOptions } from './valkey/client.ts';
@@ -259,10 +268,12 @@ export function valkeyCache(options: ValkeyOptions): CacheClient {
       for (const [i, { at }] of documents.entries()) settled[at] = answers[i] === true;
       return settled.map((is) => (is ? 'settled' : 'lost'));
     },
-    async mark(names, survey) {
+    async mark(lists, survey) {
       checkOpen();
-      checkSurvey(names, survey);
-      await surveyLists('mark', names, survey);
+      checkMarked(lists, survey);
+      const names = lists.map(({ list }) => list);
+      const rows = lists.map(({ keep }) => [keep]);
+      await surveyLists('mark', names, survey, rows);
     },
     async fill(lists, survey) {
       checkOpen();

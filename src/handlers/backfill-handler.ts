@@ -4,6 +4,16 @@ import type { DynamoDBClient, TableDescription } from '@aws-sdk/client-dynamodb'
 import { countsOf, NO_COUNTS, sum } from '../backfill/counts.ts';
 import { itemLetters } from '../backfill/item-letters.ts';
 import {
+  type BackfillCache,
+  checkLives,
+  endedLives,
+  idsOf,
+  isLiving,
+  LifeEndedError,
+  type LivingBackfillCache,
+  usableFrom,
+} from '../backfill/lives.ts';
+import {
   type BackfillEvent,
   type BackfillPlan,
   type BackfillRequest,
@@ -24,7 +34,6 @@ import {
 } from '../backfill/segment.ts';
 import { type BackfillSummary, isAllDone, summaryOf } from '../backfill/summary.ts';
 import { viewsNamed } from '../backfill/views-named.ts';
-import type { CacheClient } from '../cache.ts';
 import { followable } from '../dynamodb/followable.ts';
 import { readBudget } from '../dynamodb/read-budget.ts';
 import { scannedTable } from '../dynamodb/scanned-table.ts';
@@ -39,7 +48,8 @@ export type { BackfillEvent, BackfillPlan, BackfillRequest, BackfillSummary, Pla
 export interface BackfillHandlerOptions {
   /** All views that the worker fills. */
   readonly views: readonly View[];
-  readonly cache: Pick<CacheClient, 'getOrLease' | 'settle' | 'mark' | 'fill' | 'seal' | 'list'>;
+  /** With lives, if the worker's cache has them: `withLives(valkeyCache({ … }))`. */
+  readonly cache: BackfillCache | LivingBackfillCache;
   /** The table that the worker follows. */
   readonly table: {
     /** Needs `dynamodb:DescribeTable`, `dynamodb:Scan` and `dynamodb:BatchGetItem`. */
@@ -93,6 +103,8 @@ export interface PlanAnswer {
   /** 0, 1, … */
   readonly segments: readonly number[];
   readonly segmentsAtOnce: number;
+  /** When the lives of the views are usable, ISO 8601. The pass `mark` must begin after that. */
+  readonly usableAt: string;
   /** Whether the passes `fill` and `seal` follow. */
   readonly hasLists: boolean;
   /** How long an invocation of which nobody knows may still write after the pass `mark`, s. The pass `fill` must begin after that. */
@@ -130,30 +142,35 @@ const SHOWN_SEGMENTS = 20;
 /**
  * Makes the Lambda handler of a backfill in parts, which a state machine runs, such as that of `deploy/backfill.yaml`:
  *
- * 1. `plan` looks at the table, and cuts it into segments.
+ * 1. `plan` looks at the table, cuts it into segments, and starts the lives of the views that have none, or new ones of all.
  * 2. `run` runs one pass over one segment, until the segment is done or the function's time is nearly over. It is invoked with its own answer until
  *    `isDone`. It may be killed at any moment, and may be invoked twice with the same event.
  * 3. `sum` closes a pass: it throws unless all segments are done, and later runs of this pass are refused.
  * 4. `report` says what was done, at any time.
  *
- * Each pass begins after the one before is closed, and the pass `fill` after `drainSeconds` more.
+ * The pass `mark` begins at `usableAt`. Each other pass begins after the one before is closed, and the pass `fill` after `drainSeconds` more.
  *
- * The handler throws a TypeError when the event is wrong, a ConfigurationError when the function was changed meanwhile so that the backfill cannot go on,
- * what `runSegment` throws if not a single page was written, and what the stores throw.
+ * The handler throws a TypeError when the event is wrong, and a ConfigurationError when the backfill cannot go on: the function was changed meanwhile, or
+ * the life of a view has ended. It also throws what `runSegment` throws if not a single page was written, and what the stores throw.
  */
 export function backfillHandler(options: BackfillHandlerOptions): BackfillHandler {
   const { logger = new Logger() } = options;
   const handle = async (event: unknown, context?: InvocationContext): Promise<unknown> => {
     const parsed = parseEvent(event);
-    switch (parsed.action) {
-      case 'plan':
-        return await planned(options, parsed, context);
-      case 'run':
-        return await run({ ...options, logger }, parsed, context);
-      case 'sum':
-        return await summed(options, parsed);
-      case 'report':
-        return await reported({ ...options, logger }, parsed);
+    try {
+      switch (parsed.action) {
+        case 'plan':
+          return await planned(options, parsed, context);
+        case 'run':
+          return await run({ ...options, logger }, parsed, context);
+        case 'sum':
+          return await summed(options, parsed);
+        case 'report':
+          return await reported({ ...options, logger }, parsed);
+      }
+    } catch (error) {
+      if (error instanceof LifeEndedError) throw new ConfigurationError(`${error.message} by a new execution`, { cause: error });
+      throw error;
     }
   };
   return handle as BackfillHandler;
@@ -184,9 +201,16 @@ async function planned(
   const { TableSizeBytes: bytes = 0, ...found } = await followable(table.client, table.name);
   const segments = request.segments ?? Math.min(MOST_SEGMENTS, Math.max(affordable, Math.ceil(bytes / SEGMENT_BYTES)));
   const segmentsAtOnce = Math.min(affordable, segments);
+  if (request.fresh && !isLiving(options.cache)) {
+    throw new TypeError(
+      'the event is wrong: in request, fresh is "true", and the views of the cache have no lives: give worker, readers and this function another CACHE_NAMESPACE instead',
+    );
+  }
+  const lives = isLiving(options.cache) ? await options.cache.start(views, { fresh: request.fresh }) : undefined;
+  const begun = now().toISOString();
   const plan: BackfillPlan = {
     survey: randomUUID(),
-    begun: now().toISOString(),
+    begun,
     tableArn: found.TableArn ?? '',
     tableId: tableIdOf(found),
     streamArn: found.LatestStreamArn,
@@ -195,12 +219,14 @@ async function planned(
     cache: cacheIdOf(options),
     segments,
     readUnitsPerSecond: readUnits / segmentsAtOnce,
+    ...(lives && { lives: idsOf(lives) }),
   };
   await checkpoints.put(planName(execution), JSON.stringify(plan));
   return {
     plan,
     segments: Array.from({ length: segments }, (_, i) => i),
     segmentsAtOnce,
+    usableAt: lives ? new Date(usableFrom(lives, idsOf(lives))).toISOString() : begun,
     hasLists: views.some(({ kind }) => kind === 'list'),
     // An invocation ends with the function's time, and its calls with their deadline.
     drainSeconds: Math.ceil(((context?.getRemainingTimeInMillis?.() ?? 0) + lateCallsMs) / 1_000) + 1,
@@ -219,6 +245,7 @@ async function run(options: LoggedOptions, event: RunEvent, context: InvocationC
   const time = remainingMs === undefined ? [] : [AbortSignal.timeout(Math.max(0, Math.floor(remainingMs - marginMs)))];
   const end = new AbortController();
   const views = viewsOf(options, plan);
+  const check = checkOf(options, plan);
   if ((await checkpoints.get(sumName(plan, pass))) !== undefined) {
     throw new TypeError(`the event is wrong: pass is "${pass}", which is closed: it ended before this run`);
   }
@@ -240,6 +267,7 @@ async function run(options: LoggedOptions, event: RunEvent, context: InvocationC
       }),
       retryForMs,
       cache,
+      checkLives: check,
       views,
       survey: plan.survey,
       letters: letters && itemLetters({ store: letters, streamArn: plan.streamArn, at: new Date(plan.begun) }),
@@ -305,6 +333,20 @@ function viewsOf(options: BackfillHandlerOptions, plan: BackfillPlan): readonly 
   return options.views.filter((view) => plan.views.includes(viewName(view)));
 }
 
+/**
+ * What checks that the lives of the plan have not ended. Undefined: the views have none.
+ *
+ * @throws ConfigurationError when the views had lives at the beginning and have none now, or the other way round
+ */
+function checkOf({ cache }: BackfillHandlerOptions, { lives }: BackfillPlan): (() => Promise<void>) | undefined {
+  if (lives && isLiving(cache)) return () => checkLives(cache, lives);
+  if (!lives && !isLiving(cache)) return undefined;
+  const [then, today] = lives ? ['with', 'without'] : ['without', 'with'];
+  throw new ConfigurationError(
+    `the backfill began ${then} lives of views, and the function has its cache ${today} them: start a new execution`,
+  );
+}
+
 /** DynamoDB Local gives no id. */
 function tableIdOf({ TableId, CreationDateTime }: TableDescription): string {
   return TableId ?? CreationDateTime?.toISOString() ?? 'unknown';
@@ -319,6 +361,7 @@ async function summed(options: BackfillHandlerOptions, { plan, pass }: SumEvent)
   if (tableIdOf(await followable(table.client, table.name)) !== plan.tableId) {
     throw new ConfigurationError(`table ${table.name} was deleted and made again since the backfill began: start a new execution`);
   }
+  await checkOf(options, plan)?.();
   const { results, unfinished } = await resultsOf(checkpoints, plan, pass);
   if (unfinished.length > 0) {
     throw new Error(
@@ -351,7 +394,9 @@ async function reported(options: LoggedOptions, { execution }: ReportEvent): Pro
     unfinished = { pass, count: found.unfinished.length, segments: found.unfinished.slice(0, SHOWN_SEGMENTS) };
     break;
   }
-  const summary = summaryOf({ ...all, pass: unfinished?.pass ?? 'done' }, table.name, views);
+  const lives = isLiving(options.cache) && plan.lives ? await options.cache.lives().catch(() => undefined) : undefined;
+  const ended = lives && plan.lives ? endedLives(lives, plan.lives) : [];
+  const summary = summaryOf({ ...all, pass: unfinished?.pass ?? 'done' }, table.name, views, { ended });
   const { survey, begun } = plan;
   const report: BackfillReport = { execution, survey, begun, isAllDone: isAllDone(summary), ...summary, ...(unfinished && { unfinished }) };
   await checkpoints.put(`reports/${execution}.json`, JSON.stringify(report, null, 2));

@@ -9,7 +9,7 @@ const client = new DynamoDBClient({ requestHandler: { connectionTimeout: 1_000, 
 
 export const handler = backfillHandler({
   views: appViews,
-  cache: await openCache(config.cache),
+  cache: await openCache(config.cache, { waitMs: config.cache.lifeWaitMs }),
   table: { client, name: config.tableName },
   checkpoints: await openStore(config.checkpoints),
   letters: await openLetters(config.cache),

@@ -25,8 +25,19 @@ export const LONGEST_WAIT_MS = 3_600_000;
 const LAST_TIME = 8_640_000_000_000_000;
 const LIFE_LENGTH = 10;
 
-export function newLife(): Life {
+function newLife(): Life {
   return { life: randomBytes(6).readUIntBE(0, 6).toString(36).padStart(LIFE_LENGTH, '0') };
+}
+
+/**
+ * The life of a view after the next change of the register: a new life is announced first, and an announced one gets its time.
+ *
+ * @param at ms since 1970
+ */
+export function nextLife(held: Life | undefined, at: number, waitMs: number): Life {
+  if (!held || (held.from ?? 0) > at + LONGEST_WAIT_MS) return newLife();
+  // Only an announced life gets a time, because a process that is slow or frozen may write its text much later.
+  return held.from === undefined ? { ...held, from: at + waitMs } : held;
 }
 
 /** The register as its document has it: `{"written":1796000000000,"detail@1":{"life":"k3f9x0a1b2","from":1796000090000}}`. */

@@ -1,10 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CacheClient, type Fill, type Lease, type LeaseTarget, type LookupOrLease, MISS, parseQuery, type Settled } from '../cache.ts';
-import { checkFills, checkKeys, checkListName, checkMutations, checkSurvey, checkSurveyed, checkTargets } from '../caches/arguments.ts';
+import {
+  type CacheClient,
+  type Fill,
+  type Lease,
+  type LeaseTarget,
+  type LookupOrLease,
+  type MarkedList,
+  MISS,
+  parseQuery,
+  type Settled,
+} from '../cache.ts';
+import {
+  checkFills,
+  checkKeys,
+  checkListName,
+  checkMarked,
+  checkMutations,
+  checkSurvey,
+  checkSurveyed,
+  checkTargets,
+} from '../caches/arguments.ts';
 import { CacheUnavailableError } from '../errors.ts';
-import { MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
+import { forgetInstead, MAX_KEY_BYTES, type Mutation, nameFault, type Outcome } from '../mutation.ts';
 import { type View, viewName } from '../view.ts';
-import { type Life, LONGEST_WAIT_MS, newLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
+import { type Life, LONGEST_WAIT_MS, nextLife, REGISTER_KEY, type Register, registerIn, registerText } from './register.ts';
 
 export interface LivesOptions {
   /**
@@ -32,6 +51,15 @@ export interface LivesOptions {
 export interface LivingCache extends CacheClient {
   /** Returns the lives of the views, by their names: `detail@1`. A life is usable from `from` on. */
   lives(): Promise<ReadonlyMap<string, Life>>;
+
+  /**
+   * Starts a life for each of these views that has none. With `fresh`, their present lives end, and each view gets a new one. Lives of other views stay.
+   * Returns the lives of these views; each has its `from`.
+   */
+  start(
+    views: readonly Pick<View, 'name' | 'revision'>[],
+    options?: { readonly fresh?: boolean | undefined },
+  ): Promise<ReadonlyMap<string, Life>>;
 }
 
 const WORKER_ASK_MS = 60_000;
@@ -46,8 +74,8 @@ const MOST_ATTEMPTS = 20;
  * Gives views lives, so that a view which was rolled back and deployed again does not show what it had before. The life is part of the keys in `cache`:
  * `detail@1:42` is stored as `detail@1.k3f9x0a1b2:42`. See docs/lives.md.
  *
- * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys nothing is written: mutations are `skipped`,
- * reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
+ * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys no value is written: mutations are `skipped`
+ * (before the first use of a life they are stored as forgotten), reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
  *
  * @throws RangeError when an option is out of its range
  */
@@ -59,7 +87,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const clock = () => ({ wall: now(), monotonic: performance.now() });
   let known: Register = { lives: new Map(), written: 0 };
   let asked = { wall: Number.NaN, monotonic: 0 };
-  let asking: Promise<void> | undefined;
+  let asking: Promise<unknown> | undefined;
   let renewing: Promise<void> | undefined;
   let running = 0;
   let closing: Promise<void> | undefined;
@@ -73,15 +101,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const changed = ({ lives }: Register): ReadonlyMap<string, Life> | undefined => {
     if (!own) return undefined;
     const at = now();
-    const next = new Map<string, Life>();
-    for (const view of own) {
-      const held = lives.get(view);
-      if (!held || (held.from ?? 0) > at + LONGEST_WAIT_MS) next.set(view, newLife());
-      // Only an announced life gets a time, because a worker that is slow or frozen may write its text much later.
-      else next.set(view, held.from === undefined ? { ...held, from: at + waitMs } : held);
-    }
-    const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
-    return isSame ? undefined : next;
+    return unlessSame(lives, new Map(own.map((view) => [view, nextLife(lives.get(view), at, waitMs)])));
   };
   /** Changes the register, unless another process is faster. */
   const write = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<void> => {
@@ -92,17 +112,18 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     const json = registerText({ lives, written: now() });
     await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
   };
-  const askCache = async (): Promise<void> => {
+  /** Changes the register until nothing is left to change, and then knows it. */
+  const reach = async (change: (register: Register) => ReadonlyMap<string, Life> | undefined): Promise<Register['lives']> => {
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt += 1) {
       const at = clock();
       const register = await read();
-      if (changed(register)) {
-        await write(changed);
+      if (change(register)) {
+        await write(change);
         continue;
       }
       [known, asked] = [register, at];
       if (register.lives.size > 0 && Math.abs(now() - register.written) > RENEW_MS) renew();
-      return;
+      return register.lives;
     }
     throw new CacheUnavailableError(
       `the register of lives, at the key "${REGISTER_KEY}", cannot be written: other workers are always faster, or it is too large for the cache`,
@@ -125,11 +146,25 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
   const ask = async (): Promise<void> => {
     for (let attempt = 0; isOld(); attempt += 1) {
       if (attempt === MOST_ATTEMPTS) throw new CacheUnavailableError('the cache tells its lives too late: try again');
-      asking ??= askCache().finally(() => {
+      asking ??= reach(changed).finally(() => {
         asking = undefined;
       });
       await asking;
     }
+  };
+  const start = async (names: readonly string[], fresh: boolean): Promise<ReadonlyMap<string, Life>> => {
+    const { lives: before } = fresh ? await read() : known;
+    const isEnded = (view: string, life: Life | undefined): boolean => fresh && life?.life === before.get(view)?.life;
+    const lives = await reach(({ lives }) => {
+      const at = now();
+      const next = new Map(lives);
+      for (const view of names) {
+        const held = lives.get(view);
+        next.set(view, nextLife(isEnded(view, held) ? undefined : held, at, waitMs));
+      }
+      return unlessSame(lives, next);
+    });
+    return new Map(names.flatMap((view) => [[view, lives.get(view) as Life]]));
   };
   /** Runs a call with fresh knowledge of the lives, and lets `close` wait for it. */
   const run = async <Result>(call: () => Promise<Result>): Promise<Result> => {
@@ -144,14 +179,18 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     }
   };
 
-  /** The name in the inner cache; undefined for a name that has none now. */
-  const inner = (name: string): string | undefined => {
+  /** The name in the inner cache, and whether its life is usable; undefined for a name without a life. */
+  const placeOf = (name: string): { readonly name: string; readonly usable: boolean } | undefined => {
     const end = typeof name === 'string' ? name.indexOf(':') : -1;
     if (end === -1) return undefined;
     const view = name.slice(0, end);
     const life = known.lives.get(view);
-    if (life?.from === undefined || now() < life.from || nameFault(name, MAX_KEY_BYTES) !== undefined) return undefined;
-    return `${view}.${life.life}${name.slice(end)}`;
+    if (life?.from === undefined || nameFault(name, MAX_KEY_BYTES) !== undefined) return undefined;
+    return { name: `${view}.${life.life}${name.slice(end)}`, usable: now() >= life.from };
+  };
+  const inner = (name: string): string | undefined => {
+    const place = placeOf(name);
+    return place?.usable ? place.name : undefined;
   };
   const skipped = (name: string): Outcome => {
     const [view = ''] = name.split(':', 1);
@@ -160,18 +199,14 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
     if (life.from === undefined) return { type: 'skipped', reason: 'the life of the view begins soon' };
     return { type: 'skipped', reason: `the life of the view begins at ${new Date(life.from).toISOString()}` };
   };
-  const innerMutation = (mutation: Mutation): Mutation | undefined => {
-    if (mutation?.kind === 'document') {
-      const key = inner(mutation.key);
-      return key === undefined ? undefined : { ...mutation, key };
-    }
-    const list = inner(mutation?.list);
-    return list === undefined ? undefined : { ...mutation, list };
-  };
   const innerTarget = (target: LeaseTarget): LeaseTarget | undefined => {
     const name = inner(target?.kind === 'document' ? target.key : target?.list);
     if (name === undefined) return undefined;
     return target.kind === 'document' ? { ...target, key: name } : { ...target, list: name };
+  };
+  const innerList = <List extends MarkedList>(given: List): List | undefined => {
+    const list = inner(given?.list);
+    return list === undefined ? undefined : { ...given, list };
   };
   const outerLease = (target: LeaseTarget, lease: Lease | undefined): LifeLease => {
     if (!lease) return { target };
@@ -181,11 +216,22 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
 
   return {
     apply: (mutations) =>
-      run(() =>
-        partly(mutations, checkMutations, innerMutation, (some) => cache.apply(some), {
-          otherwise: (mutation) => skipped(mutation.kind === 'document' ? mutation.key : mutation.list),
-        }),
-      ),
+      run(async () => {
+        const early = new Set<Mutation>();
+        const innerOf = (mutation: Mutation): Mutation | undefined => {
+          const place = placeOf(nameIn(mutation));
+          if (!place) return undefined;
+          if (place.usable) return renamed(mutation, place.name);
+          early.add(mutation);
+          // Another worker, whose clock is ahead, may use the life already, and may have put what this mutation replaces.
+          return renamed(mutation.type === 'put' ? forgetInstead(mutation) : { ...mutation, type: 'forget' }, place.name);
+        };
+        const otherwise = (mutation: Mutation): Outcome => skipped(nameIn(mutation));
+        const outcomes = await partly(mutations, checkMutations, innerOf, (some) => cache.apply(some), { otherwise });
+        return early.size === 0
+          ? outcomes
+          : outcomes.map((outcome, i) => (early.has(mutations[i] as Mutation) ? otherwise(mutations[i] as Mutation) : outcome));
+      }),
     get: (key) =>
       run(async () => {
         const name = inner(key);
@@ -228,10 +274,10 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       ),
     mark: (lists, survey) =>
       run(async () => {
-        const names = lists.map?.(inner);
-        if (!names?.every((name) => name !== undefined)) checkSurvey(lists, survey);
+        const marked = lists.map?.((one) => innerList(one));
+        if (!marked?.every((one) => one !== undefined)) checkMarked(lists, survey);
         await cache.mark(
-          names.filter((name) => name !== undefined),
+          marked.filter((one) => one !== undefined),
           survey,
         );
       }),
@@ -240,10 +286,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         partly(
           lists,
           (all) => checkSurveyed(all, survey),
-          (surveyed) => {
-            const list = inner(surveyed?.list);
-            return list === undefined ? undefined : { ...surveyed, list };
-          },
+          innerList,
           (some) => cache.fill(some, survey),
           { otherwise: () => false },
         ),
@@ -263,6 +306,7 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
         run(() => partly(keys, checkKeys, inner, async (some) => (await cache.leased?.(some)) ?? [], { otherwise: () => false })),
     }),
     lives: () => run(async () => known.lives),
+    start: (given, { fresh = false } = {}) => run(() => start(given.map(viewName), fresh)),
     close() {
       closing ??= (async () => {
         await new Promise<void>((resolve) => {
@@ -275,6 +319,12 @@ export function withLives(cache: CacheClient, options: LivesOptions = {}): Livin
       return closing;
     },
   };
+}
+
+/** @returns `next`, or undefined if it has the lives of `lives` */
+function unlessSame(lives: ReadonlyMap<string, Life>, next: ReadonlyMap<string, Life>): ReadonlyMap<string, Life> | undefined {
+  const isSame = next.size === lives.size && [...next].every(([view, life]) => lives.get(view) === life);
+  return isSame ? undefined : next;
 }
 
 /** Without `inner`: the lease was taken while the view was not usable. */
@@ -303,4 +353,12 @@ async function partly<Given, Inner, Answer>(
   check(given);
   const answers = (await call(some)).values();
   return all.map((one, i) => (one === undefined ? otherwise(given[i] as Given) : (answers.next().value as Answer)));
+}
+
+function nameIn(mutation: Mutation): string {
+  return mutation?.kind === 'document' ? mutation.key : mutation?.list;
+}
+
+function renamed(mutation: Mutation, name: string): Mutation {
+  return mutation.kind === 'document' ? { ...mutation, key: name } : { ...mutation, list: name };
 }

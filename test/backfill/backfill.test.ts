@@ -3,6 +3,7 @@ import { backfill, begin, passCounts } from '../../src/backfill/backfill.ts';
 import { type BackfillCheckpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
 import { countsOf } from '../../src/backfill/counts.ts';
 import { estimateOf } from '../../src/backfill/estimate.ts';
+import { checkLives, LifeEndedError } from '../../src/backfill/lives.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { documentView, entity, listView, type View } from '../../src/view.ts';
@@ -118,6 +119,46 @@ describe('backfill', () => {
     await expect(backfill({ ...given, cache, retryForMs: 1 })).rejects.toThrow('away');
   });
 
+  it('asks for the lives before each page and each seal, and at the end', async () => {
+    for (const [lastsFor, pass] of [
+      [1, 'mark'],
+      [20, 'fill'],
+      [Infinity, 'done'],
+    ] as const) {
+      const given = world();
+      let asked = 0;
+      let at = given.from;
+      const ended = backfill({
+        ...given,
+        async checkLives() {
+          asked += 1;
+          if (asked > lastsFor) throw new LifeEndedError(['byId@1']);
+        },
+        onCheckpoint(checkpoint) {
+          at = checkpoint;
+        },
+      });
+      if (pass !== 'done') await expect(ended).rejects.toThrow('the life of byId@1 ended while the backfill ran');
+      else expect(await ended).toMatchObject({ pass });
+      expect(at.pass).toBe(pass);
+      // The table has 14 pages, in two passes; then come the seals, and the end.
+      if (pass === 'done') expect(asked).toBe(given.table.scans.length + 2);
+    }
+  });
+
+  it('waits until the lives are usable', async () => {
+    const given = world(8);
+    let asked = 0;
+    const lives = async () => {
+      asked += 1;
+      return new Map([['byId@1', { life: 'a', from: asked < 3 ? Date.now() + 60_000 : 0 }]]);
+    };
+    const done = await backfill({ ...given, checkLives: () => checkLives({ lives }, { 'byId@1': 'a' }) });
+    expect(done.pass).toBe('done');
+    await expect(checkLives({ lives }, { 'byId@1': 'b' })).rejects.toThrow(LifeEndedError);
+    await expect(checkLives({ lives }, { 'byRest@1': 'a' })).rejects.toThrow('the life of byRest@1 ended');
+  });
+
   it('waits for late calls of a killed process before it marks a list', async () => {
     const given = world(8);
     const begunAt = performance.now();
@@ -145,6 +186,9 @@ describe('a checkpoint', () => {
     [undefined, { views: ['byId@2'] }, 'it is of the views byId@1, byRest@1, and these are byId@2'],
     [undefined, { segments: 8 }, 'it has 3 segments, and --segments is 8'],
     [undefined, { cache: 'd' }, 'it is of another cache'],
+    [undefined, { fresh: true }, 'it is of a backfill without --fresh, which started no new lives'],
+    [checkpointText({ ...start(), fresh: true }), {}, 'it is of a backfill with --fresh'],
+    [checkpointText({ ...start(), lives: null as never }), {}, 'it is no checkpoint of this version'],
   ])('refuses the text %j for the place %j', (text, place, message) => {
     expect(() => parseCheckpoint(text ?? checkpointText(start()), { ...PLACE, ...place })).toThrow(message);
   });

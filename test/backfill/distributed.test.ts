@@ -3,6 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { memoryCache } from '../../src/caches/memory.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import { type BackfillHandlerOptions, type BackfillReport, backfillHandler } from '../../src/handlers/backfill-handler.ts';
+import { type LivingCache, withLives } from '../../src/lives/with-lives.ts';
+import { FLOOR } from '../../src/version.ts';
 import type { View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
 import { type MemoryStore, memoryStore } from '../letters/letters.ts';
@@ -10,7 +12,7 @@ import { only, type Properties, readTemplate, stackOf, TEMPLATES } from '../rele
 import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
-import { faultsOf, fillTable, follow, type Orders, order, randomOf, write } from './orders.ts';
+import { beginNow, faultsOf, fillTable, follow, type Orders, order, randomOf, write } from './orders.ts';
 import { type Execution, type StateMachineOptions, stateMachine } from './state-machine.ts';
 
 const VIEWS: readonly View[] = Object.values(shop);
@@ -47,6 +49,7 @@ describe('the state machine of deploy/backfill.yaml', () => {
             segmentsAtOnce: 5,
             hasLists: true,
             drainSeconds: 306,
+            usableAt: new Date(Date.now() + 90_000).toISOString(),
             ...more,
           };
         case 'run': {
@@ -78,10 +81,10 @@ describe('the state machine of deploy/backfill.yaml', () => {
     expect(execution).toMatchObject({ status: 'SUCCEEDED', output: { isAllDone: true }, atOnce: 5 });
     const order = events.map(({ action, pass }) => `${action} ${pass ?? ''}`.trim());
     expect(order.filter((it, i) => it !== order[i - 1])).toEqual([
-      ...['plan', 'run mark', 'sum mark', 'state', 'run fill', 'sum fill', 'run seal', 'report'],
+      ...['plan', 'state', 'run mark', 'sum mark', 'state', 'run fill', 'sum fill', 'run seal', 'report'],
     ]);
     expect(order.filter((it) => it.startsWith('run'))).toHaveLength(7 * 3 * 3);
-    expect(waits).toEqual([306]);
+    expect(waits).toEqual([expect.closeTo(90, 0), 306]);
     expect(events[0]).toEqual({ action: 'plan', execution: 'e1', request: { segments: 7 } });
     expect(events.at(-1)).toEqual({ action: 'report', execution: 'e1' });
     expect(events.find(({ pass }) => pass === 'mark')).toEqual({ action: 'run', pass: 'mark', plan, segment: 0 });
@@ -340,6 +343,127 @@ describe.skipIf(isMissing).each(['memory', 'Valkey'])(
       expect(await faultsOf(orders)).toEqual([]);
       expect(await failed.redrive()).toMatchObject({ status: 'SUCCEEDED', output: { status: 'done' } });
       expect(await faultsOf(orders)).toEqual([]);
+    });
+
+    describe('of views with lives', () => {
+      let living: LivingCache;
+      beforeEach(async () => {
+        living = withLives({ ...orders.cache, close: async () => {} }, { askMs: 1 });
+        await fillTable(
+          orders,
+          Array.from({ length: 200 }, (_, id) => order(id, id % 20, 'new', id)),
+        );
+        return async () => {
+          await living.close();
+        };
+      });
+      const idOf = async (view: string) => {
+        await sleep(5);
+        return (await living.lives()).get(view)?.life;
+      };
+      /** @param during called with each event of the function */
+      const machine = (during: (event: Properties) => Promise<unknown> = async () => {}) => {
+        const waits: number[] = [];
+        const handler = handlerWith({ cache: living });
+        const options: StateMachineOptions = {
+          async invoke(_, payload) {
+            await during(payload as Properties);
+            return await handler(payload as never, { getRemainingTimeInMillis: () => 300_000 });
+          },
+          async wait(seconds, why) {
+            if (why === 'state') waits.push(seconds);
+            // Every worker knows of the lives.
+            if (why === 'state' && waits.length === 1) await beginNow(orders.cache);
+          },
+        };
+        return { handler, waits, start: (input: Properties, name: string) => machineOf(options).start(input, name) };
+      };
+
+      it('starts lives that are absent, waits until they are usable, and keeps those of other views', async () => {
+        const other = (await living.start([{ name: 'other', revision: 1 }])).get('other@1');
+        const { start, waits } = machine();
+        expect(await start({ segments: 3 }, 'e1')).toMatchObject({ status: 'SUCCEEDED', output: { isAllDone: true } });
+        expect(waits[0]).toBeCloseTo(90, -1);
+        expect(await faultsOf({ ...orders, cache: living })).toEqual([]);
+        expect(await orders.cache.get('detail@1:7')).toEqual({ type: 'miss' });
+        const before = await living.lives();
+        expect(before.get('other@1')?.life).toEqual(other?.life);
+
+        const again = machine();
+        expect(await again.start({ segments: 3 }, 'e2')).toMatchObject({ status: 'SUCCEEDED' });
+        expect(again.waits[0]).toBe(0);
+        expect((await living.lives()).get('detail@1')?.life).toBe(before.get('detail@1')?.life);
+      });
+
+      it('begins with new lives where the input is fresh', async () => {
+        await living.start(VIEWS);
+        await beginNow(orders.cache);
+        const [detail, list] = [await idOf('detail@1'), await idOf('orders@1')];
+        await living.apply([{ kind: 'document', type: 'put', key: 'detail@1:old', version: FLOOR, json: '"old"' }]);
+        const { start, waits } = machine();
+        expect(await start({ segments: 3, fresh: true, views: ['detail', 'cart', 'admin'] }, 'e1')).toMatchObject({ status: 'SUCCEEDED' });
+        expect(waits[0]).toBeCloseTo(90, -1);
+        expect(await idOf('detail@1')).not.toBe(detail);
+        expect(await idOf('orders@1')).toBe(list);
+        expect(await living.get('detail@1:old')).toEqual({ type: 'miss' });
+        expect(await living.get('detail@1:7')).toMatchObject({ type: 'hit' });
+      });
+
+      it('fails when a life ends, reports it, and ends in a new execution', async () => {
+        for (const [name, at] of [
+          ['e1', (event: Properties) => event.action === 'run' && event.pass === 'fill'],
+          ['e2', (event: Properties) => event.action === 'sum' && event.pass === 'fill'],
+        ] as const) {
+          let isEnded = false;
+          const { handler, start } = machine(async (event) => {
+            if (isEnded || !at(event)) return;
+            isEnded = true;
+            await living.start([shop.orders], { fresh: true });
+          });
+          const failed = await start({ segments: 2 }, name);
+          expect(failed).toMatchObject({
+            status: 'FAILED',
+            error: { cause: expect.stringContaining('the life of orders@1 ended while the backfill ran') },
+          });
+          const report: BackfillReport = await handler({ action: 'report', execution: name });
+          expect(report).toMatchObject({ isAllDone: false, status: 'interrupted', ended: ['orders@1'] });
+          expect(await failed.redrive()).toMatchObject({ status: 'FAILED' });
+          await beginNow(orders.cache);
+        }
+        const { handler, start } = machine();
+        expect(await start({ segments: 2 }, 'e3')).toMatchObject({ status: 'SUCCEEDED', output: { isAllDone: true } });
+        expect(await faultsOf({ ...orders, cache: living })).toEqual([]);
+        await living.start([shop.detail], { fresh: true });
+        await sleep(5);
+        expect(await handler({ action: 'report', execution: 'e3' })).toMatchObject({
+          isAllDone: false,
+          status: 'done',
+          ended: ['detail@1'],
+        });
+      });
+
+      it('refuses to go on with a cache without lives, or without the time that they need', async () => {
+        const { handler } = machine();
+        const { plan } = await handler({ action: 'plan', execution: 'e1' });
+        const run = { action: 'run', plan, pass: 'mark', segment: 0 } as const;
+        await expect(handler(run)).rejects.toMatchObject({ name: 'CacheUnavailableError', message: /the lives of the views begin at/ });
+        await expect(handlerWith()(run)).rejects.toThrow(
+          'the backfill began with lives of views, and the function has its cache without them',
+        );
+        const { lives: _, ...without } = plan;
+        await expect(handler({ ...run, plan: without })).rejects.toThrow(
+          'began without lives of views, and the function has its cache with them',
+        );
+        await living.start([shop.cart], { fresh: true });
+        await sleep(5);
+        await expect(handler({ action: 'sum', plan, pass: 'mark' })).rejects.toMatchObject({
+          name: 'ConfigurationError',
+          message: expect.stringMatching(/^the life of cart@1 ended.* begin again by a new execution$/),
+        });
+        await expect(handlerWith()({ action: 'plan', execution: 'e2', request: { fresh: true } })).rejects.toThrow(
+          'in request, fresh is "true", and the views of the cache have no lives',
+        );
+      });
     });
   },
 );

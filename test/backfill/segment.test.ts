@@ -38,6 +38,8 @@ const byId = documentView<Thing, unknown>({
     return [{ key: item.pk, value: item.color }];
   },
 });
+const RED = { list: 'byColor@1:red', keep: 3 };
+const BLUE = { list: 'byColor@1:blue', keep: 3 };
 const byColor = listView<Thing, unknown>({
   name: 'byColor',
   revision: 1,
@@ -167,7 +169,7 @@ describe('the pass mark', () => {
 
 describe('the pass fill', () => {
   it('puts members into marked lists only, and reads consistently', async () => {
-    await cache.mark(['byColor@1:red'], 's1');
+    await cache.mark([RED], 's1');
     const done = await run('fill');
     expect(countsOf(done.counts, 'byColor@1').entries).toBe(4);
     const { members } = await cache.list('byColor@1:red', { limit: 3 });
@@ -182,7 +184,7 @@ describe('the pass fill', () => {
   });
 
   it('reads a page again before it repeats a fill without an answer', async () => {
-    await cache.mark(['byColor@1:red', 'byColor@1:blue'], 's1');
+    await cache.mark([RED, BLUE], 's1');
     const { fill } = cache;
     let calls = 0;
     cache.fill = async (lists, survey) => {
@@ -199,7 +201,7 @@ describe('the pass fill', () => {
   });
 
   it('reads a page again that has become old', async () => {
-    await cache.mark(['byColor@1:red', 'byColor@1:blue'], 's1');
+    await cache.mark([RED, BLUE], 's1');
     const { fill } = cache;
     let fills = 0;
     cache.fill = async (lists, survey) => {

@@ -47,7 +47,7 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   Task: [...STEP, 'Resource', 'Parameters', 'ResultSelector', 'ResultPath', 'OutputPath', 'Retry'],
   Map: [...STEP, 'Label', 'ItemsPath', 'MaxConcurrencyPath', 'ItemSelector', 'ItemProcessor', 'ResultPath'],
   Choice: ['Type', 'Comment', 'Choices', 'Default'],
-  Wait: [...STEP, 'SecondsPath'],
+  Wait: [...STEP, 'SecondsPath', 'TimestampPath'],
   Pass: [...STEP, 'Result'],
 };
 const RETRIER = ['ErrorEquals', 'IntervalSeconds', 'BackoffRate', 'MaxDelaySeconds', 'MaxAttempts', 'JitterStrategy'];
@@ -149,7 +149,7 @@ class Run {
       case 'Pass':
         return { output: state.Result ?? this.data, next };
       case 'Wait':
-        await this.#options.wait?.(Number(this.#at(state.SecondsPath)), 'state');
+        await this.#options.wait?.(this.#seconds(state), 'state');
         return { output: this.data, next };
       case 'Choice': {
         const choices = state.Choices as readonly Fields[];
@@ -165,6 +165,13 @@ class Run {
       default:
         return { output: placed(this.data, state.ResultPath, await this.#map(state)), next };
     }
+  }
+
+  #seconds({ SecondsPath: seconds, TimestampPath: until }: Fields): number {
+    if (until === undefined) return Number(this.#at(seconds));
+    const text = String(this.#at(until));
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(text)) throw new StateFailed('States.Runtime', `${text} is no timestamp`);
+    return Math.max(0, (Date.parse(text) - Date.now()) / 1_000);
   }
 
   async #task(state: Fields): Promise<Json> {

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CacheClient } from '../../src/cache.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
+import { type LivingCache, withLives } from '../../src/lives/with-lives.ts';
 import type { View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
-import { faultsOf, fillTable, follow, type Orders, order, randomOf, write } from '../backfill/orders.ts';
+import { beginNow, faultsOf, fillTable, follow, type Orders, order, randomOf, write } from '../backfill/orders.ts';
 import { type BuiltCli, buildCli } from '../servers/built-cli.ts';
 import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
+import { until } from '../servers/processes.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
 
@@ -40,6 +42,8 @@ describe('millrace backfill', () => {
       '--read-units',
       '--checkpoint',
       '--dead-letters',
+      '--fresh',
+      '--no-lives',
       '--url',
     ]) {
       expect(stdout).toContain(option);
@@ -93,7 +97,8 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
   });
 
   const options = () => ['--endpoint', local.endpoint, '--url', valkey.url, '--namespace', tableName];
-  const backfill = (...args: string[]) => millrace(['backfill', '--table', tableName, ...options(), '--read-units', '100000', ...args]);
+  const living = (...args: string[]) => millrace(['backfill', '--table', tableName, ...options(), '--read-units', '100000', ...args]);
+  const backfill = (...args: string[]) => living('--no-lives', ...args);
 
   const orders = (): Orders => ({ local, tableName, streamArn, cache, views: VIEWS });
   const upTo = (n: number) => Math.floor(random() * n);
@@ -156,7 +161,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     const following = await follow(orders());
     const stopWriting = write(orders(), ORDERS, upTo);
     const args = [
-      ...['backfill', '--table', tableName, ...options()],
+      ...['backfill', '--table', tableName, ...options(), '--no-lives'],
       '--read-units',
       '1500',
       '--segments',
@@ -192,7 +197,7 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
       orders(),
       Array.from({ length: 800 }, (_, id) => order(id, id % 20, 'new', id)),
     );
-    const args = ['backfill', '--table', tableName, ...options(), '--read-units', '300', '--checkpoint', 'stopped.json'];
+    const args = ['backfill', '--table', tableName, ...options(), '--no-lives', '--read-units', '300', '--checkpoint', 'stopped.json'];
     const child = spawn(process.execPath, [cli.path, ...args], { cwd: cli.home, env: { ...process.env, ...ENV } });
     const output = outputOf(child);
     await sleep(2_000);
@@ -272,6 +277,157 @@ describe.skipIf(isMissing)('millrace backfill, of a table of DynamoDB Local into
     expect(await cache.list('lines@1:creator3', { limit: 3 })).toMatchObject({
       complete: true,
       members: [{ value: '39' }, { value: '35' }, { value: '31' }],
+    });
+  });
+
+  describe('of views with lives', () => {
+    let reader: LivingCache;
+    beforeEach(() => {
+      reader = withLives(valkeyCache({ url: valkey.url, namespace: tableName }), { askMs: 50 });
+      return async () => {
+        await reader.close();
+      };
+    });
+    const run = (...args: string[]) => {
+      const child = spawn(process.execPath, [cli.path, 'backfill', '--table', tableName, ...options(), ...args], {
+        cwd: cli.home,
+        env: { ...process.env, ...ENV },
+      });
+      return { child, output: outputOf(child), ended: once(child, 'exit') as Promise<[number | null]> };
+    };
+    const livesNow = async () => {
+      await sleep(60);
+      return await reader.lives();
+    };
+
+    it('asks whether the views have lives, where the cache does not tell', async () => {
+      for (const [args, message] of [
+        [[], /the cache has no register of lives.* Give --lives if the worker uses withLives, as the functions of the templates/],
+        [['--fresh'], /Give --lives if the worker uses withLives/],
+        [['--no-lives', '--fresh'], /--fresh starts new lives, and --no-lives says that there are none/],
+      ] as const) {
+        expect(await living(...args)).toEqual({ status: 1, stdout: '', stderr: expect.stringMatching(message) });
+      }
+      await reader.start([{ name: 'other', revision: 1 }]);
+      const refused = await living('--no-lives');
+      expect(refused).toMatchObject({ status: 1, stderr: expect.stringMatching(/the views of this cache have lives.*omit it/) });
+      expect([...(await livesNow()).keys()]).toEqual(['other@1']);
+    });
+
+    it('starts lives, waits for them, stops at Ctrl-C, and goes on with the same lives', async () => {
+      await fillTable(
+        orders(),
+        Array.from({ length: 60 }, (_, id) => order(id, id % 20, 'new', id)),
+      );
+      const other = (await reader.start([{ name: 'other', revision: 1 }])).get('other@1');
+      const first = run('--view', 'detail', '--view', 'orders');
+      await until('the command to wait', () =>
+        /waiting until [\d:]+, when detail@1, orders@1 can be filled: \d+ s left/.test(first.output()),
+      );
+      first.child.kill('SIGINT');
+      expect(await first.ended).toEqual([1, null]);
+      expect(first.output()).toMatch(/Interrupted\. To go on: run the same command again/);
+      const lives = await livesNow();
+      expect([...lives.keys()]).toEqual(['other@1', 'detail@1', 'orders@1']);
+      expect(lives.get('other@1')).toEqual(other);
+
+      // The time is over.
+      await beginNow(cache);
+      const second = await living('--view', 'detail', '--view', 'orders');
+      expect(second).toMatchObject({ status: 0, stderr: expect.stringContaining('going on from') });
+      expect((await livesNow()).get('detail@1')?.life).toBe(lives.get('detail@1')?.life);
+      expect(
+        await faultsOf({ ...orders(), cache: reader, views: VIEWS.filter(({ name }) => ['detail', 'orders'].includes(name)) }),
+      ).toEqual([]);
+      expect(await cache.get('detail@1:7')).toMatchObject({ type: 'miss' });
+      // Without new lives there is nothing to wait for, and nothing to fill.
+      const third = await living('--view', 'detail', '--json');
+      expect(JSON.parse(third.stdout)).toMatchObject({ views: [{ documents: { held: 60, filled: 0 } }] });
+    });
+
+    it('ends when a life ends, says so, and begins again', async () => {
+      await fillTable(
+        orders(),
+        Array.from({ length: 600 }, (_, id) => order(id, id % 20, 'new', id)),
+      );
+      await reader.start(VIEWS);
+      await beginNow(cache);
+      const first = run('--read-units', '60');
+      await until(
+        'the first page',
+        async () => (await livesNow()) && existsSync(join(cli.home, '.millrace/backfill', `${tableName}.json`)),
+      );
+      await sleep(1_000);
+      const [fresh] = await reader.start([shop.orders], { fresh: true }).then((lives) => [...lives.values()]);
+      expect(await first.ended).toEqual([1, null]);
+      expect(first.output()).toMatch(
+        /Not all is filled: the life of orders@1 ended meanwhile\. To begin again, run the same command again/,
+      );
+      await beginNow(cache);
+      const second = await living();
+      expect(second).toMatchObject({ status: 0, stderr: expect.stringContaining('beginning again: lives that') });
+      expect((await livesNow()).get('orders@1')?.life).toBe(fresh?.life);
+      expect(await faultsOf({ ...orders(), cache: reader })).toEqual([]);
+    });
+
+    it('fills a new revision beside the earlier one, as the runbook says, and prunes what the earlier one left', async () => {
+      await fillTable(
+        orders(),
+        Array.from({ length: 40 }, (_, id) => order(id, id % 4, 'new', id)),
+      );
+      const list = (revision: number) => `{ kind: 'list', name: 'lines', revision: ${revision}, keep: 50, entity,
+        project: (item) => [{ list: item.creator, score: item.numItems, value: 'r${revision} ' + item.id }] }`;
+      const entity = `{ name: 'order', owns: ({ sk }) => sk === 'order', schema: { parse: (item) => item } }`;
+      writeFileSync(join(cli.home, 'lines.mjs'), `const entity = ${entity};\nexport const views = [${list(1)}, ${list(2)}];`);
+      const deploy = async (...revisions: number[]) => {
+        const views = revisions.map((revision) => ({ name: 'lines', revision }));
+        await withLives({ ...cache, close: async () => {} }, { views, waitMs: 0 }).apply([]);
+      };
+      await deploy(1);
+      expect(await living('--views', 'lines.mjs', '--view', 'lines@1')).toMatchObject({ status: 0 });
+
+      await deploy(1, 2);
+      expect(await living('--views', 'lines.mjs', '--view', 'lines@2')).toMatchObject({ status: 0 });
+      for (const revision of [1, 2]) {
+        const { members, complete } = await reader.list(`lines@${revision}:creator3`, { limit: 50 });
+        expect([members.length, members[0]?.value, complete]).toEqual([10, `r${revision} 39`, true]);
+      }
+      const earlier = (await livesNow()).get('lines@1')?.life;
+
+      await deploy(2);
+      const { status, stdout, stderr } = await millrace(['prune', '--url', valkey.url, '--namespace', tableName, '--json']);
+      expect([status, stderr]).toEqual([0, '']);
+      expect(JSON.parse(stdout).owners).toEqual([
+        { name: `lines@1.${earlier}`, live: false, keys: expect.any(Number) },
+        { name: expect.stringMatching(/^lines@2\./), live: true, keys: expect.any(Number) },
+      ]);
+      expect((await cache.list(`lines@1.${earlier}:creator3`, { limit: 1 })).members).toEqual([]);
+      await livesNow();
+      expect(await reader.list('lines@1:creator3', { limit: 1 })).toEqual({ members: [], complete: false });
+      expect(await reader.list('lines@2:creator3', { limit: 50 })).toMatchObject({ complete: true });
+    });
+
+    it('goes on with a checkpoint of --fresh by --fresh only', async () => {
+      await reader.start(VIEWS);
+      await beginNow(cache);
+      const before = await livesNow();
+      const first = run('--fresh', '--checkpoint', 'fresh.json');
+      await until('the command to wait', () => first.output().includes('waiting until'));
+      first.child.kill('SIGINT');
+      await first.ended;
+      const after = await livesNow();
+      for (const [view, { life }] of before) expect(after.get(view)?.life).not.toBe(life);
+      await beginNow(cache);
+      expect(await living('--checkpoint', 'fresh.json')).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining('it is of a backfill with --fresh'),
+      });
+      const second = await living('--fresh', '--checkpoint', 'fresh.json');
+      expect(second).toMatchObject({
+        status: 0,
+        stderr: expect.stringMatching(/going on from fresh\.json, which began .*, with the lives that it started then/),
+      });
+      expect([...(await livesNow()).values()].map(({ life }) => life)).toEqual([...after.values()].map(({ life }) => life));
     });
   });
 });

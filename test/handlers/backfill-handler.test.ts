@@ -74,8 +74,10 @@ describe('backfillHandler', () => {
     [{ action: 'plan', execution: 'a/b' }, 'execution is "a/b": give the name of an execution'],
     [
       { action: 'plan', execution: 'e', request: { segment: 4 } },
-      'in request, segment is unknown: use views, segments, readUnitsPerSecond, segmentsAtOnce',
+      'in request, segment is unknown: use views, segments, readUnitsPerSecond, segmentsAtOnce, fresh',
     ],
+    [{ action: 'plan', execution: 'e', request: { fresh: 'yes' } }, 'in request, fresh is "yes": give true or false'],
+    [{ ...RUN, plan: { ...PLAN, lives: { 'detail@1': 7 } } }, 'in plan, in lives, give what the action plan gave'],
     [{ action: 'plan', execution: 'e', request: [] }, 'request is a list: give an object'],
     [
       { action: 'plan', execution: 'e', request: { segments: 0, readUnitsPerSecond: '4000' } },
@@ -236,7 +238,7 @@ describe.skipIf(isMissing).each(['memory', 'Valkey'])(
       const handler = handlerWith({ readUnitsPerSecond: 1_200 });
       const context = { getRemainingTimeInMillis: () => 300_000 };
       const { plan, ...rest } = await handler({ action: 'plan', execution: 'e1' }, context);
-      expect(rest).toEqual({ segments: [0, 1], segmentsAtOnce: 2, hasLists: true, drainSeconds: 306 });
+      expect(rest).toEqual({ segments: [0, 1], segmentsAtOnce: 2, usableAt: plan.begun, hasLists: true, drainSeconds: 306 });
       expect(plan).toMatchObject({ segments: 2, readUnitsPerSecond: 600, keys: ['pk', 'sk'], streamArn: orders.streamArn });
       expect(plan.survey).toMatch(/^[\da-f-]{36}$/);
       const request = { views: ['detail'], segments: 5, readUnitsPerSecond: 40, segmentsAtOnce: 4 };

@@ -67,16 +67,16 @@ function adapted(living: LivingCache): Adapted {
       return leases.map((lease, i) => outer(targets[i] as LeaseTarget, lease));
     },
     settle: (fills) => living.settle(each(fills, (fill) => ({ ...fill, lease: (fill?.lease as AdaptedLease)?.inner ?? fill?.lease }))),
-    mark: (lists, survey) => living.mark(each(lists, keyOf), survey),
-    fill: (lists, survey) =>
-      living.fill(
-        each(lists, (one) => (one?.list === undefined ? one : { ...one, list: keyOf(one.list) })),
-        survey,
-      ),
+    mark: (lists, survey) => living.mark(each(lists, listOf), survey),
+    fill: (lists, survey) => living.fill(each(lists, listOf), survey),
     seal: (lists, survey) => living.seal(each(lists, keyOf), survey),
     close: () => living.close(),
   };
 }
+
+/** The list as one of the view. What is no list stays as it is. */
+const listOf = <List extends { readonly list: string }>(one: List): List =>
+  one?.list === undefined ? one : { ...one, list: keyOf(one.list) };
 
 const open = async (cache: CacheClient): Promise<Adapted> => {
   const living = withLives(cache, { views: [view], waitMs: 0, askMs: 600_000 });

@@ -72,6 +72,67 @@ const add = (list: string, n: number): Mutation => {
 };
 const typesOf = async (living: LivingCache, ...mutations: Mutation[]) => (await living.apply(mutations)).map(({ type }) => type);
 
+describe('start', () => {
+  it('starts lives for views that have none, and keeps all others', async () => {
+    await worker(detail).apply([]);
+    const before = await register();
+    time += WAIT_MS * 2;
+    const lives = await open().start([detail, orders]);
+    expect([...lives.keys()]).toEqual(['detail@1', 'orders@2']);
+    expect(lives.get('orders@2')).toEqual({ life: expect.stringMatching(/^[a-z0-9]{10}$/), from: time + WAIT_MS });
+    expect(await register()).toEqual({ ...before, ...Object.fromEntries(lives) });
+    expect(Object.fromEntries(await open().start([orders, detail]))).toEqual(await register());
+  });
+
+  it('with fresh, ends the lives of the given views, and starts new ones', async () => {
+    await worker(detail, orders).apply([]);
+    const before = await register();
+    time += WAIT_MS;
+    const lives = await open().start([detail], { fresh: true });
+    const after = await register();
+    expect(after['orders@2']).toEqual(before['orders@2']);
+    expect(after['detail@1']?.life).not.toBe(before['detail@1']?.life);
+    expect(lives).toEqual(new Map([['detail@1', { life: after['detail@1']?.life, from: time + WAIT_MS }]]));
+  });
+
+  it('with fresh, lets workers and readers know when they ask, so that nothing old is read', async () => {
+    const [worked, reader] = [worker(detail), open()];
+    await worked.apply([]);
+    time += WAIT_MS;
+    await worked.apply([put('detail@1:a', 1)]);
+    expect(await reader.get('detail@1:a')).toMatchObject({ type: 'hit' });
+    await open().start([detail], { fresh: true });
+    time += 5_001;
+    expect(await reader.get('detail@1:a')).toEqual({ type: 'miss' });
+    time += ASK_MS;
+    expect(await typesOf(worked, put('detail@1:a', 2))).toEqual(['skipped']);
+    time += WAIT_MS;
+    expect(await reader.get('detail@1:a')).toEqual({ type: 'miss' });
+    expect(await typesOf(worked, put('detail@1:a', 3))).toEqual(['applied']);
+    expect(await reader.get('detail@1:a')).toMatchObject({ type: 'hit', value: 3 });
+  });
+
+  it('announces a life before it gives its time', async () => {
+    const written: unknown[] = [];
+    const inner = watched();
+    const noting = {
+      ...inner,
+      settle: async (fills: readonly Fill[]) => {
+        for (const { found } of fills) if (found.kind === 'document') written.push(JSON.parse(found.json ?? ''));
+        return await cache.settle(fills);
+      },
+      get: (key: string) => cache.get(key),
+      lease: (targets: never) => cache.lease(targets),
+      close: async () => {},
+    } as unknown as CacheClient;
+    await open({}, noting).start([detail], { fresh: true });
+    expect(written).toEqual([
+      { written: time, 'detail@1': { life: expect.any(String) } },
+      { written: time, 'detail@1': { life: expect.any(String), from: time + WAIT_MS } },
+    ]);
+  });
+});
+
 describe('a worker', () => {
   it('starts the lives of its views, and each is usable 90 s later', async () => {
     await worker(detail, orders).apply([]);
@@ -92,6 +153,35 @@ describe('a worker', () => {
     time += 1;
     expect(await typesOf(living, put('detail@1:a', 3))).toEqual(['applied']);
     expect(await living.get('detail@1:a')).toEqual({ type: 'hit', value: 3, version: version(3) });
+  });
+
+  it('forgets what changes before its first use of a life, because a worker whose clock is ahead may have put what it had before', async () => {
+    const [slow, fast] = [open({ views: [detail, orders] }), open({ views: [detail, orders], now: () => time + 20_000 })];
+    await slow.apply([]);
+    time += WAIT_MS - 10_000;
+    expect(await typesOf(fast, put('detail@1:a', 1), put('detail@1:b', 1), add('orders@2:all', 1))).toEqual([
+      'applied',
+      'applied',
+      'applied',
+    ]);
+    const leases = await fast.lease([
+      { kind: 'document', key: 'detail@1:c' },
+      { kind: 'list', list: 'orders@2:all', keep: 3 },
+    ]);
+    const gone: Mutation = { kind: 'document', type: 'delete', key: 'detail@1:b', version: version(2) };
+    const moved: Mutation = { ...add('orders@2:all', 1), version: version(2) } as Mutation;
+    expect(await typesOf(slow, put('detail@1:a', 2), gone, put('detail@1:c', 2), moved)).toEqual([
+      'skipped',
+      'skipped',
+      'skipped',
+      'skipped',
+    ]);
+    await fast.settle([{ lease: leases[0] as Lease, found: { kind: 'document', json: '"read before the change"' } }]);
+    time += 10_000;
+    expect(await slow.getMany(['detail@1:a', 'detail@1:b', 'detail@1:c'])).toEqual([{ type: 'miss' }, { type: 'miss' }, { type: 'miss' }]);
+    expect(await slow.list('orders@2:all', { limit: 3 })).toEqual({ members: [], complete: false });
+    expect(await typesOf(slow, put('detail@1:a', 3))).toEqual(['applied']);
+    expect(await slow.get('detail@1:a')).toEqual({ type: 'hit', value: 3, version: version(3) });
   });
 
   it('stores entries under the life, and nothing under the key of the view', async () => {
@@ -334,7 +424,7 @@ describe('a view that is not usable', () => {
 
   it('takes no part in a survey', async () => {
     const reader = open();
-    await reader.mark(['orders@2:all'], 'survey');
+    await reader.mark([{ list: 'orders@2:all', keep: 3 }], 'survey');
     expect(await reader.fill([{ list: 'orders@2:all', keep: 3, members: [] }], 'survey')).toEqual([false]);
     expect(await reader.seal(['orders@2:all'], 'survey')).toEqual(['lost']);
   });

@@ -2,18 +2,21 @@ import { marshall } from '@aws-sdk/util-dynamodb';
 import { backfill, begin, passCounts } from '../../src/backfill/backfill.ts';
 import { type BackfillCheckpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
 import { itemLetters } from '../../src/backfill/item-letters.ts';
+import { checkLives, idsOf, LifeEndedError } from '../../src/backfill/lives.ts';
 import type { CacheClient, Fill, Lease, LeaseTarget, Lookup } from '../../src/cache.ts';
-import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { itemOf } from '../../src/change.ts';
-import { attributesOf } from '../../src/dynamodb/record.ts';
+import { attributesOf, decodeRecord } from '../../src/dynamodb/record.ts';
 import type { ScannedTable } from '../../src/dynamodb/scanned-table.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { parseLetter } from '../../src/letters/letter.ts';
+import { REGISTER_KEY, registerIn, registerText } from '../../src/lives/register.ts';
+import { type LivesOptions, type LivingCache, withLives } from '../../src/lives/with-lives.ts';
 import { redrive } from '../../src/redrive/redrive.ts';
 import type { View } from '../../src/view.ts';
 import { type MemoryStore, memoryStore } from '../letters/letters.ts';
-import { MAX_VALUE_BYTES, orderAfter, orderKey, show } from './world/items.ts';
+import type { Opened } from './world/backend.ts';
+import { orderAfter, orderKey, show } from './world/items.ts';
 import { listDifferences } from './world/list-differences.ts';
 import { type Image, Table, type Written } from './world/table.ts';
 import type { Tally } from './world/tally.ts';
@@ -26,14 +29,18 @@ import { buggyViews, isCursed, worldViews } from './world/views.ts';
  * - `lease-first`: a document is leased before it is read.
  * - `mark-fill`, `mark-seal`: only a list with the mark is filled, and sealed.
  * - `poison-seal`: no list of a view that threw is sealed. The test breaks this one.
+ * - `mark-afresh`: a mark empties a list that has a forgotten member. The test breaks this one.
+ * - `usable`: a backfill fills no life before it is usable.
  */
-export type Rule = 'consistent' | 'lease-first' | 'mark-fill' | 'mark-seal' | 'poison-seal';
+export type Rule = 'consistent' | 'lease-first' | 'mark-fill' | 'mark-seal' | 'poison-seal' | 'mark-afresh' | 'usable';
 
 const ITEMS = 7;
 /** How many steps an eventually consistent read may lag behind. */
 const LAG = 8;
 const LABEL = '2026-11-22T03:01:52.091';
 const STREAM_ARN = `arn:aws:dynamodb:eu-west-1:123456789012:table/shop/stream/${LABEL}`;
+/** Of a worker, of a reader and of a life, ms. A step takes a second. */
+const [ASK_MS, READ_ASK_MS, WAIT_MS] = [6_000, 3_000, 8_000];
 const SILENT = { info() {}, warn() {}, error() {} };
 
 class Killed extends Error {}
@@ -71,7 +78,16 @@ export class BackfillWorld {
   readonly #past = new Map<string, { readonly at: number; readonly image: Image | undefined }[]>();
   readonly #shards: Written[][] = [[], []];
   readonly #at = [0, 0];
-  readonly #cache: MemoryCache = memoryCache({ maxValueBytes: MAX_VALUE_BYTES });
+  readonly #opened: Opened;
+  /** Whether the views have lives. */
+  readonly #isLiving: boolean;
+  /** Caches with lives, to close. */
+  readonly #living: LivingCache[] = [];
+  /** The cache as two workers have it, each with its own knowledge of the lives; and as readers have it. */
+  readonly #workers: readonly CacheClient[];
+  readonly #cache: CacheClient;
+  /** Calls of backfills that are on their way. */
+  #underWay = 0;
   readonly #store: MemoryStore = memoryStore();
   readonly #runs: Run[] = [];
   readonly #readings: Reading[] = [];
@@ -87,21 +103,37 @@ export class BackfillWorld {
   #now = 0;
   #surveys = 0;
 
-  constructor(random: () => number, tally: Tally, broken?: Rule) {
+  constructor(random: () => number, opened: Opened, tally: Tally, broken?: Rule) {
     this.#random = random;
+    this.#opened = opened;
     this.#tally = tally;
     this.#broken = broken;
     this.#isCalm = random() < 0.25;
     this.#hasLetters = random() < 0.5;
+    this.#isLiving = random() < 0.5;
     this.#views = [...worldViews.latest, ...worldViews.all.filter(({ name }) => name === 'badge')];
     this.#buggy = buggyViews(this.#views, this.#bug);
     this.#table = new Table(this.#views, { from: 1n, digits: 21 });
+    this.#workers = [0, 1].map(() => this.#livingCache({ views: this.#views, askMs: ASK_MS, waitMs: WAIT_MS }));
+    this.#cache = this.#livingCache({ askMs: READ_ASK_MS, waitMs: WAIT_MS });
+  }
+
+  #livingCache(options: LivesOptions): CacheClient {
+    if (!this.#isLiving) return this.#opened.cache;
+    const living = withLives({ ...this.#opened.cache, close: async () => {} }, { lagMs: 0, now: () => this.#time(), ...options });
+    this.#living.push(living);
+    return living;
+  }
+
+  #time(): number {
+    return 1_796_000_000_000 + this.#now * 1_000;
   }
 
   async live(): Promise<readonly string[]> {
     // No record tells of the items from before the stream.
     for (let id = 0; id < ITEMS; id += 1) if (this.#upTo(3) > 0) this.#write(id, false);
     this.#now = LAG;
+    if (this.#upTo(4) > 0) await this.#know();
     for (let step = 40 + this.#upTo(120); step > 0 && this.#faults.length === 0; step -= 1) await this.#step();
     await this.#comeToRest();
     this.#faults.push(...(await this.#differences('with letters waiting')));
@@ -113,7 +145,16 @@ export class BackfillWorld {
     await this.#drain();
     await this.#redrive();
     this.#faults.push(...(await this.#differences('at rest')));
+    await Promise.all(this.#living.map((living) => living.close()));
     return this.#faults;
+  }
+
+  /** Lets all know of the lives, and all lives be usable. */
+  async #know(): Promise<void> {
+    for (let i = 0; i < 3 && this.#isLiving; i += 1) {
+      for (const worker of this.#workers) await worker.apply([]);
+      this.#now += (WAIT_MS + ASK_MS) / 1_000;
+    }
   }
 
   #upTo(n: number): number {
@@ -133,7 +174,8 @@ export class BackfillWorld {
     if (dice < 0.82) return await this.#lease();
     if (dice < 0.92) return await this.#settle();
     if (dice < 0.935) return await this.#kill();
-    if (dice < 0.95 && this.#runs.length < 3) return this.#begin();
+    if (dice < 0.95 && this.#runs.length < 3) return await this.#begin();
+    if (dice > 0.995 && this.#isLiving) return await this.#endLives();
     if (this.#isCalm) return;
     if (dice < 0.97) {
       const shard = this.#upTo(2);
@@ -141,12 +183,39 @@ export class BackfillWorld {
       this.#tell('replay');
     } else if (dice < 0.995) {
       const target = this.#pick(this.#table.targets);
-      if (target) this.#cache.evict(target);
+      if (target) await this.#opened.evict(await this.#innerOf(target), this.#upTo(4));
       this.#tell(`evict ${target?.kind === 'list' ? target.list : target?.key}`, 'evict');
     } else {
-      this.#cache.flush();
+      await this.#opened.flush();
       this.#tell('flush');
     }
+  }
+
+  /** The target in the cache below the lives. */
+  async #innerOf(target: LeaseTarget): Promise<LeaseTarget> {
+    const [living] = this.#living;
+    if (!living) return target;
+    const named = async (name: string): Promise<string> => {
+      const [view = ''] = name.split(':', 1);
+      const life = (await living.lives()).get(view)?.life;
+      return life === undefined ? name : `${view}.${life}${name.slice(view.length)}`;
+    };
+    return target.kind === 'list' ? { ...target, list: await named(target.list) } : { ...target, key: await named(target.key) };
+  }
+
+  /** Ends lives, as a worker without the views does, a resync, or an eviction of the register. */
+  async #endLives(): Promise<void> {
+    const how = this.#pick(['rollback', 'resync', 'eviction'] as const);
+    if (how === 'eviction') await this.#opened.evict({ kind: 'document', key: REGISTER_KEY }, 0);
+    else if (how === 'resync') await (this.#cache as LivingCache).start(this.#some(this.#views), { fresh: true });
+    else await this.#livingCache({ views: this.#some(this.#views), askMs: ASK_MS, waitMs: WAIT_MS }).apply([]);
+    this.#tell(`${how} of lives`);
+  }
+
+  /** One of them, or all. */
+  #some<Each>(all: readonly Each[]): readonly Each[] {
+    const one = this.#pick(all);
+    return one !== undefined && this.#upTo(2) === 0 ? [one] : all;
   }
 
   #tell(what: string, count = what): void {
@@ -188,7 +257,8 @@ export class BackfillWorld {
     const written = this.#shards[shard]?.[this.#at[shard] ?? 0];
     if (!written) return;
     this.#at[shard] = (this.#at[shard] ?? 0) + 1;
-    const handler = streamHandler({ views: this.#buggy, cache: this.#cache, letters: this.#store, logger: SILENT, poisonRunLimit: 0 });
+    const cache = this.#pick(this.#workers) as CacheClient;
+    const handler = streamHandler({ views: this.#buggy, cache, letters: this.#store, logger: SILENT, poisonRunLimit: 0 });
     await handler({ Records: [written.event] });
     this.#tell(`deliver ${written.item} ${written.number.slice(-3)}`, 'deliver');
   }
@@ -223,11 +293,11 @@ export class BackfillWorld {
     const runs = this.#runs.filter(({ parked }) => parked.length > 0);
     const run = this.#pick(runs);
     if (!run) {
-      if (this.#runs.every(({ isOver }) => isOver)) this.#begin();
+      if (this.#runs.every(({ isOver }) => isOver)) await this.#begin();
       return;
     }
     run.parked.splice(this.#upTo(run.parked.length), 1)[0]?.go();
-    await turn();
+    await this.#turn();
   }
 
   async #kill(): Promise<void> {
@@ -239,26 +309,37 @@ export class BackfillWorld {
       // It is on its way already. Another process goes on only after that; see `lateCallsMs`.
       if (this.#upTo(2) === 0) await call.land();
     }
-    await turn();
+    await this.#turn();
     this.#runs.splice(this.#runs.indexOf(run), 1);
     // Saving takes time, so a killed process may leave an earlier checkpoint.
     const text = run.saved[Math.max(0, run.saved.length - 1 - this.#upTo(3))];
     this.#tell(`kill ${run.name}`, 'kill');
-    if (text !== undefined && this.#upTo(4) > 0) this.#begin(text);
+    if (text !== undefined && this.#upTo(4) > 0) await this.#begin(text);
   }
 
-  #begin(text?: string): void {
+  async #begin(text?: string): Promise<void> {
+    if (text === undefined && this.#runs.length === 0) await this.#forget();
     this.#surveys += 1;
+    const living = this.#isLiving ? (this.#cache as LivingCache) : undefined;
+    const fresh = text === undefined && this.#upTo(4) === 0;
+    const lives = living && idsOf(await living.start(this.#views, { fresh }));
+    // Mostly it waits until they are usable, and nothing happens meanwhile.
+    if (living && text === undefined && this.#upTo(4) > 0) this.#now += WAIT_MS / 1_000;
     const place = { tableArn: 'table', tableId: 'id', cache: 'cache', views: ['badge@1', 'latest@2'], segments: 2 };
     const from =
-      text === undefined ? begin({ ...place, survey: `s${this.#surveys}`, begun: '2026-11-29T00:00:00Z' }) : parseCheckpoint(text, place);
+      text === undefined
+        ? begin({ ...place, survey: `s${this.#surveys}`, begun: '2026-11-29T00:00:00Z', ...(lives && { lives }) })
+        : parseCheckpoint(text, place);
     const run: Run = { name: from.survey, parked: [], isKilled: false, isOver: false, saved: [checkpointText(from)] };
     this.#runs.push(run);
+    const hurried = this.#broken === 'usable' && living;
+    const cache = hurried ? withLives(shifted(this.#opened.cache), { lagMs: 0, askMs: READ_ASK_MS, now: () => this.#time() }) : this.#cache;
     this.#tell(`${text === undefined ? 'begin' : 'resume'} ${run.name}`, text === undefined ? 'begin' : 'resume');
     void backfill({
       from,
       views: this.#buggy,
-      cache: this.#cacheOf(run),
+      cache: this.#cacheOf(run, cache),
+      ...(living && !hurried && { checkLives: () => checkLives(living, from.lives, () => this.#time()) }),
       table: this.#tableOf(run),
       ...(this.#hasLetters && { letters: itemLetters({ store: this.#store, streamArn: STREAM_ARN, at: new Date(from.begun) }) }),
       listsInMemory: this.#upTo(2) === 0 ? 1 : 100,
@@ -270,7 +351,8 @@ export class BackfillWorld {
       (done) => this.#end(run, done),
       (error) => {
         run.isOver = true;
-        if (!(error instanceof Killed)) this.#faults.push(`a backfill failed: ${(error as Error).stack}`);
+        if (error instanceof LifeEndedError) this.#tell(`${run.name} ends: ${error.message}`, 'life ended');
+        else if (!(error instanceof Killed)) this.#faults.push(`a backfill failed: ${(error as Error).stack}`);
       },
     );
   }
@@ -285,6 +367,12 @@ export class BackfillWorld {
         for (const [what, times] of Object.entries(counts)) this.#tally.add(`${pass} ${what}`, times);
       }
     }
+  }
+
+  /** Waits until all that can go on has gone on. */
+  async #turn(): Promise<void> {
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (this.#underWay > 0);
   }
 
   async #park(run: Run, land: () => Promise<unknown> = async () => {}): Promise<void> {
@@ -326,51 +414,74 @@ export class BackfillWorld {
   }
 
   /** The cache as a backfill has it: each call waits, and some fail before or after they take effect. */
-  #cacheOf(run: Run): CacheClient {
+  #cacheOf(run: Run, cache: CacheClient): CacheClient {
     const call = async <T>(name: string, effect: () => Promise<T>): Promise<T> => {
       await this.#park(run, effect);
       const fate = this.#upTo(30);
       if (fate === 0) throw new CacheUnavailableError('before it took effect');
-      const answer = await effect();
+      this.#underWay += 1;
+      const answer = await effect().finally(() => {
+        this.#underWay -= 1;
+      });
       this.#tell(`${run.name} ${name}${fate === 1 ? ', and gets no answer' : ''}`, name);
       if (fate === 1) throw new CacheUnavailableError('after it took effect');
       return answer;
     };
-    const cache = this.#cache;
     return {
       ...cache,
+      list: (list, query) => call('list', () => cache.list(list, query)),
       getOrLease: (keys) => call('getOrLease', () => cache.getOrLease(keys)),
       settle: (fills) =>
-        call('settle', async () => await cache.settle(this.#broken === 'lease-first' ? await this.#leasedLate(fills) : fills)),
-      mark: (lists, survey) => call(`mark`, () => cache.mark(lists, survey)),
+        call('settle', async () => await cache.settle(this.#broken === 'lease-first' ? await leasedLate(cache, fills) : fills)),
+      mark: (lists, survey) =>
+        call('mark', async () => {
+          const before = await Promise.all(lists.map(({ list }) => cache.list(list, { limit: 1 })));
+          await cache.mark(lists, survey);
+          for (const [i, { list }] of lists.entries()) {
+            if (before[i]?.members.length === 0) continue;
+            const { members } = await cache.list(list, { limit: 1 });
+            if (members.length === 0) this.#tell(`${run.name} marks ${list} afresh`, 'afresh');
+          }
+        }),
       fill: (lists, survey) =>
         call('fill', async () => {
           if (this.#broken === 'mark-fill') {
-            await cache.mark(
-              lists.map(({ list }) => list),
-              survey,
-            );
+            await cache.mark(lists, survey);
           }
           return await cache.fill(lists, survey);
         }),
       seal: (lists, survey) =>
         call('seal', async () => {
-          if (this.#broken === 'mark-seal') await cache.mark(lists, survey);
+          if (this.#broken === 'mark-seal')
+            await cache.mark(
+              lists.map((list) => ({ list, keep: this.#table.lists.get(list)?.keep ?? 1 })),
+              survey,
+            );
           const sealed = await cache.seal(lists, survey);
-          for (const [i, list] of lists.entries()) if (sealed[i] === 'settled') await this.#checkSealed(list);
+          for (const [i, list] of lists.entries()) if (sealed[i] === 'settled') await this.#checkSealed(cache, list);
           return sealed;
         }),
     };
   }
 
-  async #leasedLate(fills: readonly Fill[]): Promise<readonly Fill[]> {
-    const leases = await this.#cache.lease(fills.map(({ lease }) => lease.target));
-    return fills.map(({ found }, i) => ({ found, lease: leases[i] as Lease }));
+  /** Without a backfill under way, members of lists may be forgotten: the next one completes the lists nevertheless. */
+  async #forget(): Promise<void> {
+    for (const written of this.#table.written.values()) {
+      if (this.#upTo(6) > 0 || this.#table.rows.get(written.item) !== written.row) continue;
+      const { version } = decodeRecord(written.event, 0);
+      const members = (written.row?.projected ?? []).filter((place) => place.kind === 'member');
+      const mutations = members.map(
+        ({ list, keep, member, score }) => ({ kind: 'member', type: 'forget', list, keep, member, score, version }) as const,
+      );
+      if (mutations.length === 0) continue;
+      await this.#workers[0]?.apply(mutations);
+      this.#tell(`forget ${written.item} in lists`, 'forget');
+    }
   }
 
-  /** A list that had never more than `keep` members, and of which nothing was forgotten, is complete as soon as it is sealed. */
-  async #checkSealed(list: string): Promise<void> {
-    const { complete } = await this.#cache.list(list, { limit: 100 });
+  /** A list that had never more than `keep` members, and of which nothing was forgotten since the mark, is complete as soon as it is sealed. */
+  async #checkSealed(cache: CacheClient, list: string): Promise<void> {
+    const { complete } = await cache.list(list, { limit: 100 });
     this.#tally.add(complete ? 'sealed complete' : 'sealed incomplete');
     const { keep = 0 } = this.#table.lists.get(list) ?? {};
     if (this.#isCalm && (this.#members.get(list)?.size ?? 0) <= keep && !complete) this.#faults.push(`${list} is sealed, and not complete`);
@@ -382,6 +493,7 @@ export class BackfillWorld {
       await this.#goOn();
     }
     this.#runs.splice(0);
+    await this.#know();
     await this.#drain();
     while (this.#readings.length > 0) await this.#settle();
   }
@@ -435,7 +547,23 @@ export class BackfillWorld {
   }
 }
 
-/** Waits until all that can go on has gone on. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+async function leasedLate(cache: CacheClient, fills: readonly Fill[]): Promise<readonly Fill[]> {
+  const leases = await cache.lease(fills.map(({ lease }) => lease.target));
+  return fills.map(({ found }, i) => ({ found, lease: leases[i] as Lease }));
+}
+
+/** A cache in which lives seem to begin `WAIT_MS` before they do. */
+function shifted(cache: CacheClient): CacheClient {
+  return {
+    ...cache,
+    async get(key) {
+      const lookup = await cache.get(key);
+      if (key !== REGISTER_KEY || lookup.type !== 'hit') return lookup;
+      const { lives, written } = registerIn(lookup.value);
+      const early = new Map(
+        [...lives].map(([view, life]) => [view, { ...life, ...(life.from !== undefined && { from: life.from - WAIT_MS }) }]),
+      );
+      return { ...lookup, value: JSON.parse(registerText({ lives: early, written })) };
+    },
+  };
 }

@@ -3,6 +3,7 @@ import { CacheUnavailableError } from '../../src/errors.ts';
 import { type StreamAnswer, streamHandler } from '../../src/handlers/stream-handler.ts';
 import { REGISTER_KEY } from '../../src/lives/register.ts';
 import { type LivesOptions, type LivingCache, withLives } from '../../src/lives/with-lives.ts';
+import { APPLIED, type Outcome } from '../../src/mutation.ts';
 import { documentView, entity } from '../../src/view.ts';
 import type { Opened } from './world/backend.ts';
 
@@ -12,15 +13,16 @@ import type { Opened } from './world/backend.ts';
  * - `ask-again`: a worker asks again for the lives.
  * - `new-life`: a view that was ended starts a new life under a new id.
  * - `end`: code without the view ends its life.
+ * - `forget`: what changes between the start of a life and its first use is forgotten, because the clock of another worker may be ahead.
  * - `write-wait`, `read-wait`: a life is not written, or not read and filled, until every worker must know of it.
  */
-export type Rule = 'ask-again' | 'new-life' | 'end' | 'write-wait' | 'read-wait';
+export type Rule = 'ask-again' | 'new-life' | 'end' | 'write-wait' | 'forget' | 'read-wait';
 
 const STEP_MS = 1_000;
-const ASK_MS = 6_000;
+const ASK_MS = 12_000;
 const READ_ASK_MS = 5_000;
 /** Clocks differ by this much at most, from the true time. */
-const SKEW_MS = 500;
+const SKEW_MS = 2_500;
 const WAIT_MS = ASK_MS + 2 * SKEW_MS + 1;
 /** The longest invocation, steps. */
 const RUN = 4;
@@ -196,16 +198,20 @@ export async function liveThrough(seed: number, opened: Opened, counts: Counts, 
       const told = delivered[item]?.findLast((one) => time() - one.at > BOUND_MS);
       if (told && value < told.n)
         return `step ${steps}: a hit of ${value} of item ${item}, though ${told.n} was delivered ${time() - told.at} ms before`;
-    } else if (answer?.type === 'miss') fills.push({ lease: answer.lease, item, reader });
+    } else if (answer?.type === 'miss') {
+      const fill = { lease: answer.lease, item, reader };
+      if (random() < 0.5) await settle({ ...fill, read: table.get(item) ?? 0 });
+      else fills.push(fill);
+    }
     return undefined;
   };
   const fillOn = async (): Promise<void> => {
     const [fill] = fills.splice(upTo(fills.length), 1);
     if (!fill) return;
-    if (fill.read === undefined) {
-      fills.push({ ...fill, read: table.get(fill.item) ?? 0 });
-      return;
-    }
+    if (fill.read === undefined) fills.push({ ...fill, read: table.get(fill.item) ?? 0 });
+    else await settle({ ...fill, read: fill.read });
+  };
+  const settle = async (fill: { lease: Lease; item: number; reader: Reader; read: number }): Promise<void> => {
     const all: Fill[] = [{ lease: fill.lease, found: { kind: 'document', json: String(fill.read) } }];
     const [settled] = await fill.reader.cache.settle(all);
     story.push(`${steps}: a fill of item ${fill.item} with ${fill.read}: ${settled}`);
@@ -219,12 +225,12 @@ export async function liveThrough(seed: number, opened: Opened, counts: Counts, 
         clock += 1;
         table.set(item, clock);
         shards[item]?.push(clock);
-      } else if (dice < 0.55) await begin(upTo(ITEMS));
-      else if (dice < 0.8) {
+      } else if (dice < 0.5) await begin(upTo(ITEMS));
+      else if (dice < 0.7) {
         const fault = await read(readers[upTo(2)] as Reader, upTo(ITEMS));
         if (fault) return fault;
-      } else if (dice < 0.92) await fillOn();
-      else if (dice < 0.95) [fresh, mixed] = [random() < 0.6, random() < 0.4];
+      } else if (dice < 0.9) await fillOn();
+      else if (dice < 0.93) [fresh, mixed] = [random() < 0.6, random() < 0.4];
       else if (dice < 0.96) {
         story.push(`${steps}: the register is evicted`);
         await opened.evict({ kind: 'document', key: REGISTER_KEY }, 0);
@@ -266,12 +272,24 @@ export async function liveThrough(seed: number, opened: Opened, counts: Counts, 
 /** A cache for workers, without one rule. */
 function altered(cache: CacheClient, without: Rule | undefined): CacheClient {
   if (without === 'write-wait') return shifted(cache);
+  if (without === 'forget') return withoutForgets(cache);
   if (without !== 'new-life') return cache;
   return withRegister(
     cache,
     (entry) => entry,
     (entry) => ({ ...entry, life: 'always' }),
   );
+}
+
+/** No view of this world throws, so only lives forget. */
+function withoutForgets(cache: CacheClient): CacheClient {
+  return {
+    ...cache,
+    async apply(mutations) {
+      const outcomes = (await cache.apply(mutations.filter(({ type }) => type !== 'forget'))).values();
+      return mutations.map(({ type }): Outcome => (type === 'forget' ? APPLIED : (outcomes.next().value as Outcome)));
+    },
+  };
 }
 
 /** A cache where lives seem to begin `WAIT_MS` before they do. */

@@ -48,8 +48,9 @@ describe('lives of views, in random histories with the memory cache', () => {
     ['ask-again', 1],
     ['new-life', 1],
     ['end', 1],
-    ['write-wait', 1_150],
-    ['read-wait', 3_770],
+    ['write-wait', 1],
+    ['forget', 700],
+    ['read-wait', 5_600],
   ])('goes wrong without the rule %s', minutes(5_000), async (rule, first) => {
     const { fault } = await run(memoryBackend(), 5_000, rule, first);
     if (process.env.SHOW_TALLY) console.log(rule, fault?.slice(0, 120));

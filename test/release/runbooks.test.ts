@@ -16,6 +16,8 @@ describe('docs/runbooks.md', () => {
     expect([...text.matchAll(/^## (.+)$/gm)].map(([, title]) => title)).toEqual([
       'First deployment onto a full table',
       'Rollback',
+      'Rollout of a revision',
+      'Resync after a loss',
       'Password rotation',
       'Two stacks on one stream',
       'Several Regions',

@@ -147,6 +147,8 @@ describe.skipIf(isMissing)(`the verifier, of ${ITEMS} items of DynamoDB Local an
       functionTimeoutMs: 30_000,
     });
     await mapping.start();
+    // LATEST is where the first poll finds it.
+    await sleep(1_000);
     return mapping;
   }
 

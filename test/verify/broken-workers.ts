@@ -81,7 +81,7 @@ export const BROKEN: readonly Broken[] = [
         cache.evict({ kind: 'list', list, keep: 60 });
         // Half of its members were read by the scan before the eviction.
         const half = page.members.filter((_, i) => i % 2 === 0);
-        await cache.mark([list], 'again');
+        await cache.mark([{ list, keep: 60 }], 'again');
         await cache.fill(
           [{ list, keep: 60, members: half.map(({ member, score, value }) => ({ member, score, json: JSON.stringify(value) })) }],
           'again',

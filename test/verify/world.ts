@@ -105,6 +105,9 @@ export class World {
   fills = 0;
   /** Old records that came once more, late. */
   late = 0;
+  greatestLagMs = 0;
+  /** When records were written that are not done yet, ms since 1970. */
+  readonly #underWay = new Map<string, number>();
   #mapping: EventSourceMapping | undefined;
   /** The table's items. */
   readonly #items = new Map<string, Item>();
@@ -140,7 +143,11 @@ export class World {
     const invoke: LambdaHandler = async ({ Records }) => {
       await clock.sleep(this.upTo(this.random() < 0.05 ? 20_000 : 2_000));
       const records = Records.flatMap((record) => options.spoil?.(record, this) ?? [record]);
-      return await handler({ Records: records });
+      const answer = await handler({ Records: records });
+      const failed = answer.batchItemFailures[0]?.itemIdentifier;
+      const at = Records.findIndex(({ dynamodb }) => dynamodb?.SequenceNumber === failed);
+      for (const record of at === -1 ? Records : Records.slice(0, at)) this.#arrived(record);
+      return answer;
     };
     this.#mapping = eventSourceMapping({
       reader: this.stream,
@@ -154,6 +161,15 @@ export class World {
       random: this.random,
     });
     await this.#mapping.start();
+  }
+
+  /** Notes the lag of a record that is done for the first time. */
+  #arrived({ dynamodb }: StreamRecord): void {
+    const number = dynamodb?.SequenceNumber ?? '';
+    const writtenAt = this.#underWay.get(number);
+    if (writtenAt === undefined) return;
+    this.#underWay.delete(number);
+    this.greatestLagMs = Math.max(this.greatestLagMs, this.clock.now() - writtenAt);
   }
 
   /** Fills the table, delivers all, and fills all lists. */
@@ -363,6 +379,7 @@ export class World {
     });
     if (!record) return;
     this.records.push(record);
+    this.#underWay.set(record.dynamodb?.SequenceNumber ?? '', this.clock.now());
     if (this.records.length > 2_000) this.records.shift();
     this.onRecord?.(record);
   }
@@ -426,7 +443,7 @@ export class World {
     return {
       ...cache,
       apply: async (mutations) => {
-        const dice = this.#isDown ? 0 : this.upTo(60);
+        const dice = this.#isDown ? 0 : this.upTo(600);
         if (dice > 2) return await cache.apply(mutations);
         this.failures += 1;
         if (dice === 1) await cache.apply(mutations);

@@ -187,9 +187,15 @@ export class BoundedList {
     return true;
   }
 
-  /** R25 (mark) */
+  /** R25 (mark). Before it, the caller replaces a list for which `needsFresh` is true. */
   mark(survey: string): void {
     this.#survey = survey;
+  }
+
+  /** R29 (mark afresh): whether the survey cannot complete this list, so that an empty one with a new birth must take its place. */
+  needsFresh(survey: string, keep: number): boolean {
+    if (this.#survey === survey) return false;
+    return this.#forgotten > 0 || (this.#bottom !== -Infinity && this.#live.size < keep / 2);
   }
 
   /**

@@ -98,10 +98,10 @@ export function leaseList(): Edit<ListCell, ListSeen> {
   };
 }
 
-/** Marks a list for a survey. */
-export function markList(survey: string): Edit<ListCell, undefined> {
+/** Marks a list for a survey, or an empty one in its place. */
+export function markList(survey: string, keep: number): Edit<ListCell, undefined> {
   return (held) => {
-    const { birth, list } = held ?? emptyList();
+    const { birth, list } = held && !held.list.needsFresh(survey, keep) ? held : emptyList();
     list.mark(survey);
     return { result: undefined, next: { birth, list } };
   };

@@ -26,7 +26,7 @@ export function parseCacheUrl(url: string, cluster = false): CacheAddress {
   const fault = (what: string) => new ConfigurationError(`CACHE_URL ${what}`);
   const [, scheme, rest] = /^([a-z][a-z\d+.-]*):(?:\/\/(.*))?/is.exec(url.trim()) ?? [];
   if (scheme === undefined) throw fault(`is not a URL: ${FORM}`);
-  const wrongPlace = () => fault(`has another scheme, or no host: ${FORM}`);
+  const wrongPlace = () => fault(`has another scheme, no host, or no valid port: ${FORM}`);
   if (rest === undefined || !/^(valkey|redis)s?$/i.test(scheme)) throw wrongPlace();
   if (/\s/.test(rest)) throw fault(`has a blank or a line break: escape it in the user or the password (%20, %0A); ${FORM}`);
   const parameters = parametersIn(rest);

@@ -7,13 +7,15 @@ import { backfill, begin } from '../../backfill/backfill.ts';
 import type { BackfillCheckpoint, BackfillPlace } from '../../backfill/checkpoint.ts';
 import { estimateOf } from '../../backfill/estimate.ts';
 import { itemLetters } from '../../backfill/item-letters.ts';
+import { checkLives, idsOf, LifeEndedError, type LifeIds } from '../../backfill/lives.ts';
 import { isAllDone, summaryOf } from '../../backfill/summary.ts';
 import { cacheId } from '../../config/backfill.ts';
 import { followable } from '../../dynamodb/followable.ts';
 import { readBudget } from '../../dynamodb/read-budget.ts';
 import { scannedTable } from '../../dynamodb/scanned-table.ts';
+import type { LivingCache } from '../../lives/with-lives.ts';
 import { type View, viewName } from '../../view.ts';
-import { addCacheOptions, type CacheChoice, openReachableCache } from '../options/cache.ts';
+import { addCacheOptions, type CacheChoice, openReachableBackend } from '../options/cache.ts';
 import {
   addDynamoDbOptions,
   clientSettings,
@@ -30,10 +32,11 @@ import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../option
 import { stopSignal } from '../stop-signal.ts';
 import { type CheckpointFile, checkpointFile } from './checkpoint-file.ts';
 import { backfillConfigOf } from './config.ts';
+import { type LivesChoice, livingCache, waitForLives } from './lives.ts';
 import { printEstimate, printSummary } from './print.ts';
 import { progress } from './progress.ts';
 
-interface BackfillOptions extends CacheChoice, DynamoDbChoice, ViewsChoice, ViewChoice {
+interface BackfillOptions extends CacheChoice, DynamoDbChoice, LivesChoice, ViewsChoice, ViewChoice {
   readonly table: string;
   readonly segments: number;
   readonly readUnits?: number;
@@ -56,6 +59,14 @@ the lists. Pass 3 seals them, so that their pages are complete. Without list vie
 only. If a view throws on an item, none of its lists is sealed, and the item becomes a dead letter
 for "millrace redrive", where a place for letters is given.
 
+Views have lives where the worker uses withLives, as in the templates. The command starts the lives
+of the chosen views that have none, waits until they can be filled, and keeps the lives of others.
+An empty cache does not tell whether views have lives: give --lives or --no-lives then.
+
+--fresh is a resync: the lives of the chosen views end, so that readers miss within seconds, and
+what the cache has is not read any more. Then new lives are filled. Use it when the cache may have
+missed changes.
+
 The file of --checkpoint stores the position. After Ctrl-C, or a kill at any moment, the same
 command goes on. The file is removed at the end.
 
@@ -64,13 +75,14 @@ BatchGetItem on the table. With --endpoint they are those of "millrace dev". --b
 choose the cache by the options alone. Without them the environment chooses it, as for the Lambda
 function.
 
-Exit status: 0 if all was filled. 1 if a view threw, if lists are not complete, or if the command
-stopped early.
+Exit status: 0 if all was filled. 1 if a view threw, if lists are not complete, if a life ended
+meanwhile, or if the command stopped early.
 
 Examples:
   millrace backfill --table orders --dry-run           items, read units, price and time
   millrace backfill --table orders --views ./views.js --url valkeys://cache.example:6379
-  millrace backfill --table orders --view detail@2 --read-units 4000 --url valkey://localhost:6379`;
+  millrace backfill --table orders --view detail@2 --read-units 4000 --url valkey://localhost:6379
+  millrace backfill --table orders --views ./views.js --url valkeys://cache.example:6379 --fresh`;
 
 export function backfillCommand(): Command {
   const command = new Command('backfill')
@@ -83,6 +95,9 @@ export function backfillCommand(): Command {
     .option('--read-units <n>', 'read units of the table to use per second. Default: READ_UNITS_PER_SECOND, else 500', positive)
     .option('--checkpoint <file>', 'file for the position. Default: .millrace/backfill/TABLE.json')
     .option('--dead-letters <place>', 'place for items on which a view throws: s3://BUCKET[/PREFIX], or a folder. Default: DEAD_LETTERS')
+    .option('--fresh', 'end the present lives of the views first, so that nothing is read that the cache has now')
+    .option('--lives', 'the views have lives. Needed only while the cache has no register of lives')
+    .option('--no-lives', 'the views have no lives: the worker does not use withLives')
     .option('--json', 'print one JSON document and nothing else on stdout')
     .addHelpText('after', HELP)
     .action(async (options: BackfillOptions) => {
@@ -129,23 +144,31 @@ interface Prepared {
 async function fill(options: BackfillOptions, { config, views, client, table, location }: Prepared): Promise<void> {
   const { TableArn: tableArn = '', TableId: tableId = '', KeySchema = [], LatestStreamArn: streamArn, ItemCount = 0 } = table;
   const names = [...new Set(views.map(viewName))].sort();
-  const place: BackfillPlace = { tableArn, tableId, cache: cacheId(config.cache), views: names, segments: options.segments };
+  const fresh = options.fresh === true;
+  const place: BackfillPlace = { tableArn, tableId, cache: cacheId(config.cache), views: names, segments: options.segments, fresh };
   const path = options.checkpoint ?? join('.millrace', 'backfill', `${options.table}.json`);
   const file = await checkpointFile(path);
   const bar = progress(ItemCount);
   try {
-    const resumed = await file.load(place);
-    const from = resumed ?? begin({ ...place, survey: randomUUID(), begun: new Date().toISOString() });
-    if (resumed) process.stderr.write(`going on from ${path}, which began ${from.begun}\n`);
+    const saved = await file.load(place);
     const store = await openLetters(config.cache);
-    const cache = await openReachableCache(config.cache, options);
-    let at: BackfillCheckpoint = from;
-    bar.update(from);
+    const backend = await openReachableBackend(config.cache, options);
+    let at: BackfillCheckpoint | undefined;
+    let ended: readonly string[] = [];
     try {
+      const living = await livingCache(backend, options);
+      const { from, isResumed } = await beginning(saved, place, { living, views, path });
+      at = from;
+      // After a stop during the wait, the same command goes on with the lives that were started.
+      file.save(from);
+      const signal = stopSignal();
+      if (living) await waitForLives(living, from.lives, signal);
+      bar.update(from);
       at = await backfill({
         from,
         views,
-        cache,
+        cache: living ?? backend,
+        ...(living && { checkLives: () => checkLives(living, from.lives) }),
         table: scannedTable({
           client,
           arn: tableArn,
@@ -153,8 +176,8 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
           budget: readBudget(config.readUnitsPerSecond),
         }),
         letters: store && itemLetters({ store, streamArn, at: new Date(from.begun) }),
-        signal: stopSignal(),
-        ...(resumed && { lateCallsMs: config.cache.deadlineMs }),
+        signal,
+        ...(isResumed && { lateCallsMs: config.cache.deadlineMs }),
         onCheckpoint(checkpoint) {
           at = checkpoint;
           file.save(checkpoint);
@@ -163,22 +186,54 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
       });
     } catch (error) {
       bar.stop();
-      await file.saved();
-      throw new Error(`${explained(error as Error, location).message}. To go on from ${path}, run the same command again`, {
-        cause: error,
-      });
+      if (!at) throw error;
+      if (!(error instanceof LifeEndedError)) {
+        await file.saved();
+        throw new Error(`${explained(error as Error, location).message}. To go on from ${path}, run the same command again`, {
+          cause: error,
+        });
+      }
+      ended = error.views;
     } finally {
       bar.stop();
-      await Promise.all([cache.close(), store?.close()]);
+      await Promise.all([backend.close(), store?.close()]);
     }
     await end(file, at);
-    const summary = summaryOf(at, options.table, views, store && lettersName(config.cache.letters));
+    const summary = summaryOf(at, options.table, views, { letters: store && lettersName(config.cache.letters), ended });
     if (options.json) process.stdout.write(`${JSON.stringify(summary, null, 2)}\n`);
     else printSummary(summary, `run the same command again; ${path} has the position`);
     if (!isAllDone(summary)) process.exitCode = 1;
   } finally {
     await file.release();
   }
+}
+
+interface Circumstances {
+  /** Absent: the views have no lives. */
+  readonly living: LivingCache | undefined;
+  readonly views: readonly View[];
+  readonly path: string;
+}
+
+/** Where the backfill begins, or goes on if the lives of the saved checkpoint have not ended. Starts the lives that are absent. */
+async function beginning(
+  saved: BackfillCheckpoint | undefined,
+  place: BackfillPlace,
+  { living, views, path }: Circumstances,
+): Promise<{ readonly from: BackfillCheckpoint; readonly isResumed: boolean }> {
+  const started = async (fresh: boolean): Promise<LifeIds> => (living ? idsOf(await living.start(views, { fresh })) : {});
+  if (saved) {
+    const lives = await started(false);
+    const names = new Set([...Object.keys(lives), ...Object.keys(saved.lives)]);
+    if ([...names].every((view) => lives[view] === saved.lives[view])) {
+      const hint = saved.fresh ? ', with the lives that it started then' : '';
+      process.stderr.write(`going on from ${path}, which began ${saved.begun}${hint}\n`);
+      return { from: saved, isResumed: true };
+    }
+    process.stderr.write(`beginning again: lives that ${path} tells of have ended since ${saved.begun}\n`);
+  }
+  const lives = await started(place.fresh === true);
+  return { from: begin({ ...place, survey: randomUUID(), begun: new Date().toISOString(), lives }), isResumed: false };
 }
 
 /** A backfill that has come to its end needs no position any more. */

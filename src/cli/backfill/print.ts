@@ -13,7 +13,7 @@ export interface Estimate {
 }
 
 export function printSummary(summary: BackfillSummary, resume: string): void {
-  const { table: name, status, items, readUnits, strange, views } = summary;
+  const { table: name, status, items, readUnits, strange, views, ended } = summary;
   const rows = views.map((view): Row => [view.view, String(view.entries), doneText(view)]);
   const lines = [
     `${count(items, 'item')} of table ${text(name)}, ${count(Math.ceil(readUnits), 'read unit')}`,
@@ -24,7 +24,11 @@ export function printSummary(summary: BackfillSummary, resume: string): void {
     ...views.flatMap(leftOut),
     ...wayOuts(summary),
   ];
-  if (status === 'interrupted') lines.push(paint('yellow', `Interrupted. To go on: ${resume}`));
+  if (ended)
+    lines.push(
+      paint('red', `Not all is filled: the life of ${ended.join(', ')} ended meanwhile. To begin again, run the same command again`),
+    );
+  else if (status === 'interrupted') lines.push(paint('yellow', `Interrupted. To go on: ${resume}`));
   else lines.push(isAllDone(summary) ? paint('green', 'All is filled') : paint('red', 'Not all is filled'));
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -62,18 +62,33 @@ const PROBE = 'millrace:probe';
 export type CommandCache = CacheClient & Partial<Pick<LivingCache, 'lives'>>;
 
 /**
+ * Opens the cache without lives and reads once, so that a command can refuse before it does anything.
+ *
+ * @throws Error with the cause and the way out, if the cache cannot be read.
+ */
+export function openReachableBackend(config: Config, choice: CacheChoice): Promise<CacheClient> {
+  return openReachable(config, choice, async (cache) => cache);
+}
+
+/**
  * Opens the cache and reads once, so that a command can refuse before it does anything.
  *
  * @param lives of a worker. Default: the cache is used as its worker uses it, with lives if there are any.
  * @throws Error with the cause and the way out, if the cache cannot be read.
  */
-export async function openReachableCache(config: Config, choice: CacheChoice, lives?: LivesOptions): Promise<CommandCache> {
-  const cache = await openBackend(config);
-  try {
-    await cache.get(PROBE);
+export function openReachableCache(config: Config, choice: CacheChoice, lives?: LivesOptions): Promise<CommandCache> {
+  return openReachable(config, choice, async (cache) => {
     if (config.backend === 'memory') return cache;
     const living = withLives(cache, lives);
     return lives || (await living.lives()).size > 0 ? living : cache;
+  });
+}
+
+async function openReachable<Cache>(config: Config, choice: CacheChoice, use: (cache: CacheClient) => Promise<Cache>): Promise<Cache> {
+  const cache = await openBackend(config);
+  try {
+    await cache.get(PROBE);
+    return await use(cache);
   } catch (cause) {
     await cache.close();
     const name = config.backend === 'momento' ? 'the MOMENTO_ variables' : choice.url === undefined ? 'CACHE_URL' : '--url';

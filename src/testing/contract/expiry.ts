@@ -129,7 +129,7 @@ export const expiry: Section = {
         assert.equal(await settleOn(client, await leaseOn(client, filled.target), empty), 'settled');
         await client.apply([deleted.del('m', 1, 1)]);
         assert.equal(await settleOn(client, await leaseOn(client, deleted.target), empty), 'settled');
-        await client.mark(['marked'], 'survey');
+        await client.mark([{ list: 'marked', keep: 9 }], 'survey');
         const complete = () => Promise.all(['filled', 'deleted'].map(async (name) => (await client.list(name, { limit: 1 })).complete));
         assert.deepEqual(await complete(), [true, true]);
         await elapse?.(2_200);

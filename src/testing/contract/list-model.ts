@@ -100,9 +100,13 @@ export class ListModel {
     return 'settled';
   }
 
-  /** R25 (mark) */
-  mark(survey: string): void {
-    this.survey = survey;
+  /** R25 (mark), R29 (mark afresh) @returns the list that is now in the place of this one: this one, or an empty one */
+  mark(survey: string, keep: number): ListModel {
+    const isForgetful = [...this.members.values()].some(({ state }) => state === 'forgotten');
+    const isLacking = this.bottom > -Infinity && this.#live().length < keep / 2;
+    const marked = this.survey !== survey && (isForgetful || isLacking) ? new ListModel() : this;
+    marked.survey = survey;
+    return marked;
   }
 
   /** R26 (survey fill) @returns whether the list has the mark */

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import type { FoundMember } from '../../cache.ts';
 import { found, leaseOn, membersOf, outcomes, refuses, type Section, settleOn, shows } from './case.ts';
 
-const { put, del, target } = membersOf('list', 3);
+const { put, del, forget, target } = membersOf('list', 3);
 const member = (name: string, score: number): FoundMember => ({ member: name, score, json: JSON.stringify(`${name} scanned`) });
 const scanned = (list: string, ...members: FoundMember[]) => ({ list, keep: 3, members });
+const marked = (list: string) => ({ list, keep: 3 });
+const LIST = marked('list');
 const SURVEY = 'survey-1';
 
 export const surveys: Section = {
@@ -14,7 +16,7 @@ export const surveys: Section = {
       it: 'completes lists by a mark, a fill and a seal, in one call each for many lists',
       async run({ client }) {
         const names = Array.from({ length: 300 }, (_, i) => `list ${i}`);
-        await client.mark(names, SURVEY);
+        await client.mark(names.map(marked), SURVEY);
         await shows(client, 'list 7', [], false);
         const filled = await client.fill(
           names.map((list) => scanned(list, member('a', 1), member('b', 2))),
@@ -29,8 +31,8 @@ export const surveys: Section = {
     {
       it: 'fills and seals only lists that have the mark of the survey',
       async run({ client }) {
-        await client.mark(['list', 'other'], SURVEY);
-        await client.mark(['other'], 'survey-2');
+        await client.mark([LIST, marked('other')], SURVEY);
+        await client.mark([marked('other')], 'survey-2');
         const lists = ['other', 'list', 'unmarked'];
         const fills = lists.map((list) => scanned(list, member('a', 1)));
         assert.deepEqual(await client.fill(fills, SURVEY), [false, true, false]);
@@ -45,7 +47,7 @@ export const surveys: Section = {
       it: 'loses the mark when the list is evicted',
       needs: ['evict'],
       async run({ client, evict }) {
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         await evict?.(target);
         await client.apply([put('a', 1, 1)]);
         assert.deepEqual(await client.fill([scanned('list', member('b', 2))], SURVEY), [false]);
@@ -57,7 +59,7 @@ export const surveys: Section = {
       it: 'loses the mark when the list is settled, because the settle may lower the bottom',
       async run({ client }) {
         await client.apply([put('a', 1, 4), put('b', 2, 5), put('c', 3, 6), put('d', 4, 7)]);
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         await client.apply([del('b', 5, 5)]);
         assert.equal(await settleOn(client, await leaseOn(client, target), found({ d: 7, c: 6 })), 'settled');
         assert.deepEqual(await client.fill([scanned('list', member('x', 3))], SURVEY), [false]);
@@ -66,10 +68,66 @@ export const surveys: Section = {
       },
     },
     {
+      it: 'replaces a list that has a forgotten member by an empty one, which it completes',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1), put('b', 1, 2), forget('c', 1, 3)]);
+        assert.equal(await settleOn(client, await leaseOn(client, target), found({ b: 2, a: 1 })), 'settled');
+        await client.apply([forget('c', 2, 3)]);
+        const lease = await leaseOn(client, target);
+        await shows(client, 'list', ['b read', 'a read'], false);
+        await client.mark([LIST], SURVEY);
+        await shows(client, 'list', [], false);
+        assert.equal(await settleOn(client, lease, found({ z: 9 })), 'lost');
+        assert.deepEqual(await client.fill([scanned('list', member('a', 1), member('b', 2))], SURVEY), [true]);
+        assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
+        await shows(client, 'list', ['b scanned', 'a scanned'], true);
+      },
+    },
+    {
+      it: 'replaces a list that lacks members and has fewer than half of keep',
+      async run({ client }) {
+        await client.apply([put('a', 1, 1), put('b', 1, 2), put('c', 1, 3), put('d', 1, 4)]);
+        await client.apply([del('d', 2, 4)]);
+        // Two of three members.
+        await client.mark([LIST], SURVEY);
+        await shows(client, 'list', ['c 1', 'b 1'], false);
+        assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
+        await shows(client, 'list', ['c 1'], true, { limit: 1 });
+        await client.apply([del('c', 2, 3)]);
+        // One of three.
+        await client.mark([LIST], 'survey-2');
+        await shows(client, 'list', [], false);
+        assert.deepEqual(await client.fill([scanned('list', member('a', 1), member('b', 2))], 'survey-2'), [true]);
+        assert.deepEqual(await client.seal(['list'], 'survey-2'), ['settled']);
+        await shows(client, 'list', ['b scanned', 'a scanned'], true);
+      },
+    },
+    {
+      it: 'keeps a list that lacks nothing, also if it has few members',
+      async run({ client }) {
+        assert.equal(await settleOn(client, await leaseOn(client, target), found({ a: 1 })), 'settled');
+        await client.mark([LIST], SURVEY);
+        await shows(client, 'list', ['a read'], true);
+      },
+    },
+    {
+      it: 'changes nothing by a mark that the list has already',
+      async run({ client }) {
+        await client.mark([LIST], SURVEY);
+        await client.apply([put('a', 1, 1), put('b', 1, 2), put('c', 1, 3), put('d', 1, 4), del('c', 2, 3), del('d', 2, 4)]);
+        await client.mark([LIST], SURVEY);
+        await shows(client, 'list', ['b 1'], false);
+        await client.apply([forget('e', 1, 9)]);
+        await client.mark([LIST], SURVEY);
+        assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
+        await shows(client, 'list', ['b 1'], false);
+      },
+    },
+    {
       it: 'puts what a scan found below every version of the stream',
       async run({ client }) {
         await client.apply([put('a', 2, 2), del('b', 2, 2)]);
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         assert.deepEqual(await client.fill([scanned('list', member('a', 1), member('b', 1), member('c', 1))], SURVEY), [true]);
         await shows(client, 'list', ['a 2', 'c scanned'], false);
         assert.deepEqual(await outcomes(client, put('c', 1, 3)), ['applied']);
@@ -80,7 +138,7 @@ export const surveys: Section = {
     {
       it: 'keeps the newest members and never lowers the bottom',
       async run({ client }) {
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         await client.fill([scanned('list', member('a', 1), member('b', 2), member('c', 3), member('d', 4), member('e', 5))], SURVEY);
         assert.deepEqual(await client.fill([scanned('list', member('f', 2))], SURVEY), [true]);
         assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
@@ -92,7 +150,7 @@ export const surveys: Section = {
       it: 'loses the leases that were taken before the seal',
       async run({ client }) {
         const lease = await leaseOn(client, target);
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         await client.fill([scanned('list', member('a', 1))], SURVEY);
         assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
         assert.equal(await settleOn(client, lease, found({ z: 9 })), 'lost');
@@ -102,7 +160,7 @@ export const surveys: Section = {
     {
       it: 'seals a list that the second scan did not find as empty',
       async run({ client }) {
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
         await shows(client, 'list', [], true);
       },
@@ -111,7 +169,7 @@ export const surveys: Section = {
       it: 'forgets a member whose value is too large, so that no page is complete',
       needs: ['maxValueBytes'],
       async run({ client, maxValueBytes }) {
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         const large = { member: 'a', score: 1, json: JSON.stringify('x'.repeat(maxValueBytes)) };
         assert.deepEqual(await client.fill([scanned('list', large, member('b', 2))], SURVEY), [true]);
         assert.deepEqual(await client.seal(['list'], SURVEY), ['settled']);
@@ -122,11 +180,11 @@ export const surveys: Section = {
       it: 'rejects wrong arguments, and changes nothing',
       async run({ client }) {
         for (const survey of ['', 'a b', 'x'.repeat(65), 7 as never]) {
-          await refuses(() => client.mark(['list'], survey));
+          await refuses(() => client.mark([LIST], survey));
           await refuses(() => client.fill([], survey));
           await refuses(() => client.seal([], survey));
         }
-        await client.mark(['list'], SURVEY);
+        await client.mark([LIST], SURVEY);
         const wrong = [
           scanned('list', member('', 1)),
           scanned('list', member('a', Number.NaN)),
@@ -144,7 +202,8 @@ export const surveys: Section = {
         for (const members of [...odd, [{}]] as readonly unknown[] as readonly never[]) {
           await refuses(() => client.fill([{ list: 'list', keep: 3, members }], SURVEY));
         }
-        await refuses(() => client.mark([''], SURVEY));
+        await refuses(() => client.mark([marked('')], SURVEY));
+        await refuses(() => client.mark([LIST, { list: 'list', keep: 0 }], SURVEY));
         await refuses(() => client.seal([''], SURVEY));
         await shows(client, 'list', [], false);
         assert.deepEqual(

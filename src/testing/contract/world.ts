@@ -194,8 +194,8 @@ export class World {
   }
 
   async #mark(n: number, survey: number): Promise<void> {
-    await this.#trial.client.mark([this.#lists[n] as string], SURVEYS[survey] as string);
-    this.#listModel(n).mark(SURVEYS[survey] as string);
+    await this.#trial.client.mark([{ list: this.#lists[n] as string, keep: this.#keep }], SURVEYS[survey] as string);
+    this.#listModels[n] = this.#listModel(n).mark(SURVEYS[survey] as string, this.#keep);
     await this.#check([], [n]);
   }
 

@@ -82,8 +82,8 @@ describe('BoundedList', () => {
   it('equals the model in all that it knows, after each step', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 3 }), (history, keep) => {
-        const [list, model] = [new BoundedList(), new ListModel()];
-        const leases: [ListLease, ModelListLease][] = [];
+        let [list, model] = [new BoundedList(), new ListModel()];
+        const leases: [BoundedList, ListLease, ModelListLease][] = [];
         let values = 0;
         for (const step of history) {
           values += 1;
@@ -97,10 +97,11 @@ describe('BoundedList', () => {
             const expected = model.apply(modelled);
             const raised = expected === 'stale' && peak !== model.members.get(member)?.peak;
             expect(list.apply(wanted as MemberMutation, 0, Infinity)).toBe(raised ? 'peak-raised' : expected);
-          } else if (step.do === 'lease') leases.push([list.lease(), model.lease()]);
+          } else if (step.do === 'lease') leases.push([list, list.lease(), model.lease()]);
           else if (step.do === 'mark') {
+            if (list.needsFresh(step.survey, keep)) list = new BoundedList();
             list.mark(step.survey);
-            model.mark(step.survey);
+            model = model.mark(step.survey, keep);
           } else if (step.do === 'seal') expect(list.seal(step.survey) ? 'settled' : 'lost').toBe(model.seal(step.survey));
           else if (step.do === 'fill') {
             const scanned = step.newest.map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' }));
@@ -110,12 +111,14 @@ describe('BoundedList', () => {
           } else {
             const taken = leases.at(-1 - step.back);
             if (!taken) continue;
+            const [leased, lease, modelLease] = taken;
             const all = step.newest.map((it, i) => ({ ...it, json: it.fits ? `${json}${i}` : 'large' })).sort(newestFirst);
             const found = all.slice(0, keep);
             const next = all[keep]?.score;
-            const kept = list.settle(taken[0], { kind: 'list', newest: found, next }, keep, 0, (text) => text === 'large');
+            // The backend checks the birth.
+            const kept = leased === list && list.settle(lease, { kind: 'list', newest: found, next }, keep, 0, (text) => text === 'large');
             const fitting = found.map(({ fits, json: text, ...rest }) => (fits ? { ...rest, json: text } : rest));
-            expect(kept ? 'settled' : 'lost').toBe(model.settle(taken[1], fitting, next ?? -Infinity, keep));
+            expect(kept ? 'settled' : 'lost').toBe(model.settle(modelLease, fitting, next ?? -Infinity, keep));
           }
           const { members, ...counts } = list.content;
           expect(counts).toEqual({

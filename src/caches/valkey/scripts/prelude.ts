@@ -57,15 +57,17 @@ local function load(members, scores, peaks)
   return list
 end
 
-local function load_or_new(members, scores, peaks)
-  local list = load(members, scores, peaks)
-  if list then return list end
+local function new_list(members, scores, peaks)
   -- R20 (whole). Without keys there is no UNLINK, because a server without memory allows a script all writes after such a one.
   if call('EXISTS', members, scores, peaks) > 0 then call('UNLINK', members, scores, peaks) end
   return {
     members = members, scores = scores, peaks = peaks, birth = new_birth(), bottom = '-inf', lost = 0, settled = 0,
     forgotten_count = 0, live_count = 0, peak_count = 0, highest = '-inf', dropped = FLOOR, survey = '', was_empty = true
   }
+end
+
+local function load_or_new(members, scores, peaks)
+  return load(members, scores, peaks) or new_list(members, scores, peaks)
 end
 
 local function expire(list, ms)

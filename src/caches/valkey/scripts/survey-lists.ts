@@ -7,8 +7,8 @@ import { PRELUDE } from './prelude.ts';
  * KEYS: `members`, `scores`, `peaks` of each list.
  *
  * ARGV: the call's window last (`envelope.ts`), and before it one MessagePack array of strings: entry TTL, tombstone TTL (ms); `mark`, `fill` or
- * `seal`; the survey; for `fill` then for each list `keep`, the number of its members, and for each member: `p`, or `f` if the cache rejects its value;
- * name; score; value as JSON text, empty for `f`.
+ * `seal`; the survey; for `mark` then for each list `keep`; for `fill` for each list `keep`, the number of its members, and for each member: `p`, or `f` if
+ * the cache rejects its value; name; score; value as JSON text, empty for `f`.
  *
  * Returns one digit per list: 1 done, 0 the list does not have the mark.
  */
@@ -25,6 +25,9 @@ for k = 1, #KEYS, 3 do
     outcomes[#outcomes + 1] = '0'
   else
     if step == 'mark' then
+      -- R29 (mark afresh)
+      local is_lacking = list.bottom ~= '-inf' and list.live_count < tonumber(argv[at]) / 2
+      if list.survey ~= survey and (list.forgotten_count > 0 or is_lacking) then list = new_list(list.members, list.scores, list.peaks) end
       -- R25 (mark)
       list.survey = survey
     elseif step == 'fill' then
@@ -41,7 +44,7 @@ for k = 1, #KEYS, 3 do
     save(list, entry_ttl, tombstone_ttl)
     outcomes[#outcomes + 1] = '1'
   end
-  if step == 'fill' then at = at + 2 + 4 * count end
+  if step == 'mark' then at = at + 1 elseif step == 'fill' then at = at + 2 + 4 * count end
 end
 return table.concat(outcomes)
 `);
