@@ -21,7 +21,7 @@ export interface SamplerOptions {
   readonly views: readonly View[];
   /** The queue of the function that checks. It delays each message by the bound. */
   readonly queue: CheckQueue;
-  /** One change in so many is sent, at random. 0: none. */
+  /** Of this number of changes, one is sent, at random. 0: none. */
   readonly oneIn: number;
   readonly random?: () => number;
   readonly now?: () => number;

@@ -391,8 +391,9 @@ import { redriveHandler } from 'millrace/redrive';
 import { tableReader } from 'millrace/table';
 import { valkeyCache } from 'millrace/valkey';
 import { elastiCacheLogin } from 'millrace/valkey-iam';
+import { verifyHandler } from 'millrace/verify';
 
-const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, backfillHandler, withLives, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin];
+const all = [attributesOf, streamHandler, folderStore, s3Store, loaderOf, backfillHandler, withLives, memoryCache, batchMetrics, momentoCache, createReader, redriveHandler, tableReader, valkeyCache, elastiCacheLogin, verifyHandler];
 console.log(...all.map((part) => typeof part));
 `;
 

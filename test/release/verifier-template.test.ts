@@ -103,6 +103,19 @@ describe('deploy/verifier.yaml', () => {
     expect(schedule('a Valkey elsewhere')).toMatchObject({ State: 'DISABLED' });
   });
 
+  it('makes an endpoint for SQS in the subnets of the functions, which lets their security group in, only if it has the VPC', () => {
+    const { resources } = stackWith('a serverless Valkey');
+    const { SubnetIds, SecurityGroupIds, SqsEndpointVpcId: VpcId } = SETS['a serverless Valkey'] as Answers;
+    expect(only(resources, 'SqsEndpoint').Properties).toMatchObject({ VpcId, SubnetIds: SubnetIds?.split(','), PrivateDnsEnabled: true });
+    expect(only(resources, 'SqsSecurityGroup').Properties).toMatchObject({
+      VpcId,
+      SecurityGroupIngress: [{ FromPort: 443, SourceSecurityGroupId: SecurityGroupIds }],
+    });
+    expect(stackWith('Momento').resources.SqsEndpoint).toBeUndefined();
+    const alone = stackOf(template, { ...SETS.Momento, SqsEndpointVpcId: 'vpc-1' });
+    expect(alone.complaints).toEqual(['SqsEndpointVpcId needs SubnetIds, the subnets of the endpoint']);
+  });
+
   it('lets a worker send to its queue, by the ARN that it outputs', () => {
     const worker = readTemplate(TEMPLATES.default);
     const sets = PARAMETER_SETS[TEMPLATES.default] as Readonly<Record<string, Answers>>;

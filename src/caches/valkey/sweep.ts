@@ -91,7 +91,7 @@ export async function* cacheNames({
 
 /** The keys that one call asks for. */
 const RANDOM_KEYS = 100;
-/** After so many calls that gave no key of the namespace, others have nearly all keys of the server. */
+/** After this number of calls that gave no key of the namespace, others have nearly all keys of the server. */
 const MOST_VAIN_CALLS = 100;
 
 /**

@@ -113,7 +113,7 @@ export const PARAMETER_SETS = {
     Momento: { ...BACKFILL, ...MOMENTO, ReadUnitsPerSecond: '40000', SegmentsAtOnce: '80' },
   },
   'deploy/verifier.yaml': {
-    'a serverless Valkey': { ...VERIFIER, ...SERVERLESS, TableKeyArn: TABLE_KEY, AlarmTopicArns: TOPIC },
+    'a serverless Valkey': { ...VERIFIER, ...SERVERLESS, TableKeyArn: TABLE_KEY, AlarmTopicArns: TOPIC, SqsEndpointVpcId: VPC.VpcId },
     'a Valkey elsewhere': { ...VERIFIER, ...ELSEWHERE, ProbeSchedule: '' },
     Momento: { ...VERIFIER, ...MOMENTO, BoundInSeconds: '180', ProbeReadUnits: '1000000', ReadUnitsPerSecond: '40000' },
   },
@@ -153,7 +153,7 @@ export const FILLED_IN = {
     'the third cache': { ...BACKFILL, ...MOMENTO },
   },
   verifier: {
-    'the first cache': { ...VERIFIER, AlarmTopicArns: TOPIC, ...SERVERLESS },
+    'the first cache': { ...VERIFIER, AlarmTopicArns: TOPIC, ...SERVERLESS, SqsEndpointVpcId: VPC.VpcId },
     'the second cache': { ...VERIFIER, ...ELSEWHERE, ...NETWORK },
     'the third cache': { ...VERIFIER, ...MOMENTO },
   },
