@@ -90,8 +90,8 @@ module.exports = {
     ...only(
       'handlers',
       'src/handlers/',
-      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/', 'src/backfill/', 'src/dynamodb/'],
-      [NODE, '@aws-lambda-powertools/(logger|metrics)', '@aws-sdk/client-dynamodb'],
+      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/', 'src/backfill/', 'src/verify/', 'src/dynamodb/'],
+      [NODE, '@aws-lambda-powertools/(logger|metrics)', '@aws-sdk/client-(dynamodb|sqs)'],
     ),
     ...only(
       'lambdas',

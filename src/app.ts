@@ -3,7 +3,7 @@ import type { MemoryCache } from './caches/memory.ts';
 import type { SweepOptions, Swept } from './caches/valkey/sweep.ts';
 import type { Config } from './config/worker.ts';
 import type { LetterStore } from './letters/store.ts';
-import { type LivesOptions, withLives } from './lives/with-lives.ts';
+import { type LivesOptions, type LivingCache, withLives } from './lives/with-lives.ts';
 import type { View } from './view.ts';
 import { views } from './views/index.ts';
 
@@ -16,7 +16,7 @@ export const appViews: readonly View[] = Object.values(views);
  *
  * @param lives with the views of a worker; absent for a process that is none
  */
-export async function openCache(config: Config, lives?: LivesOptions): Promise<CacheClient> {
+export async function openCache(config: Config, lives?: LivesOptions): Promise<CacheClient & Partial<Pick<LivingCache, 'lives'>>> {
   const cache = await openBackend(config);
   return config.backend === 'memory' ? cache : withLives(cache, lives);
 }
@@ -46,10 +46,30 @@ export async function openSweep(
   return (await import('./caches/valkey/sweep.ts')).sweep({ ...(await connectionOf(config)), namespace: config.namespace, keeps, dryRun });
 }
 
-/** Lists the names of documents and lists in a Valkey cache. Loads the code of that backend only. */
-export async function* openNames(config: Extract<Config, { readonly backend: 'valkey' }>): AsyncGenerator<readonly string[]> {
-  const { cacheNames } = await import('./caches/valkey/sweep.ts');
-  yield* cacheNames({ ...(await connectionOf(config)), namespace: config.namespace });
+/**
+ * The keys of a cache, as `keyOf` makes them: those that readers read now, and not those of ended lives. `undefined` for a cache that lists no keys. Loads the
+ * code of that backend only.
+ *
+ * @param order `all`: each key once. `random`: at random, without end
+ */
+export function openKeys(
+  config: Config,
+  cache: Partial<Pick<LivingCache, 'lives'>>,
+  order: 'all' | 'random',
+): (() => AsyncIterable<readonly string[]>) | undefined {
+  if (config.backend !== 'valkey') return undefined;
+  return async function* () {
+    const { cacheNames, randomNames } = await import('./caches/valkey/sweep.ts');
+    const options = { ...(await connectionOf(config)), namespace: config.namespace };
+    for await (const names of order === 'all' ? cacheNames(options) : randomNames(options)) {
+      const lives = await cache.lives?.();
+      yield names.flatMap((name) => {
+        const [, view = '', life, key = ''] = /^([\w-]+@[1-9]\d*)(?:\.([a-z\d]+))?:(.+)$/s.exec(name) ?? [];
+        const isRead = view !== '' && life === lives?.get(view)?.life;
+        return isRead ? `${view}:${key}` : [];
+      });
+    }
+  };
 }
 
 /**

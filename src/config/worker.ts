@@ -6,6 +6,8 @@ import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
 import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
 
 const milliseconds = (fallback: number) => z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(900_000)), fallback);
+/** The URL of an SQS queue. */
+export const queueUrl = () => z.optional(z.string().check(z.regex(/^https?:\/\/[^\s]+$/, 'give the URL of an SQS queue, https://…')));
 const DAY_SECONDS = 86_400;
 const DEFAULT_TOMBSTONE_TTL_SECONDS = 90_000;
 
@@ -31,6 +33,8 @@ const worker = z.object({
   POISON_RUN_LIMIT: z._default(z.coerce.number().check(z.int(), z.minimum(0)), 10),
   RETENTION_WARNING_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(DAY_SECONDS)), 21_600),
   METRICS: z._default(z.enum(['true', 'false']), 'false'),
+  VERIFY_QUEUE_URL: queueUrl(),
+  VERIFY_SAMPLE_RATE: z._default(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(1_000_000_000)), 1_000),
 });
 
 /** The configuration of the stream worker. */
@@ -55,6 +59,8 @@ export type Config = {
   readonly retentionWarningMs: number;
   /** Whether the function writes metrics. */
   readonly metrics: boolean;
+  /** Where a sample of the applied changes is sent to be checked: one in `oneIn`. Absent: nowhere. */
+  readonly sample?: { readonly queueUrl: string; readonly oneIn: number };
 } & (
   | { readonly backend: 'memory' }
   | {
@@ -123,6 +129,8 @@ export function readConfig(given: Environment, faults: string[]): Config | undef
     poisonRunLimit: data.POISON_RUN_LIMIT,
     retentionWarningMs: data.RETENTION_WARNING_SECONDS * 1_000,
     metrics: data.METRICS === 'true',
+    ...(data.VERIFY_QUEUE_URL !== undefined &&
+      data.VERIFY_SAMPLE_RATE > 0 && { sample: { queueUrl: data.VERIFY_QUEUE_URL, oneIn: data.VERIFY_SAMPLE_RATE } }),
   };
   switch (data.CACHE_BACKEND) {
     case 'memory':

@@ -21,6 +21,10 @@ export interface BatchFacts {
   readonly failed: number;
   /** Failed records that are poison beyond the poison run limit. */
   readonly withheld: number;
+  /** Changes that were sent to be checked; see `sampler`. */
+  readonly sampled: number;
+  /** Changes that could not be sent to be checked. 1 for a batch whose sample came to no end. */
+  readonly sampleFailed: number;
   /** From the write of a record, known to the second, to the end of the batch that applied it, ms. */
   readonly lagsMs: readonly number[];
   /** Duration of each call of the cache, ms. */
@@ -43,7 +47,7 @@ export interface BatchCounts {
 export function batchFactsOf(
   { records }: Report,
   counts: BatchCounts,
-  more: Pick<BatchFacts, 'headroom' | 'milliseconds' | 'functionName'> & { readonly now: number },
+  more: Pick<BatchFacts, 'headroom' | 'milliseconds' | 'functionName' | 'sampled' | 'sampleFailed'> & { readonly now: number },
 ): BatchFacts {
   const { now, ...rest } = more;
   const sum = (count: (record: RecordReport) => number): number => records.reduce((total, record) => total + count(record), 0);

@@ -54,7 +54,8 @@ export function withheldLine(withheld: number, poisonRunLimit: number, { record,
 
 /** The line on the whole batch. */
 export function batchLine(facts: BatchFacts, newestAgeMs: number | undefined): LogFields {
-  const { records, applied, stale, rejected, skipped, poison, setAside, retries, failed, headroom, milliseconds } = facts;
+  const { records, applied, stale, rejected, skipped, poison, setAside, retries, failed, sampled, sampleFailed, headroom, milliseconds } =
+    facts;
   return {
     records,
     applied,
@@ -65,6 +66,8 @@ export function batchLine(facts: BatchFacts, newestAgeMs: number | undefined): L
     setAside,
     retries,
     failed,
+    ...(sampled > 0 && { sampled }),
+    ...(sampleFailed > 0 && { sampleFailed }),
     newestAgeMs,
     oldestAgeMs: headroom?.oldestAgeMs,
     milliseconds,

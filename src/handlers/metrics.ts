@@ -1,8 +1,11 @@
 import { MetricUnit } from '@aws-lambda-powertools/metrics';
+import { type ProbeCounts, violationsIn } from '../verify/counts.ts';
+import { FAULTS, type Fault } from '../verify/observation.ts';
 import type { BackfillFacts } from './backfill-handler.ts';
 import type { BatchFacts } from './batch-facts.ts';
 import type { RedriveFacts } from './redrive-handler.ts';
 import { UnfilteredMetrics } from './unfiltered-metrics.ts';
+import type { VerifyFacts } from './verify-handler.ts';
 
 /** Of one metric in one line. Powertools ends a line at 100, and CloudWatch Logs charges by the byte. */
 const MOST_VALUES = 5;
@@ -31,7 +34,20 @@ export function batchMetrics(): (facts: BatchFacts) => void {
   };
 }
 
-const COUNTS = ['Records', 'Applied', 'Stale', 'Rejected', 'Skipped', 'Poison', 'SetAside', 'Withheld', 'Retries', 'Failed'] as const;
+const COUNTS = [
+  'Records',
+  'Applied',
+  'Stale',
+  'Rejected',
+  'Skipped',
+  'Poison',
+  'SetAside',
+  'Withheld',
+  'Retries',
+  'Failed',
+  'Sampled',
+  'SampleFailed',
+] as const;
 
 function factOf<Name extends (typeof COUNTS)[number]>(name: Name): Uncapitalize<Name> {
   return (name[0]?.toLowerCase() + name.slice(1)) as Uncapitalize<Name>;
@@ -74,3 +90,44 @@ export function backfillMetrics(): (facts: BackfillFacts) => void {
     metrics.publish({ message: 'backfill', survey, pass, segment, isDone: String(isDone), milliseconds });
   };
 }
+
+/**
+ * Writes one line an invocation of the verifier that checked something, with the namespace and the dimensions of `batchMetrics`, and one line a view, with the
+ * dimension `view` beside these. A count of 0 is left out, except that of the observations.
+ */
+export function verifyMetrics(): (facts: VerifyFacts) => void {
+  const metrics = new UnfilteredMetrics({ namespace: 'Millrace' });
+  return ({ action, readUnits, milliseconds, functionName, views }) => {
+    const add = (counts: readonly ProbeCounts[]): void => {
+      if (functionName) metrics.addDimension('function_name', functionName);
+      const sum = (count: (of: ProbeCounts) => number): number => counts.reduce((total, of) => total + count(of), 0);
+      const [violations, late, misses] = [sum(violationsIn), sum((of) => of.late), sum((of) => of.misses)];
+      const [observations, undecided] = [sum((of) => of.observations), sum((of) => of.undecided)];
+      metrics.addMetric('VerifyObservations', MetricUnit.Count, observations);
+      if (violations > 0) metrics.addMetric('VerifyViolations', MetricUnit.Count, violations);
+      if (late > 0) metrics.addMetric('VerifyLate', MetricUnit.Count, late);
+      if (misses > 0) metrics.addMetric('VerifyMisses', MetricUnit.Count, misses);
+      if (undecided > 0) metrics.addMetric('VerifyUndecided', MetricUnit.Count, undecided);
+    };
+    add(views.map(({ counts }) => counts));
+    if (readUnits > 0) metrics.addMetric('VerifyReadUnits', MetricUnit.Count, readUnits);
+    metrics.publish({ message: 'verify', action, milliseconds });
+    for (const { view, counts } of views) {
+      if (counts.observations + counts.misses + counts.undecided === 0) continue;
+      metrics.addDimension('view', view);
+      add([counts]);
+      for (const fault of FAULTS)
+        if (counts.violations[fault] > 0) metrics.addMetric(FAULT_METRICS[fault], MetricUnit.Count, counts.violations[fault]);
+      metrics.publish({ message: 'verify view', action });
+    }
+  };
+}
+
+const FAULT_METRICS: Readonly<Record<Fault, string>> = {
+  'old-value': 'VerifyOldValues',
+  ghost: 'VerifyGhosts',
+  'hidden-item': 'VerifyHiddenItems',
+  'missing-member': 'VerifyMissingMembers',
+  'extra-member': 'VerifyExtraMembers',
+  'wrong-order': 'VerifyWrongOrders',
+};

@@ -3,7 +3,7 @@ import { type RetryOptions, retry } from '../backoff.ts';
 import type { CacheClient } from '../cache.ts';
 import { plainCause } from '../cause.ts';
 import { decodeRecord, type StreamEvent, type StreamRecord } from '../dynamodb/record.ts';
-import { CacheUnavailableError } from '../errors.ts';
+import { asError, CacheUnavailableError } from '../errors.ts';
 import { letterName, letterText } from '../letters/letter.ts';
 import type { LetterStore } from '../letters/store.ts';
 import { poisonRun } from '../sync/poison-run.ts';
@@ -12,6 +12,7 @@ import type { View } from '../view.ts';
 import { type BatchCounts, type BatchFacts, batchFactsOf, timesOf } from './batch-facts.ts';
 import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, withheldLine } from './batch-log.ts';
 import { type RetentionOptions, retentionWatch } from './retention.ts';
+import type { Sample, SampleCounts } from './sampler.ts';
 
 export type { StructuredLogger };
 
@@ -43,6 +44,11 @@ export interface StreamHandlerOptions {
   readonly retries?: (Pick<RetryOptions, 'baseMs' | 'capMs' | 'sleep' | 'random'> & { readonly forMs?: number }) | undefined;
   /** The records of one run of poison that are set aside; see `poisonRun`. 0: all. Default: 10. */
   readonly poisonRunLimit?: number | undefined;
+  /**
+   * Called with the records of each batch that were applied; see `sampler` of `millrace/verify`. If it throws, or takes longer than half a second, its
+   * sample is counted as failed, and the batch goes on.
+   */
+  readonly sample?: Sample | undefined;
   /** When waiting records are worth a warning. `false`: never, for saved events. */
   readonly retention?: RetentionOptions | false | undefined;
 }
@@ -135,10 +141,15 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
       signal: remaining === undefined ? undefined : AbortSignal.timeout(Math.max(0, Math.floor(remaining))),
     });
 
+    const sampled = options.sample && (await sampleOf(options.sample, appliedOf(records, report), remainingMs()));
+    if (sampled?.error) logger.warn('a sample is missing', { failed: sampled.failed, error: sampled.error });
     const now = Date.now();
     const times = timesOf(records);
     const headroom = times && retention?.see({ stream: String(records[0]?.eventSourceARN), ...times, now });
-    const facts = batchFactsOf(report, counts, { now, headroom, milliseconds: now - started, functionName: context?.functionName });
+    const facts = batchFactsOf(report, counts, {
+      ...{ now, headroom, milliseconds: now - started, functionName: context?.functionName },
+      ...{ sampled: sampled?.sampled ?? 0, sampleFailed: sampled?.failed ?? 0 },
+    });
     const line = batchLine(facts, times && started - times.newest);
     const failure = report.records.find(({ status }) => status === 'failed');
     if (failure?.error) logger.warn('batch failed in part', { ...line, error: failure.error });
@@ -152,6 +163,42 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
     options.onReport?.(report);
     return answerOf(records, report);
   };
+}
+
+/** The longest that a sample may take, ms. */
+const SAMPLE_MS = 500;
+
+function appliedOf(records: readonly StreamRecord[], report: Report): readonly StreamRecord[] {
+  return records.filter((_, i) => {
+    const { status, applied, rejected } = report.records[i] ?? { status: 'failed' };
+    return status === 'done' && (applied ?? 0) + (rejected ?? 0) > 0;
+  });
+}
+
+/** Never throws, and ends in time: the sample of a batch is not worth the batch. */
+async function sampleOf(
+  sample: Sample,
+  records: readonly StreamRecord[],
+  remainingMs: number | undefined,
+): Promise<SampleCounts & { readonly error?: Error }> {
+  if (records.length === 0) return { sampled: 0, failed: 0 };
+  const end = new AbortController();
+  const ms = Math.max(0, Math.min(SAMPLE_MS, remainingMs ?? SAMPLE_MS));
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const error = new Error(`the sample was not sent within ${ms} ms`);
+      end.abort(error);
+      reject(error);
+    }, ms);
+  });
+  try {
+    return await Promise.race([sample(records, end.signal), late]);
+  } catch (error) {
+    return { sampled: 0, failed: 1, error: asError(error) };
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function isUnavailable(error: unknown): boolean {

@@ -1,9 +1,15 @@
+import type { TableDescription } from '@aws-sdk/client-dynamodb';
 import type { Marshalled } from '../dynamodb/record.ts';
 import { itemKeyOf } from '../fill/from.ts';
 import { type DocumentView, type KeyAttributes, keyOf } from '../view.ts';
 
 /** The key attributes of a table, and their types. */
 export type KeyTypes = Readonly<Record<string, 'S' | 'N' | 'B'>>;
+
+export function keyTypesOf({ KeySchema = [], AttributeDefinitions = [] }: TableDescription): KeyTypes {
+  const types = new Map(AttributeDefinitions.map(({ AttributeName: name, AttributeType: type }) => [name, type]));
+  return Object.fromEntries(KeySchema.map(({ AttributeName: name = '' }) => [name, types.get(name) ?? 'S'])) as KeyTypes;
+}
 
 /** The key in the table's form. */
 function marshalled(key: KeyAttributes): Marshalled {

@@ -121,3 +121,14 @@ export function nameOfSubject(subject: Subject): string {
   const name = `${subject.kind} ${nameOf(addressOf(subject))}`;
   return subject.kind === 'document' ? name : `${name} ${subject.score}`;
 }
+
+/** An address to observe, and what is known of it already. */
+export interface Observed {
+  readonly subject: Subject;
+  /** What the table said a moment ago. A claim that equals it needs no further read. */
+  readonly scanned?: Truth;
+  /** A version that the cache shall have by now. A claim of this version, or of a newer one, needs no read. */
+  readonly expected?: Version;
+  /** The segment of a sample. */
+  readonly cluster?: number;
+}

@@ -1,12 +1,13 @@
 import type { CacheClient, PageMember } from '../cache.ts';
 import { type View, viewName } from '../view.ts';
 import { itemOfDocument, type KeyTypes, keyOfItem } from './keys.ts';
+import type { Observer } from './look.ts';
 import type { MemberNames } from './member-names.ts';
+import type { Observed } from './observation.ts';
 import { exactQuery } from './read-truths.ts';
-import type { Observed, Verifier } from './verifier.ts';
 
 export interface CacheProbeInput {
-  readonly verifier: Verifier;
+  readonly verifier: Observer;
   readonly cache: Pick<CacheClient, 'list'>;
   readonly views: readonly View[];
   readonly names: MemberNames;
@@ -21,7 +22,7 @@ const PAGE = 100;
  * table has no longer.
  *
  * @param keys as `keyOf` makes them; those of other views are left out
- * @throws as `Verifier.observe`
+ * @throws as `Observer.observe`
  */
 export async function probeCache(input: CacheProbeInput, keys: readonly string[]): Promise<void> {
   const { verifier, views } = input;

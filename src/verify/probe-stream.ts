@@ -1,8 +1,8 @@
 import { hintOf, type StreamRecord } from '../dynamodb/record.ts';
 import { type Entry, nameOf } from '../mutation.ts';
 import type { View } from '../view.ts';
+import type { Observed } from './observation.ts';
 import { entriesIn, subjectOf } from './truth.ts';
-import type { Observed } from './verifier.ts';
 
 /**
  * From a change to the cache: the addresses that a record of the stream writes, each with the version that the cache shall have. A record that names no

@@ -1,12 +1,13 @@
 import type { Marshalled } from '../dynamodb/record.ts';
 import { type View, viewName } from '../view.ts';
+import type { Observer } from './look.ts';
 import type { MemberNames } from './member-names.ts';
+import type { Observed } from './observation.ts';
 import type { VerifiedTable } from './table.ts';
 import { entriesIn, subjectOf, tableItem, truthOfEntry } from './truth.ts';
-import type { Observed, Verifier } from './verifier.ts';
 
 export interface TableProbeInput {
-  readonly verifier: Verifier;
+  readonly verifier: Observer;
   readonly table: VerifiedTable;
   readonly views: readonly View[];
   readonly names: MemberNames;
@@ -23,7 +24,7 @@ export interface TableProbeInput {
 /**
  * From the table to the cache: scans segments, consistently, and observes the address of each entry that the views give.
  *
- * @throws as `Verifier.observe`, when all segments under way have ended
+ * @throws as `Observer.observe`, when all segments under way have ended
  */
 export async function probeTable(input: TableProbeInput): Promise<void> {
   const { segments, atOnce = 8 } = input;

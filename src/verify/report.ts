@@ -37,7 +37,7 @@ export interface ViewReport extends ViewCounts {
 type ViewCounts = ProbeCounts & { readonly consistency: number | null };
 
 /** A violation as people see it. The keys of an entity with secret keys are hashed. */
-interface Example {
+export interface Example {
   readonly fault: Fault;
   readonly probe: Probe;
   /** The key of the document, or the list. */
@@ -120,7 +120,8 @@ export class Findings {
   }
 }
 
-function exampleOf(view: View, { probe, subject, fault, version, ageMs }: Violation): Example {
+/** A violation as people see it: without values, and without secret keys. */
+export function exampleOf(view: View, { probe, subject, fault, version, ageMs }: Violation): Example {
   const { item } = subject;
   const key = subject.kind === 'document' ? subject.key : subject.list;
   const isSecret = (view.entity.secretKeys ?? []).length > 0;

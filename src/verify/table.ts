@@ -24,6 +24,8 @@ export interface VerifiedTableOptions {
   /** The names of the key attributes. */
   readonly keys: readonly string[];
   readonly budget: ReadBudget;
+  /** For how long a scan is tried again while the table is busy or away, ms. Default: 60,000. */
+  readonly retryForMs?: number;
 }
 
 export function verifiedTable(options: VerifiedTableOptions): VerifiedTable {

@@ -1,48 +1,24 @@
-import { retry } from '../backoff.ts';
 import type { CacheClient } from '../cache.ts';
-import { CacheUnavailableError, TableUnavailableError } from '../errors.ts';
 import type { Version } from '../version.ts';
 import { type View, viewName } from '../view.ts';
-import { claimsOf } from './claims.ts';
 import { type Probe, ProbeTally } from './counts.ts';
-import { type Decision, decide, needsTable, nextLookAt, type Suspect } from './looks.ts';
-import { type Claim, compared, type Fault, nameOfSubject, type Subject, type Truth } from './observation.ts';
+import {
+  type Looked,
+  type LookOptions,
+  look,
+  MOST_LOOKS,
+  MOST_MOVES,
+  type Observer,
+  repeated,
+  SYSTEM_CLOCK,
+  type ToLook,
+  type VerifyClock,
+} from './look.ts';
+import { type Decision, nextLookAt } from './looks.ts';
+import { type Claim, type Fault, nameOfSubject, type Observed, type Subject, type Truth } from './observation.ts';
 import { readTruths } from './read-truths.ts';
 import type { VerifiedTable } from './table.ts';
 import { Waiting } from './waiting.ts';
-
-export interface VerifyClock {
-  /** ms since 1970 */
-  now(): number;
-  /** Resolves after `ms`, or when the signal is aborted. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-}
-
-export const SYSTEM_CLOCK: VerifyClock = {
-  now: Date.now,
-  sleep: (ms, signal) =>
-    new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      signal?.addEventListener('abort', done);
-    }),
-};
-
-/** An address to observe, and what is known of it already. */
-export interface Observed {
-  readonly subject: Subject;
-  /** What the table said a moment ago. A claim that equals it needs no further read. */
-  readonly scanned?: Truth;
-  /** A version that the cache shall have by now. A claim of this version, or of a newer one, needs no read. */
-  readonly expected?: Version;
-  /** The segment of a sample. */
-  readonly cluster?: number;
-}
 
 /** A violation, as it was found. */
 export interface Violation {
@@ -72,17 +48,12 @@ export interface VerifierOptions {
   readonly mostWaiting?: number;
 }
 
-interface Waiter extends Observed {
+interface Waiter extends ToLook {
   readonly probe: Probe;
-  readonly before?: Suspect;
   /** How often the member was found at another score. */
   readonly moves: number;
 }
 
-/** The most addresses of one look. */
-const LOOKS_AT_ONCE = 500;
-/** A member that moves at each look is given up after this number of moves. */
-const MOST_MOVES = 5;
 /** The number of different times at which looks within one bound take place. */
 const GRAINS = 600;
 
@@ -90,13 +61,14 @@ const GRAINS = 600;
  * Observes addresses: looks at the cache, then reads the table, and looks again at what differs. Feed it by `observe` and `observeLater`, let `run` look
  * again meanwhile, and call `end` when nothing more comes.
  */
-export class Verifier {
+export class Verifier implements Observer {
   readonly tally: ProbeTally;
   readonly clock: VerifyClock;
   /** Read units so far. */
   units = 0;
   readonly #options: VerifierOptions;
   readonly #views: ReadonlyMap<string, View>;
+  readonly #looking: LookOptions;
   readonly #waiting: Waiting<Waiter>;
   readonly #mostWaiting: number;
   readonly #ended = new AbortController();
@@ -110,6 +82,7 @@ export class Verifier {
     this.#mostWaiting = options.mostWaiting ?? 100_000;
     this.clock = options.clock ?? SYSTEM_CLOCK;
     this.tally = new ProbeTally(options.views, options.boundMs);
+    this.#looking = { ...options, clock: this.clock, viewOf: (subject) => this.viewOf(subject) };
   }
 
   /** Addresses that wait for another look. */
@@ -119,12 +92,12 @@ export class Verifier {
 
   /** Observes addresses now. @throws CacheUnavailableError, and as `VerifiedTable` does */
   async observe(probe: Probe, observed: readonly Observed[]): Promise<void> {
-    for (let i = 0; i < observed.length; i += LOOKS_AT_ONCE) {
+    for (let i = 0; i < observed.length; i += MOST_LOOKS) {
       while (this.#waiting.size >= this.#mostWaiting && !this.#options.signal.aborted) {
         await this.clock.sleep(this.#options.boundMs / 60, this.#options.signal);
       }
       this.#options.signal.throwIfAborted();
-      await this.#look(observed.slice(i, i + LOOKS_AT_ONCE).map((one) => ({ ...one, probe, moves: 0 })));
+      await this.#look(observed.slice(i, i + MOST_LOOKS).map((one) => ({ ...one, probe, moves: 0 })));
     }
   }
 
@@ -146,7 +119,7 @@ export class Verifier {
     const grainMs = Math.max(1, boundMs / GRAINS);
     const wake = AbortSignal.any([signal, this.#ended.signal]);
     while (!signal.aborted && !(this.#ended.signal.aborted && this.#waiting.size === 0)) {
-      const due = this.#waiting.take(this.clock.now(), LOOKS_AT_ONCE);
+      const due = this.#waiting.take(this.clock.now(), MOST_LOOKS);
       if (due.length > 0) await this.#look(due);
       // What is added meanwhile may be due earlier than what waits now.
       else
@@ -174,38 +147,19 @@ export class Verifier {
   }
 
   async #look(waiters: readonly Waiter[]): Promise<void> {
-    const { cache, boundMs } = this.#options;
-    const asked = this.clock.now();
-    const claims = await this.#repeated(() =>
-      claimsOf(
-        cache,
-        waiters.map(({ subject }) => subject),
-      ),
-    );
-    const found: Violation[] = [];
-    const conclude = (waiter: Waiter, claim: Claim, verdict: Decision): void => {
-      const violation = this.#conclude(waiter, claim, verdict);
-      if (violation) found.push(violation);
-    };
-    const open: { readonly waiter: Waiter; readonly claim: Claim }[] = [];
-    for (const [i, waiter] of waiters.entries()) {
-      const claim = claims[i] as Claim;
-      const { before, subject } = waiter;
-      if (isFine(waiter, claim)) conclude(waiter, claim, before ? { type: 'late', lagMs: asked - before.from } : { type: 'equal' });
-      else if (needsTable(before, { at: asked, claim }, boundMs)) open.push({ waiter, claim });
-      else conclude(waiter, claim, decide(before, subject, { at: asked, claim }, boundMs));
-    }
-    const truths = open.length > 0 ? await this.truthsOf(open.map(({ waiter }) => waiter.subject)) : [];
-    for (const [i, { waiter, claim }] of open.entries()) {
-      conclude(waiter, claim, decide(waiter.before, waiter.subject, { at: asked, claim, truth: truths[i] as Truth }, boundMs));
-    }
+    const { looked, units } = await look(this.#looking, waiters);
+    this.units += units;
+    const found = waiters.flatMap((waiter, i) => {
+      const { claim, decision } = looked[i] as Looked;
+      return this.#conclude(waiter, claim, decision) ?? [];
+    });
     if (found.length > 0) await this.#options.onViolations?.(found);
   }
 
   /** What the table says of subjects, now. @throws as `VerifiedTable` does */
   async truthsOf(subjects: readonly Subject[]): Promise<readonly Truth[]> {
     const { table, signal } = this.#options;
-    const { truths, units } = await this.#repeated(() => readTruths(table, (subject) => this.viewOf(subject), subjects, signal));
+    const { truths, units } = await repeated(this.#looking, () => readTruths(table, this.#looking.viewOf, subjects, signal));
     this.units += units;
     return truths;
   }
@@ -245,21 +199,4 @@ export class Verifier {
         return undefined;
     }
   }
-
-  async #repeated<T>(call: () => Promise<T>): Promise<T> {
-    const { signal, retryForMs = 60_000 } = this.#options;
-    const until = this.clock.now() + retryForMs;
-    return await retry(call, {
-      isTransient: (error) => (error instanceof CacheUnavailableError || error instanceof TableUnavailableError) && !signal.aborted,
-      remainingMs: () => until - this.clock.now(),
-      sleep: (ms) => this.clock.sleep(ms, signal),
-    });
-  }
-}
-
-/** Whether a claim needs no read: it has what the table said, or a version that it shall have. */
-function isFine({ subject, scanned, expected }: Waiter, claim: Claim): boolean {
-  if (claim.type === 'none') return false;
-  if (expected !== undefined && claim.version !== undefined && claim.version >= expected) return true;
-  return scanned !== undefined && scanned.type !== 'unknown' && compared(subject, claim, scanned) === 'equal';
 }

@@ -3,6 +3,7 @@ import type { StreamRecord } from '../dynamodb/record.ts';
 import type { View } from '../view.ts';
 import type { Probe } from './counts.ts';
 import type { KeyTypes } from './keys.ts';
+import { SYSTEM_CLOCK, type VerifyClock } from './look.ts';
 import { MemberNames } from './member-names.ts';
 import { probeCache } from './probe-cache.ts';
 import { observedIn } from './probe-stream.ts';
@@ -10,7 +11,7 @@ import { probeTable } from './probe-table.ts';
 import { repair } from './repair.ts';
 import { Findings } from './report.ts';
 import type { VerifiedTable } from './table.ts';
-import { SYSTEM_CLOCK, Verifier, type VerifyClock, type Violation } from './verifier.ts';
+import { Verifier, type Violation } from './verifier.ts';
 
 export interface VerifyInput {
   readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle'>;
@@ -169,9 +170,14 @@ export function sampledSegments(
   random: () => number = Math.random,
 ): Pick<VerifyInput, 'segments' | 'of'> {
   if (sample >= 1) return { segments: Array.from({ length: segments }, (_, i) => i), of: segments };
-  const of = Math.min(MOST_SEGMENTS, Math.max(Math.ceil(items / ITEMS_A_SEGMENT), Math.ceil(FEWEST_SAMPLED / sample)));
+  const of = Math.min(MOST_SEGMENTS, Math.max(smallSegments(items), Math.ceil(FEWEST_SAMPLED / sample)));
   const wanted = Math.max(1, Math.round(of * sample));
   const chosen = new Set<number>();
   while (chosen.size < wanted) chosen.add(Math.floor(random() * of));
   return { segments: [...chosen].sort((a, b) => a - b), of };
+}
+
+/** Into how many segments a table is divided so that each has few items. @param items of the table, about */
+export function smallSegments(items: number): number {
+  return Math.min(MOST_SEGMENTS, Math.max(1, Math.ceil(items / ITEMS_A_SEGMENT)));
 }

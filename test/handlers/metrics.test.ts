@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { memoryCache } from '../../src/caches/memory.ts';
 import type { BatchFacts } from '../../src/handlers/batch-facts.ts';
-import { backfillMetrics, batchMetrics, redriveMetrics } from '../../src/handlers/metrics.ts';
+import { backfillMetrics, batchMetrics, redriveMetrics, verifyMetrics } from '../../src/handlers/metrics.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { views } from '../../src/views/index.ts';
 
@@ -16,6 +16,8 @@ const NOTHING: BatchFacts = {
   withheld: 0,
   retries: 0,
   failed: 0,
+  sampled: 0,
+  sampleFailed: 0,
   lagsMs: [],
   cacheMs: [],
   milliseconds: 0,
@@ -58,6 +60,8 @@ describe('batchMetrics', () => {
       withheld: 0,
       retries: 4,
       failed: 1,
+      sampled: 2,
+      sampleFailed: 1,
       lagsMs: [900, 100],
       cacheMs: [2.25, 1.000_01],
       headroom: { oldestAgeMs: 5_400_000, headroomMs: 81_000_000, state: 'in time', changed: false },
@@ -76,7 +80,19 @@ describe('batchMetrics', () => {
             Namespace: 'Millrace',
             Dimensions: [['service', 'function_name']],
             Metrics: [
-              ...['Records', 'Applied', 'Stale', 'Rejected', 'Skipped', 'Poison', 'SetAside', 'Retries', 'Failed'].map(count),
+              ...[
+                'Records',
+                'Applied',
+                'Stale',
+                'Rejected',
+                'Skipped',
+                'Poison',
+                'SetAside',
+                'Retries',
+                'Failed',
+                'Sampled',
+                'SampleFailed',
+              ].map(count),
               { Name: 'Lag', Unit: 'Milliseconds' },
               { Name: 'CacheLatency', Unit: 'Milliseconds' },
               { Name: 'OldestRecordAge', Unit: 'Seconds' },
@@ -100,6 +116,8 @@ describe('batchMetrics', () => {
       SetAside: 1,
       Retries: 4,
       Failed: 1,
+      Sampled: 2,
+      SampleFailed: 1,
       Lag: [100, 900],
       CacheLatency: [1, 2.25],
       OldestRecordAge: 5_400,
@@ -183,6 +201,35 @@ describe('backfillMetrics', () => {
       },
     ]);
     expect(lines[0]).not.toHaveProperty('BackfillSealed');
+  });
+});
+
+describe('verifyMetrics', () => {
+  it('writes a line of all views, and one of each view that was looked at, and leaves out counts of 0', async () => {
+    const none = { observations: 0, equal: 0, misses: 0, late: 0, undecided: 0, unfindable: 0, lags: [] };
+    const violations = { 'old-value': 0, ghost: 0, 'hidden-item': 0, 'missing-member': 0, 'extra-member': 0, 'wrong-order': 0 };
+    const views = [
+      { view: 'detail@1', counts: { ...none, observations: 7, equal: 5, misses: 2, violations: { ...violations, ghost: 2 } } },
+      { view: 'orders@1', counts: { ...none, observations: 3, equal: 2, late: 1, violations } },
+      { view: 'cart@1', counts: { ...none, violations } },
+    ];
+    const lines = await written(() => verifyMetrics()({ action: 'check', views, readUnits: 2.5, milliseconds: 5, functionName: 'verify' }));
+    const shown = lines.map(({ _aws, level, timestamp, ...line }) => line);
+    expect(shown).toEqual([
+      {
+        ...{ message: 'verify', action: 'check', milliseconds: 5, service: expect.anything(), function_name: 'verify' },
+        ...{ VerifyObservations: 10, VerifyViolations: 2, VerifyLate: 1, VerifyMisses: 2, VerifyReadUnits: 2.5 },
+      },
+      {
+        ...{ message: 'verify view', action: 'check', service: expect.anything(), function_name: 'verify', view: 'detail@1' },
+        ...{ VerifyObservations: 7, VerifyViolations: 2, VerifyMisses: 2, VerifyGhosts: 2 },
+      },
+      {
+        ...{ message: 'verify view', action: 'check', service: expect.anything(), function_name: 'verify', view: 'orders@1' },
+        ...{ VerifyObservations: 3, VerifyLate: 1 },
+      },
+    ]);
+    expect(lines[1]._aws.CloudWatchMetrics[0].Dimensions).toEqual([['service', 'view', 'function_name']]);
   });
 });
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import type { StreamEvent, StreamRecord } from '../../src/dynamodb/record.ts';
@@ -166,6 +167,26 @@ describe.skipIf(absent)('the bundled handler', () => {
     expect(await folderStore(place).get(letterName(first))).toContain('MalformedRecordError');
     expect(lines.filter((line) => line.includes('_aws'))).toEqual([]);
     expect(`${lines.join()}${errors()}`).toContain('records wait for long');
+  });
+
+  it('sends a sample to SQS if it has a queue, and only then', async () => {
+    const { region, endpoint, credentials } = moto.settings;
+    const sqs = new SQSClient({ region, endpoint, credentials });
+    try {
+      const { QueueUrl = '' } = await sqs.send(new CreateQueueCommand({ QueueName: 'checks' }));
+      const env = { CACHE_BACKEND: 'memory', AWS_ENDPOINT_URL_SQS: endpoint };
+      const { handle, lines } = start({ ...env, VERIFY_QUEUE_URL: QueueUrl, VERIFY_SAMPLE_RATE: '1' });
+      expect(await handle(story('insert'))).toEqual({ batchItemFailures: [] });
+      const { Messages = [] } = await sqs.send(new ReceiveMessageCommand({ QueueUrl }));
+      expect(Messages.map(({ Body = '' }) => JSON.parse(Body))).toMatchObject([{ probe: 'stream', age: 0, looks: expect.anything() }]);
+      expect(lines.map((line) => JSON.parse(line)).find((line) => '_aws' in line)).toMatchObject({ Sampled: 1 });
+      child?.kill();
+      const silent = start(env);
+      expect(await silent.handle(story('insert'))).toEqual({ batchItemFailures: [] });
+      expect(silent.lines.map((line) => JSON.parse(line)).find((line) => '_aws' in line)).not.toHaveProperty('Sampled');
+    } finally {
+      sqs.destroy();
+    }
   });
 
   it('loads the S3 client only when it writes a dead letter', async () => {

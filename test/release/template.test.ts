@@ -154,7 +154,7 @@ describe('the variables of a function', () => {
 });
 
 describe('a function', () => {
-  const built = [TEMPLATES.default, TEMPLATES.shop, TEMPLATES.backfill].flatMap((file) =>
+  const built = [TEMPLATES.default, TEMPLATES.shop, TEMPLATES.backfill, TEMPLATES.verifier].flatMap((file) =>
     Object.entries(readTemplate(file).Resources)
       .filter(([, { Type }]) => Type === FUNCTION)
       .map(([name, resource]) => ({ name, file, resource })),
@@ -574,9 +574,9 @@ describe('docs/operations.md', () => {
   });
 
   it('has the commands that deploy and connect the stacks', () => {
-    for (const environment of ['network', 'valkey', 'prod', 'shop', 'backfill'])
+    for (const environment of ['network', 'valkey', 'prod', 'shop', 'backfill', 'verifier'])
       expect(text).toContain(`sam deploy --config-env ${environment}`);
-    for (const environment of ['prod', 'shop', 'backfill']) expect(text).toContain(`sam build --config-env ${environment}`);
+    for (const environment of ['prod', 'shop', 'backfill', 'verifier']) expect(text).toContain(`sam build --config-env ${environment}`);
     for (const file of Object.values(TEMPLATES)) expect(text).toContain(`[\`${file}\`](../${file})`);
     for (const name of ['MakeS3Endpoint', 'MakeDynamoDBEndpoint']) {
       expect(text).toContain(`\`${name}`);

@@ -54,6 +54,7 @@ export const TEMPLATES = {
   valkey: 'deploy/valkey.yaml',
   shop: 'deploy/shop.yaml',
   backfill: 'deploy/backfill.yaml',
+  verifier: 'deploy/verifier.yaml',
 } as const;
 
 /**

@@ -147,9 +147,9 @@ describe('samconfig.toml', () => {
       if (Default === undefined) expect([...Object.keys(given(environment)), ...names]).toContain(name);
   });
 
-  it('deploys the builds of the shop and the backfill, and the other stacks of deploy/ as they are', () => {
+  it('deploys the builds of the shop, the backfill and the verifier, and the other stacks of deploy/ as they are', () => {
     const fileOf = (environment: string, command: string) => parametersOf(environment, command).template_file;
-    for (const environment of ['shop', 'backfill'] as const) {
+    for (const environment of ['shop', 'backfill', 'verifier'] as const) {
       expect(fileOf(environment, 'build')).toBe(TEMPLATES[environment]);
       expect(fileOf(environment, 'deploy')).toBe(`${parametersOf(environment, 'build').build_dir}/template.yaml`);
     }

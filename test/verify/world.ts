@@ -5,6 +5,7 @@ import { type Attributes, itemOf } from '../../src/change.ts';
 import type { StreamRecord } from '../../src/dynamodb/record.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { found } from '../../src/fill/found.ts';
+import type { Sample } from '../../src/handlers/sampler.ts';
 import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import {
   type EventSourceMapping,
@@ -63,7 +64,7 @@ const cart = listView({
   from: (list) => ({ partition: { name: 'pk', value: list }, sort: { name: 'sk', beginsWith: 'line#' } }),
 });
 
-const WORLD_VIEWS = [detail, ranking, cart] as const;
+export const WORLD_VIEWS = [detail, ranking, cart] as const;
 const KEY_TYPES = { pk: 'S', sk: 'S' } as const;
 export const BOUND_MS = 60_000;
 const OWNERS = 20;
@@ -81,6 +82,8 @@ export interface WorldOptions {
   readonly lateLeases?: boolean;
   /** Whether old records come once more, late and alone. After an eviction, such a record may bring back an old value, so there are none of both. */
   readonly stragglers?: boolean;
+  /** Gets what the worker has applied. */
+  readonly sample?: Sample;
 }
 
 /** A table, its stream, a worker, readers, evictions and failing calls, in virtual time. */
@@ -103,6 +106,8 @@ export class World {
   evictions = 0;
   failures = 0;
   fills = 0;
+  /** Old records that came once more, late. */
+  late = 0;
   greatestLagMs = 0;
   /** When records were written that are not done yet, ms since 1970. */
   readonly #underWay = new Map<string, number>();
@@ -136,6 +141,7 @@ export class World {
       views: WORLD_VIEWS,
       cache: this.#unreliable(options.workerCache?.(cache, this) ?? cache),
       retries: { forMs: 0 },
+      sample: options.sample,
       logger: { info() {}, warn() {}, error() {} },
     });
     const invoke: LambdaHandler = async ({ Records }) => {
@@ -234,6 +240,7 @@ export class World {
 
   /** Delivers an old record once more, alone. */
   async straggle(record: StreamRecord | undefined): Promise<void> {
+    this.late += 1;
     const { options, cache } = this;
     const handler = streamHandler({
       views: WORLD_VIEWS,
@@ -246,7 +253,7 @@ export class World {
   async verify(options: Partial<VerifyInput> = {}): Promise<{ readonly report: VerifyReport; readonly violations: readonly Violation[] }> {
     const violations: Violation[] = [];
     const verifying = verification({
-      cache: this.#downCache(),
+      cache: this.downCache(),
       table: this.table,
       keyTypes: KEY_TYPES,
       views: WORLD_VIEWS,
@@ -255,7 +262,7 @@ export class World {
       segments: [0, 1, 2, 3],
       of: 4,
       sample: 1,
-      keys: () => this.#keys(),
+      keys: () => this.keys(),
       signal: new AbortController().signal,
       clock: this.clock,
       random: this.random,
@@ -412,13 +419,13 @@ export class World {
     if (lease) await cache.settle([{ lease, found: fill }]);
   }
 
-  async *#keys(): AsyncGenerator<readonly string[]> {
+  async *keys(): AsyncGenerator<readonly string[]> {
     const all = [...this.documents, ...this.lists];
     for (let i = 0; i < all.length; i += 100) yield all.slice(i, i + 100);
   }
 
   /** The cache as everybody calls it who is not the worker. */
-  #downCache(): CacheClient {
+  downCache(): CacheClient {
     const guarded =
       <Given extends readonly unknown[], Answer>(call: (...given: Given) => Promise<Answer>) =>
       async (...given: Given): Promise<Answer> => {

@@ -80,15 +80,59 @@ export async function* cacheNames({
       do {
         const from = cursor;
         const [next, keys] = await connection.call(() => node.scan(from, 'MATCH', `${namespace}:*`, 'COUNT', KEYS_A_STEP));
-        const own = keys.map((key) => key.slice(namespace.length + 1));
-        // Of the keys of a list, one stands for the list.
-        yield own.filter((key) => key.startsWith('doc:') || key.endsWith(':members')).flatMap((key) => nameIn(key) ?? []);
+        yield namesIn(keys, namespace);
         cursor = next;
       } while (cursor !== '0');
     }
   } finally {
     await connection.close();
   }
+}
+
+/** The keys that one call asks for. */
+const RANDOM_KEYS = 100;
+/** After this number of calls that gave no key of the namespace, others have nearly all keys of the server. */
+const MOST_VAIN_CALLS = 100;
+
+/**
+ * Names documents and lists of a namespace at random, as `keyOf` makes them, without end; one may come several times. Ends if it finds none.
+ *
+ * @throws CacheUnavailableError when the server gives no answer
+ */
+export async function* randomNames({
+  namespace,
+  random = Math.random,
+  ...options
+}: ValkeyConnectionOptions & Pick<SweepOptions, 'namespace'> & { readonly random?: () => number }): AsyncGenerator<readonly string[]> {
+  const connection = connectValkey(options);
+  try {
+    const primaries = await connection.primaries();
+    const sizes = await Promise.all(primaries.map((node) => connection.call(() => node.dbsize())));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    for (let vain = 0; total > 0 && vain < MOST_VAIN_CALLS; ) {
+      let place = random() * total;
+      const i = sizes.findIndex((size) => {
+        place -= size;
+        return place < 0;
+      });
+      const node = primaries[Math.max(0, i)] as (typeof primaries)[number];
+      const keys = await connection.call(() => Promise.all(Array.from({ length: RANDOM_KEYS }, () => node.randomkey())));
+      const names = namesIn(
+        keys.filter((key) => key?.startsWith(`${namespace}:`)).map((key) => key ?? ''),
+        namespace,
+      );
+      vain = names.length > 0 ? 0 : vain + 1;
+      yield names;
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The names of documents and lists. Of the keys of a list, one stands for the list. */
+function namesIn(keys: readonly string[], namespace: string): readonly string[] {
+  const own = keys.map((key) => key.slice(namespace.length + 1));
+  return own.filter((key) => key.startsWith('doc:') || key.endsWith(':members')).flatMap((key) => nameIn(key) ?? []);
 }
 
 /** The name of the document or list that a key belongs to; undefined if it belongs to none. @param key without the namespace */

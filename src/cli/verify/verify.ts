@@ -1,9 +1,10 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { openKeys } from '../../app.ts';
 import { followable } from '../../dynamodb/followable.ts';
 import { readBudget } from '../../dynamodb/read-budget.ts';
 import { PROBES, type Probe, violationsIn } from '../../verify/counts.ts';
-import type { KeyTypes } from '../../verify/keys.ts';
+import { keyTypesOf } from '../../verify/keys.ts';
 import type { VerifyReport } from '../../verify/report.ts';
 import { verifiedTable } from '../../verify/table.ts';
 import { sampledSegments, verification } from '../../verify/verify.ts';
@@ -25,7 +26,6 @@ import { addViewOption, chosenViews, type ViewChoice } from '../options/view.ts'
 import { addViewsOption, areForeign, type ViewsChoice, viewsOf } from '../options/views.ts';
 import { stopSignal } from '../stop-signal.ts';
 import { followStream } from './follow.ts';
-import { keysOf } from './keys.ts';
 import { hasEvidence, printReport } from './print.ts';
 import { progressLines } from './progress.ts';
 
@@ -142,7 +142,7 @@ async function run(
   const lines = progressLines(segments.length);
   try {
     await noteLives(cache, views.map(viewName));
-    const keys = keysOf(config.cache, cache);
+    const keys = openKeys(config.cache, cache, 'all');
     const verifying = verification({
       cache,
       table: verifiedTable({ client, arn, keys: Object.keys(keyTypes), budget: readBudget(config.readUnitsPerSecond) }),
@@ -175,11 +175,6 @@ async function run(
   } finally {
     await cache.close();
   }
-}
-
-function keyTypesOf({ KeySchema = [], AttributeDefinitions = [] }: Awaited<ReturnType<typeof followable>>): KeyTypes {
-  const types = new Map(AttributeDefinitions.map(({ AttributeName: name, AttributeType: type }) => [name, type]));
-  return Object.fromEntries(KeySchema.map(({ AttributeName: name = '' }) => [name, types.get(name) ?? 'S'])) as KeyTypes;
 }
 
 function share(text: string): number {

@@ -263,6 +263,8 @@ describe('the metrics of streamHandler', () => {
         withheld: 0,
         retries: 0,
         failed: 1,
+        sampled: 0,
+        sampleFailed: 0,
         lagsMs: [60_000],
         cacheMs: [expect.any(Number), expect.any(Number), expect.any(Number)],
         headroom: { oldestAgeMs: 60_000, headroomMs: 86_340_000, state: 'in time', changed: false },

@@ -25,10 +25,11 @@ const MADE = {
   valkey: ['AWS::ElastiCache::ServerlessCache', 'AWS::CloudWatch::Alarm'],
   shop: ['AWS::Lambda::Function', 'AWS::ApiGatewayV2::Api'],
   backfill: ['AWS::Lambda::Function', 'AWS::StepFunctions::StateMachine', 'AWS::Events::Rule'],
+  verifier: ['AWS::Lambda::Function', 'AWS::Lambda::EventSourceMapping', 'AWS::SQS::Queue', 'AWS::Events::Rule'],
 };
 
 /**
- * @param build the folder that has a build for each template with functions, `default`, `shop` and `backfill`
+ * @param build the folder that has a build for each template with functions, `default`, `shop`, `backfill` and `verifier`
  * @throws MissingTool without moto. @throws StepFailed when a deployment fails, or makes something else than it should.
  */
 export async function deployAll(sam, folder, build) {
@@ -39,7 +40,7 @@ export async function deployAll(sam, folder, build) {
   try {
     await moto.call('CreateStack', managedStack());
     const templates = {};
-    for (const name of ['default', 'shop', 'backfill'])
+    for (const name of ['default', 'shop', 'backfill', 'verifier'])
       templates[name] = await translated(name, { sam, python, folder, build, env: moto.env });
     templates.prod = templates.default;
 

@@ -29,6 +29,8 @@ const OF_SHOP = {
 };
 
 const BACKFILL = { TableName: 'orders' };
+const VERIFIER = { TableName: 'orders', SyncFunctionName: 'millrace-SyncFunction-1A2B3C4D5E6F' };
+const CHECKS = 'arn:aws:sqs:eu-west-1:123456789012:millrace-verifier-Checks-1A2B3C4D5E6F';
 
 /** By template, then by name. */
 export const PARAMETER_SETS = {
@@ -37,6 +39,7 @@ export const PARAMETER_SETS = {
     'a serverless Valkey': { ...SERVERLESS, AlarmEmail: 'on-call@shop.example', AlarmTopicArn: TOPIC },
     'a serverless Valkey without a schedule': { ...SERVERLESS, RedriveSchedule: '' },
     'a Valkey elsewhere': ELSEWHERE,
+    'a sample that is verified': { ...ELSEWHERE, VerifyQueueArn: CHECKS, VerifySampleRate: '10' },
     'a replication group': {
       ...OWN_STREAM,
       ...NETWORK,
@@ -109,6 +112,11 @@ export const PARAMETER_SETS = {
     'a Valkey elsewhere': { ...BACKFILL, ...ELSEWHERE },
     Momento: { ...BACKFILL, ...MOMENTO, ReadUnitsPerSecond: '40000', SegmentsAtOnce: '80' },
   },
+  'deploy/verifier.yaml': {
+    'a serverless Valkey': { ...VERIFIER, ...SERVERLESS, TableKeyArn: TABLE_KEY, AlarmTopicArns: TOPIC, SqsEndpointVpcId: VPC.VpcId },
+    'a Valkey elsewhere': { ...VERIFIER, ...ELSEWHERE, ProbeSchedule: '' },
+    Momento: { ...VERIFIER, ...MOMENTO, BoundInSeconds: '180', ProbeReadUnits: '1000000', ReadUnitsPerSecond: '40000' },
+  },
 };
 
 /** What a user fills in, by environment of samconfig.toml, then by name. */
@@ -120,7 +128,7 @@ export const FILLED_IN = {
   },
   valkey: { 'its VPC': { ...VPC, SubnetIds: NETWORK.SubnetIds, AlarmTopicArns: TOPIC } },
   prod: {
-    'the first cache': { AlarmEmail: 'on-call@shop.example', ...OF_VALKEY, ...NETWORK },
+    'the first cache': { AlarmEmail: 'on-call@shop.example', VerifyQueueArn: CHECKS, ...OF_VALKEY, ...NETWORK },
     'the second cache': {
       ...OWN_STREAM,
       ValkeyUrl: '{{resolve:secretsmanager:millrace/valkey:SecretString:url}}',
@@ -143,5 +151,10 @@ export const FILLED_IN = {
     },
     'the second cache': { ...BACKFILL, ...ELSEWHERE, ...NETWORK },
     'the third cache': { ...BACKFILL, ...MOMENTO },
+  },
+  verifier: {
+    'the first cache': { ...VERIFIER, AlarmTopicArns: TOPIC, ...SERVERLESS, SqsEndpointVpcId: VPC.VpcId },
+    'the second cache': { ...VERIFIER, ...ELSEWHERE, ...NETWORK },
+    'the third cache': { ...VERIFIER, ...MOMENTO },
   },
 };

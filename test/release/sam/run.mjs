@@ -37,9 +37,10 @@ const STACKS = {
     functions: { MigrateCartFunction: 'migrate-cart.mjs', ImportOrdersFunction: 'import-orders.mjs', ReadFunction: 'read.mjs' },
   },
   backfill: { template: 'deploy/backfill.yaml', functions: { BackfillFunction: 'backfill.mjs' } },
+  verifier: { template: 'deploy/verifier.yaml', functions: { VerifyFunction: 'verify.mjs' } },
 };
 /** The functions that load the client of a cache. */
-const WITH_CHUNKS = [FUNCTION, 'ReadFunction', 'BackfillFunction'];
+const WITH_CHUNKS = [FUNCTION, 'ReadFunction', 'BackfillFunction', 'VerifyFunction'];
 const CHUNKS = ['memory', 'valkey', 'iam', 'momento'];
 const OUTAGE_EVENT = 'insert.json';
 const UNREACHABLE_CACHE = ['CacheBackend=valkey', 'ValkeyUrl=redis://127.0.0.1:1'];
