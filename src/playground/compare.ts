@@ -116,7 +116,7 @@ const ALL = 2_000;
  * Compares a cache with what the views make of the table. An entry of an item that a record is on its way of is `late`, and not judged. A miss, and what
  * an incomplete page lacks, is no claim. An item that a view throws on has no entry to compare with.
  */
-export async function look(input: LookInput): Promise<Comparison> {
+export async function lookAtOurs(input: LookInput): Promise<Comparison> {
   const { cache, documents, isLate } = input;
   const names = [...documents.keys()];
   // What is late now may be on time after the read, and what comes next may be late then.
@@ -226,7 +226,7 @@ export interface WorkshopInput {
   isLate(id: string): boolean;
 }
 
-/** The wrong entries of the workshop's cache, in the same sense as `look`. Its reader takes a list that it finds for the whole list. */
+/** The wrong entries of the workshop's cache, in the same sense as `lookAtOurs`. Its reader takes a list that it finds for the whole list. */
 export function lookAtWorkshop({ entries, orders, ids, creators, isLate }: WorkshopInput): readonly WrongEntry[] {
   const wrong: WrongEntry[] = [];
   for (const id of ids) {

@@ -96,7 +96,7 @@ function hintOf({ type, format, enum: values }: JsonSchema): string {
 }
 
 /** What a new item of an entity may be, of the maker if it makes such items; empty if its schema does not tell. */
-export function exampleOf(entity: Entity<unknown>, views: readonly View[], maker: ItemMaker): Attributes {
+export function itemFor(entity: Entity<unknown>, views: readonly View[], maker: ItemMaker): Attributes {
   const made = maker.create();
   return entity.owns(made) ? made : (generated(entity, views, Math.random, 1) ?? {});
 }

@@ -1,6 +1,6 @@
 import type { Attributes } from '../change.ts';
 import { busyEvenings } from './evening.ts';
-import { exampleOf } from './items.ts';
+import { itemFor } from './items.ts';
 import { type PageServer, servePage } from './server.ts';
 import { playStory } from './story.ts';
 import { makeTrouble, TROUBLE_BUTTONS } from './troubles.ts';
@@ -93,7 +93,7 @@ async function perform(world: PlayedWorld, command: Command): Promise<Answer> {
       return { text: 'A new item was written to the table.' };
     case 'example': {
       const entity = world.options.views.find(({ entity }) => entity.name === command.entity)?.entity;
-      return { text: '', item: entity ? exampleOf(entity, world.options.views, world.maker) : {} };
+      return { text: '', item: entity ? itemFor(entity, world.options.views, world.maker) : {} };
     }
     case 'delete':
       await world.remove(String(command.item));

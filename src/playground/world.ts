@@ -16,7 +16,7 @@ import type { Mutation, Outcome } from '../mutation.ts';
 import { redrive } from '../redrive/redrive.ts';
 import type { Report } from '../sync/sync.ts';
 import { type DocumentView, type Entity, type ListView, type View, viewName } from '../view.ts';
-import { type Comparison, inBrief, look, lookAtWorkshop, PAGE_MEMBERS } from './compare.ts';
+import { type Comparison, inBrief, lookAtOurs, lookAtWorkshop, PAGE_MEMBERS } from './compare.ts';
 import { type Gate, gate, stoppable } from './gate.ts';
 import { type Dam, dam } from './held-reader.ts';
 import { anyMaker, formsOf, type ItemMaker, orderMaker } from './items.ts';
@@ -557,7 +557,7 @@ export class PlayedWorld {
 
   /** Compares both caches with the table. A difference counts when two looks in a row find it. */
   async lookNow(): Promise<void> {
-    const found = await look({
+    const found = await lookAtOurs({
       cache: this.options.cache,
       documents: this.#mirror.documents,
       lists: this.#mirror.lists,
