@@ -269,7 +269,7 @@ describe('the package, installed elsewhere', () => {
 
     it('builds every entry but the one for tests with the same properties', async () => {
       await bundle('entries.ts', 'all');
-      expect(await run(at, 'node', 'all/entries.mjs')).toEqual({ code: 0, output: `${'function '.repeat(15).trim()}\n` });
+      expect(await run(at, 'node', 'all/entries.mjs')).toEqual({ code: 0, output: `${'function '.repeat(16).trim()}\n` });
     });
 
     it.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('follows a stream into Valkey, and writes metrics', async () => {
