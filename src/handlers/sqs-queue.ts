@@ -18,8 +18,11 @@ export interface CheckMessage {
 
 export interface SqsQueueOptions {
   readonly url: string;
-  /** Needs `sqs:SendMessage`. The caller destroys it. Default: a client with the SDK's usual configuration, and short timeouts. */
-  readonly client?: Pick<SQSClient, 'send'>;
+  /**
+   * An `SQSClient`; needs `sqs:SendMessage`. The caller destroys it. Default: a client with the SDK's usual configuration, and short timeouts. Its type is
+   * not that of the SDK, which others need not install.
+   */
+  readonly client?: { send(command: never, options?: never): Promise<unknown> };
 }
 
 /** Of one call (SQS API Reference, SendMessageBatch). */
@@ -71,11 +74,11 @@ function batchesOf(messages: readonly CheckMessage[]): readonly (readonly number
   return batches;
 }
 
-async function load(client: Pick<SQSClient, 'send'> | undefined) {
+async function load(client: SqsQueueOptions['client']) {
   const sdk = await import('@aws-sdk/client-sqs').catch((cause: Error & { readonly code?: string }) => {
     if (cause.code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw new Error('the queue of the verifier needs a package that is not installed: npm install @aws-sdk/client-sqs', { cause });
   });
   const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
-  return { sdk, sqs: client ?? new sdk.SQSClient({ requestHandler, maxAttempts: 2 }) };
+  return { sdk, sqs: (client as Pick<SQSClient, 'send'> | undefined) ?? new sdk.SQSClient({ requestHandler, maxAttempts: 2 }) };
 }
