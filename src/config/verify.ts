@@ -1,10 +1,11 @@
 import * as z from 'zod/mini';
 import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
-import { type Config, memoryFault, queueUrl, readConfig, readUnits } from './worker.ts';
+import { type Config, memoryFault, readConfig, readUnits } from './worker.ts';
 
 const verify = z.object({
   TABLE_NAME: z.optional(z.string()),
-  VERIFY_QUEUE_URL: queueUrl(),
+  // readConfig checks its form.
+  VERIFY_QUEUE_URL: z.optional(z.string()),
   VERIFY_BOUND_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(180)), 60),
   READ_UNITS_PER_SECOND: readUnits(),
   PROBE_READ_UNITS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(1_000_000)), 1_000),

@@ -6,8 +6,6 @@ import { type LettersPlace, parseLettersPlace } from '../letters/place.ts';
 import { type Environment, givenVariables, parseVariables, requireNoFaults } from './environment.ts';
 
 const milliseconds = (fallback: number) => z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(900_000)), fallback);
-/** The URL of an SQS queue. */
-export const queueUrl = () => z.optional(z.string().check(z.regex(/^https?:\/\/[^\s]+$/, 'give the URL of an SQS queue, https://…')));
 const DAY_SECONDS = 86_400;
 const DEFAULT_TOMBSTONE_TTL_SECONDS = 90_000;
 
@@ -33,7 +31,7 @@ const worker = z.object({
   POISON_RUN_LIMIT: z._default(z.coerce.number().check(z.int(), z.minimum(0)), 10),
   RETENTION_WARNING_SECONDS: z._default(z.coerce.number().check(z.int(), z.minimum(1), z.maximum(DAY_SECONDS)), 21_600),
   METRICS: z._default(z.enum(['true', 'false']), 'false'),
-  VERIFY_QUEUE_URL: queueUrl(),
+  VERIFY_QUEUE_URL: z.optional(z.string().check(z.regex(/^https?:\/\/[^\s]+$/, 'give the URL of an SQS queue, https://…'))),
   VERIFY_SAMPLE_RATE: z._default(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(1_000_000_000)), 1_000),
 });
 

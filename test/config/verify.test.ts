@@ -20,7 +20,10 @@ describe('parseVerifyFunctionConfig', () => {
   it.each([
     [{ TABLE_NAME: '' }, 'TABLE_NAME is absent: give the name of a DynamoDB table'],
     [{ VERIFY_QUEUE_URL: '' }, 'VERIFY_QUEUE_URL is absent: give the URL of the queue'],
-    [{ VERIFY_QUEUE_URL: 'arn:aws:sqs:x' }, 'VERIFY_QUEUE_URL is "arn:…": give the URL of an SQS queue'],
+    [
+      { VERIFY_QUEUE_URL: 'arn:aws:sqs:x' },
+      /^the environment is wrong:\n {2}VERIFY_QUEUE_URL is "arn:…": give the URL of an SQS queue, https:\/\/…$/,
+    ],
     [{ VERIFY_BOUND_SECONDS: '0' }, 'VERIFY_BOUND_SECONDS is "0": give 1 or more'],
     [{ VERIFY_BOUND_SECONDS: '181' }, 'VERIFY_BOUND_SECONDS is "181": give 180 or less'],
     [{ PROBE_READ_UNITS: 'all' }, 'PROBE_READ_UNITS is "all": give a whole number'],
