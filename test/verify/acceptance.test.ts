@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BatchWriteItemCommand } from '@aws-sdk/client-dynamodb';
 import { marshall } from '@aws-sdk/util-dynamodb';
 import { Valkey } from 'iovalkey';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { backfill, begin } from '../../src/backfill/backfill.ts';
-import type { CacheClient } from '../../src/cache.ts';
+import type { CacheClient, Fill } from '../../src/cache.ts';
 import { cacheNames } from '../../src/caches/valkey/sweep.ts';
 import { valkeyCache } from '../../src/caches/valkey.ts';
 import { readBudget } from '../../src/dynamodb/read-budget.ts';
@@ -18,7 +18,8 @@ import { sampledSegments, type VerifyInput, verification } from '../../src/verif
 import { versionOf } from '../../src/version.ts';
 import type { View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
-import { type Orders, order, randomOf, write } from '../backfill/orders.ts';
+import { fillTable, type Orders, order, randomOf, write } from '../backfill/orders.ts';
+import { valkeyKeysOf } from '../properties/world/backend.ts';
 import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, type ValkeyServer, valkeyAvailable } from '../servers/valkey.ts';
@@ -34,6 +35,8 @@ const LOAD_MS = 4_000;
 interface Worker {
   readonly spoil?: (record: StreamRecord, n: number) => readonly StreamRecord[];
   readonly cache?: (cache: CacheClient) => CacheClient;
+  /** What is done to the cache at one moment, while the worker follows the table. */
+  readonly strike?: (orders: Orders, mapping: EventSourceMapping, evictList: (list: string) => Promise<void>) => Promise<void>;
 }
 
 const newestVersion = (() => {
@@ -43,6 +46,9 @@ const newestVersion = (() => {
     return versionOf('2099-01-01T00:00:00.000', String(n));
   };
 })();
+
+/** Some ids of orders that the table has. */
+const IDS = Array.from({ length: 40 }, (_, id) => id + 1);
 
 const BROKEN: readonly (readonly [name: string, worker: Worker, shows: readonly Fault[]])[] = [
   ['drops one record in ten', { spoil: (record, n) => (n % 10 === 0 ? [] : [record]) }, ['old-value']],
@@ -71,6 +77,95 @@ const BROKEN: readonly (readonly [name: string, worker: Worker, shows: readonly 
     },
     ['old-value'],
   ],
+  [
+    'is that of the workshop: no versions, no old image, errors taken for answers, deletes from another list',
+    {
+      cache: (cache) => ({
+        ...cache,
+        async apply(mutations) {
+          const kept = mutations.filter(({ kind, type }) => type !== 'delete' || kind === 'document');
+          await cache.apply(kept.map((one) => ({ ...one, version: newestVersion() }))).catch(() => {});
+          return mutations.map(() => ({ type: 'applied' }) as const);
+        },
+      }),
+    },
+    ['extra-member'],
+  ],
+  [
+    'shares its cache with a survey that seals lists without their mark',
+    {
+      async strike({ cache }, _, evictList) {
+        // No order moves to these creators while the test writes.
+        for (const list of Array.from({ length: 400 }, (_, i) => `orders@1:creator:creator${100 + i}`)) {
+          const { members } = await cache.list(list, { limit: 150 });
+          if (members.length < 2) continue;
+          // Half of its members were read by the scan before the eviction.
+          const half = members
+            .filter((_, i) => i % 2 === 0)
+            .map(({ member, score, value }) => ({ member, score, json: JSON.stringify(value) }));
+          await evictList(list);
+          await cache.mark([{ list, keep: 150 }], 'again');
+          await cache.fill([{ list, keep: 150, members: half }], 'again');
+          await cache.seal([list], 'again');
+        }
+      },
+    },
+    ['missing-member'],
+  ],
+  [
+    'shares its cache with a reader that takes the lease after it has read',
+    {
+      async strike(orders, mapping) {
+        const { cache } = orders;
+        await fillTable(
+          orders,
+          IDS.map((id) => order(id, 19, 'read', id)),
+        );
+        await mapping.drained();
+        const keys = IDS.map((id) => `detail@1:${id}`);
+        const read = await cache.getMany(keys);
+        await fillTable(
+          orders,
+          IDS.map((id) => order(id, 19, 'changed since', id)),
+        );
+        await mapping.drained();
+        const leases = await cache.lease(keys.map((key) => ({ kind: 'document', key })));
+        const found = read.map(
+          (lookup) => ({ kind: 'document', json: lookup.type === 'hit' ? JSON.stringify(lookup.value) : undefined }) as const,
+        );
+        await cache.settle(leases.map((lease, i) => ({ lease, found: found[i] as Fill['found'] })));
+      },
+    },
+    ['old-value'],
+  ],
+  [
+    'shares its cache with somebody who writes keys by hand',
+    {
+      async strike(orders, mapping) {
+        const { cache } = orders;
+        await fillTable(
+          orders,
+          IDS.map((id) => order(id, 19, 'right', id)),
+        );
+        await mapping.drained();
+        const lookups = await cache.getMany(IDS.map((id) => `detail@1:${id}`));
+        const json = JSON.stringify({ by: 'hand' });
+        const ghost = versionOf('2026-01-01T00:00:00.000', '1');
+        await cache.apply(
+          IDS.flatMap((id, i) => {
+            const lookup = lookups[i];
+            const version = lookup?.type === 'hit' ? lookup.version : ghost;
+            const [key, none] = [`detail@1:${id}`, `detail@1:no-order-${id}`];
+            return [
+              id % 2 === 0 ? { kind: 'document', type: 'delete', key, version } : { kind: 'document', type: 'put', key, version, json },
+              { kind: 'document', type: 'put', key: none, version: ghost, json },
+            ] as const;
+          }),
+        );
+      },
+    },
+    ['old-value', 'hidden-item', 'ghost'],
+  ],
 ];
 
 const isMissing = missing(javaAvailable(), HOW_TO_GET_JAVA) || missing(valkeyAvailable(), HOW_TO_GET_VALKEY);
@@ -87,10 +182,15 @@ describe.skipIf(isMissing)(`the verifier, of ${ITEMS} items of DynamoDB Local an
     const { tableName, streamArn } = await createShopTable(local.client, 'shop');
     orders = { local, tableName, streamArn, cache: valkeyCache({ url: valkey.url }), views: VIEWS };
     await fillFast(Array.from({ length: ITEMS }, (_, id) => order(id, id % 500, 'new', upTo(100_000), 50)));
-    const table = tableOf();
-    const from = begin({ tableArn: 'arn', tableId: 'id', cache: 'c', views: [], segments: 4, survey: 'first', begun: '' });
-    await backfill({ from, views: VIEWS, cache: orders.cache, table, signal: new AbortController().signal });
   }, 900_000);
+  // Versions that a broken worker made up would outlive it.
+  beforeEach(async () => {
+    const admin = new Valkey(valkey.url);
+    await admin.flushall();
+    admin.disconnect();
+    const from = begin({ tableArn: 'arn', tableId: 'id', cache: 'c', views: [], segments: 4, survey: 'first', begun: '' });
+    await backfill({ from, views: VIEWS, cache: orders.cache, table: tableOf(), signal: new AbortController().signal });
+  }, 300_000);
   afterAll(async () => {
     await orders?.cache.close();
     await Promise.all([local?.close(), valkey?.close()]);
@@ -152,6 +252,12 @@ describe.skipIf(isMissing)(`the verifier, of ${ITEMS} items of DynamoDB Local an
     return mapping;
   }
 
+  async function evictList(list: string): Promise<void> {
+    const admin = new Valkey(valkey.url);
+    await admin.del(valkeyKeysOf('millrace', { kind: 'list', list, keep: 150 }));
+    admin.disconnect();
+  }
+
   const kindsIn = (report: VerifyReport) => FAULTS.filter((fault) => report.views.some(({ violations }) => violations[fault] > 0));
   const summary = (report: VerifyReport) =>
     report.views.map(({ view, observations, misses, late, lags, undecided, violations, consistency, repairs }) => ({
@@ -184,6 +290,7 @@ describe.skipIf(isMissing)(`the verifier, of ${ITEMS} items of DynamoDB Local an
     await sleep(LOAD_MS);
     await stopWriting();
     await mapping.drained();
+    await worker.strike?.(orders, mapping, evictList);
     await mapping.stop();
     const began = performance.now();
     const report = await verify({ repairs: true });
