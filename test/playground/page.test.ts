@@ -231,7 +231,8 @@ describe.skipIf(missing(chromiumAvailable(), HOW_TO_GET_CHROMIUM))('the page of 
 
   it('shows the history of an entry, with the records that were stale', async () => {
     await trouble('disorder');
-    await page.locator('[data-entry^="detail@1:"]').first().click();
+    const { id } = [...playground.world.items.values()].at(-1) ?? {};
+    await page.click(`[data-entry="detail@1:${id}"]`);
     await page.locator('dialog').getByText('stale').first().waitFor();
     await page.getByRole('button', { name: 'Evict it' }).click();
     await page.locator('dialog').getByText('was dropped').waitFor();
