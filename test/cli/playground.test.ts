@@ -142,6 +142,21 @@ describe('millrace playground', () => {
     }
   });
 
+  it('refuses the namespace of a worker, because it removes all keys', async () => {
+    const { status, stdout, stderr } = await cli.run([
+      'playground',
+      '--no-browser',
+      '--url',
+      'valkey://127.0.0.1:1',
+      '--namespace',
+      'millrace',
+    ]);
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(
+      /--namespace is "millrace", and the playground removes all keys.*: give one that begins with millrace-playground\n$/,
+    );
+  });
+
   it.skipIf(missing(valkeyAvailable(), HOW_TO_GET_VALKEY))('keeps a Valkey equal to the table, in a namespace of its own', async () => {
     const server = await startValkey();
     try {

@@ -27,7 +27,7 @@ the code of the Lambda function, behind an emulated event source mapping. The pa
 this machine only, and loads nothing from elsewhere.
 
 With --url the cache is a Valkey server. All keys of the namespace are removed at the start, so
-give no namespace of a worker. Default: ${NAMESPACE}.
+the name of the namespace must begin with its default, ${NAMESPACE}.
 To watch a table of your own, use "millrace dev --open".
 
 Examples:
@@ -50,6 +50,11 @@ export function playgroundCommand(): Command {
 
 async function play(options: PlaygroundOptions, stopped: AbortSignal): Promise<void> {
   const { backend, url, namespace = NAMESPACE } = options;
+  if (!namespace.startsWith(NAMESPACE)) {
+    throw new Error(
+      `--namespace is "${namespace}", and the playground removes all keys of its namespace: give one that begins with ${NAMESPACE}`,
+    );
+  }
   // The cache of the environment is that of a worker.
   const choice = url === undefined ? { backend: backend ?? 'memory' } : { ...options, namespace };
   const config = { ...configOf(choice), maxValueBytes: MAX_VALUE_BYTES };
