@@ -254,7 +254,7 @@ describe.skipIf(missing(chromiumAvailable(), HOW_TO_GET_CHROMIUM))('the page of 
     await page.locator('[data-item]', { hasText: evil }).first().waitFor();
     await page.locator('[data-view="detail@1"]', { hasText: evil }).first().waitFor();
     await page.locator('[data-view="orders@1"]', { hasText: evil }).first().waitFor();
-    await page.locator('[data-view="detail@1"] [data-entry]').first().click();
+    await page.locator('[data-view="detail@1"] [data-entry]', { hasText: evil }).first().click();
     await page.locator('dialog', { hasText: evil }).waitFor();
     await page.keyboard.press('Escape');
     expect(await page.evaluate('[window.hurt, document.querySelectorAll("#root script, #root img").length]')).toEqual([undefined, 0]);
