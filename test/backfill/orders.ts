@@ -78,18 +78,49 @@ export async function beginNow(cache: CacheClient): Promise<void> {
   await cache.settle([{ lease: lease as Lease, found: { kind: 'document', json } }]);
 }
 
+/** The key of an item of no view. */
+const CANARY = { pk: 'canary', sk: 'canary' };
+
+/**
+ * Waits until what is written reaches a handler: LATEST is where the first poll finds it, and not where the mapping starts.
+ *
+ * @param spy tells whether the handler has had the canary
+ */
+export async function untilFollowed({ local, tableName }: Orders, spy: { readonly hasCanary: boolean }): Promise<void> {
+  for (let n = 0; !spy.hasCanary; n += 1) {
+    await local.client.send(new PutItemCommand({ TableName: tableName, Item: marshall({ ...CANARY, n }) }));
+    await sleep(50);
+  }
+  await local.client.send(new DeleteItemCommand({ TableName: tableName, Key: marshall(CANARY) }));
+}
+
+/** Passes records on, and notices the canary. */
+export function spiedOn(handler: LambdaHandler): { readonly handler: LambdaHandler; readonly hasCanary: boolean } {
+  const spy = {
+    hasCanary: false,
+    handler: (async (...args) => {
+      const keys = args[0].Records.map(({ dynamodb }) => dynamodb?.Keys?.pk as { readonly S?: string } | undefined);
+      if (keys.some((pk) => pk?.S === CANARY.pk)) spy.hasCanary = true;
+      return await handler(...args);
+    }) as LambdaHandler,
+  };
+  return spy;
+}
+
 /** Follows what is written from here on. */
-export async function follow({ local, streamArn, cache, views }: Orders): Promise<EventSourceMapping> {
-  const handler = streamHandler({ views, cache, logger: { info() {}, warn() {}, error() {} } });
+export async function follow(orders: Orders): Promise<EventSourceMapping> {
+  const { local, streamArn, cache, views } = orders;
+  const spy = spiedOn(streamHandler({ views, cache, logger: { info() {}, warn() {}, error() {} } }) as LambdaHandler);
   const mapping = eventSourceMapping({
     reader: sdkStreamReader({ client: local.streams, streamArn }),
-    handler: handler as LambdaHandler,
+    handler: spy.handler,
     startingPosition: 'LATEST',
     batchSize: 100,
     functionResponseTypes: ['ReportBatchItemFailures'],
     functionTimeoutMs: 30_000,
   });
   await mapping.start();
+  await untilFollowed(orders, spy);
   return mapping;
 }
 

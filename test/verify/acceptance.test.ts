@@ -18,7 +18,7 @@ import { sampledSegments, type VerifyInput, verification } from '../../src/verif
 import { versionOf } from '../../src/version.ts';
 import type { View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
-import { fillTable, type Orders, order, randomOf, write } from '../backfill/orders.ts';
+import { fillTable, type Orders, order, randomOf, spiedOn, untilFollowed, write } from '../backfill/orders.ts';
 import { valkeyKeysOf } from '../properties/world/backend.ts';
 import { createShopTable, type DynamoDbLocal, HOW_TO_GET_JAVA, javaAvailable, startDynamoDbLocal } from '../servers/dynamodb-local.ts';
 import { missing } from '../servers/requires.ts';
@@ -232,23 +232,23 @@ describe.skipIf(isMissing)(`the verifier, of ${ITEMS} items of DynamoDB Local an
   async function start({ spoil, cache: broken }: Worker, cache: CacheClient = orders.cache): Promise<EventSourceMapping> {
     const handler = streamHandler({ views: VIEWS, cache: broken?.(cache) ?? cache, logger: { info() {}, warn() {}, error() {} } });
     let n = 0;
+    const spy = spiedOn((async ({ Records }) => {
+      const records = Records.flatMap((record) => {
+        n += 1;
+        return spoil?.(record, n) ?? [record];
+      });
+      return await handler({ Records: records });
+    }) as LambdaHandler);
     const mapping = eventSourceMapping({
       reader: sdkStreamReader({ client: local.streams, streamArn: orders.streamArn }),
-      handler: (async ({ Records }) => {
-        const records = Records.flatMap((record) => {
-          n += 1;
-          return spoil?.(record, n) ?? [record];
-        });
-        return await handler({ Records: records });
-      }) as LambdaHandler,
+      handler: spy.handler,
       startingPosition: 'LATEST',
       batchSize: 1_000,
       functionResponseTypes: ['ReportBatchItemFailures'],
       functionTimeoutMs: 30_000,
     });
     await mapping.start();
-    // LATEST is where the first poll finds it.
-    await sleep(1_000);
+    await untilFollowed(orders, spy);
     return mapping;
   }
 
