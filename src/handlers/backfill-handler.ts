@@ -42,6 +42,7 @@ import type { LetterStore } from '../letters/store.ts';
 import { type View, viewName } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
 import type { InvocationContext } from './stream-handler.ts';
+import { timeNearlyOver } from './time-nearly-over.ts';
 
 export type { BackfillEvent, BackfillPlan, BackfillRequest, BackfillSummary, PlanEvent, ReportEvent, RunEvent, SumEvent };
 
@@ -241,8 +242,7 @@ async function run(options: LoggedOptions, event: RunEvent, context: InvocationC
   const { cache, table, checkpoints, letters, logger, metrics, marginMs = 20_000, retryForMs = 60_000 } = options;
   const { plan, pass, segment } = event;
   const started = Date.now();
-  const remainingMs = context?.getRemainingTimeInMillis?.();
-  const time = remainingMs === undefined ? [] : [AbortSignal.timeout(Math.max(0, Math.floor(remainingMs - marginMs)))];
+  const timeOver = timeNearlyOver(context, marginMs);
   const end = new AbortController();
   const views = viewsOf(options, plan);
   const check = checkOf(options, plan);
@@ -272,7 +272,7 @@ async function run(options: LoggedOptions, event: RunEvent, context: InvocationC
       survey: plan.survey,
       letters: letters && itemLetters({ store: letters, streamArn: plan.streamArn, at: new Date(plan.begun) }),
       unsealable: none,
-      signal: AbortSignal.any([...time, end.signal]),
+      signal: AbortSignal.any([timeOver, end.signal]),
       onPage(next) {
         pages += 1;
         at = next;

@@ -21,6 +21,7 @@ import type { StructuredLogger } from './batch-log.ts';
 import { type Sample, type SampleCounts, type SamplerOptions, sampler } from './sampler.ts';
 import { type CheckMessage, type CheckQueue, type SqsQueueOptions, sqsQueue } from './sqs-queue.ts';
 import type { InvocationContext } from './stream-handler.ts';
+import { timeNearlyOver } from './time-nearly-over.ts';
 
 export { type CheckMessage, type CheckQueue, type Sample, type SampleCounts, type SamplerOptions, type SqsQueueOptions, sampler, sqsQueue };
 
@@ -102,6 +103,7 @@ export function verifyHandler(options: VerifyHandlerOptions): VerifyHandler {
     ...options,
     logger: options.logger ?? new Logger(),
     boundMs: options.boundMs ?? 60_000,
+    marginMs: options.marginMs ?? 20_000,
     clock: options.clock ?? SYSTEM_CLOCK,
     random: options.random ?? Math.random,
     known: once(() => describe(options)),
@@ -117,6 +119,7 @@ export function verifyHandler(options: VerifyHandlerOptions): VerifyHandler {
 interface Scene extends VerifyHandlerOptions {
   readonly logger: StructuredLogger;
   readonly boundMs: number;
+  readonly marginMs: number;
   readonly clock: VerifyClock;
   readonly random: () => number;
   known(): Promise<Described>;
@@ -172,7 +175,7 @@ interface Checked {
 async function check(scene: Scene, records: ChecksEvent['Records'], context: InvocationContext | undefined): Promise<ChecksAnswer> {
   const { clock, logger } = scene;
   const started = clock.now();
-  const end = endOf(scene, context);
+  const timeOver = timeNearlyOver(context, scene.marginMs);
   const checks = records.flatMap(({ messageId: id, body }) => {
     const check = readable(scene, id, body);
     return check ? [{ id, check }] : [];
@@ -180,17 +183,15 @@ async function check(scene: Scene, records: ChecksEvent['Records'], context: Inv
   const failures = new Set<string>();
   let looker: OneLook | undefined;
   try {
-    looker = lookerOf(scene, (await scene.known()).table, end.signal);
+    looker = lookerOf(scene, (await scene.known()).table, timeOver);
     const checked = await lookAt(scene, looker, checks);
-    for (const id of await sendNext(scene, checked, end.signal)) failures.add(id);
+    for (const id of await sendNext(scene, checked, timeOver)) failures.add(id);
     for (const one of checked) if (!failures.has(one.id)) count(scene, looker.tally, one);
   } catch (thrown) {
     const error = asError(thrown);
-    if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError) && !end.signal.aborted) throw error;
+    if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError) && !timeOver.aborted) throw error;
     logger.warn('checks come again', { messages: checks.length, error: { name: error.name, message: error.message } });
     for (const { id } of checks) failures.add(id);
-  } finally {
-    end.clear();
   }
   if (looker) publish(scene, 'check', looker, clock.now() - started, context);
   return { batchItemFailures: [...failures].map((itemIdentifier) => ({ itemIdentifier })) };
@@ -298,10 +299,10 @@ async function probe(scene: Scene, context: InvocationContext | undefined): Prom
   const { cache, clock, keys, logger, probeReadUnits = 1_000, random, views } = scene;
   const started = clock.now();
   const { table, keyTypes, items } = await scene.known();
-  const end = endOf(scene, context);
-  const looker = lookerOf(scene, table, end.signal);
+  const timeOver = timeNearlyOver(context, scene.marginMs);
+  const looker = lookerOf(scene, table, timeOver);
   const names = new MemberNames();
-  const isOver = (share: number): boolean => end.signal.aborted || looker.units >= share * probeReadUnits;
+  const isOver = (share: number): boolean => timeOver.aborted || looker.units >= share * probeReadUnits;
   try {
     const of = smallSegments(items);
     // The table gets half of the budget, unless nothing lists the keys of the cache.
@@ -309,7 +310,7 @@ async function probe(scene: Scene, context: InvocationContext | undefined): Prom
     // A segment without items costs next to nothing, so the number of segments is limited, too.
     for (let n = 0; n < Math.min(of, probeReadUnits) && !isOver(share); n += 1) {
       const enough = new AbortController();
-      const signal = AbortSignal.any([end.signal, enough.signal]);
+      const signal = AbortSignal.any([timeOver, enough.signal]);
       const onPage = (): void => {
         if (isOver(share)) enough.abort();
       };
@@ -325,10 +326,8 @@ async function probe(scene: Scene, context: InvocationContext | undefined): Prom
   } catch (thrown) {
     const error = asError(thrown);
     // What was seen until then counts.
-    if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError) && !end.signal.aborted) throw error;
-    if (!end.signal.aborted) logger.warn('the probes ended early', { error: { name: error.name, message: error.message } });
-  } finally {
-    end.clear();
+    if (!(error instanceof CacheUnavailableError || error instanceof TableUnavailableError) && !timeOver.aborted) throw error;
+    if (!timeOver.aborted) logger.warn('the probes ended early', { error: { name: error.name, message: error.message } });
   }
   await sendSuspects(scene, looker);
   return publish(scene, 'probe', looker, clock.now() - started, context);
@@ -360,15 +359,4 @@ function publish(
   if (metrics) metrics(facts);
   else logger.info('verify', { ...facts });
   return facts;
-}
-
-/** Aborts when the function's time is nearly over. */
-function endOf({ marginMs = 20_000 }: Scene, context: InvocationContext | undefined): { readonly signal: AbortSignal; clear(): void } {
-  const remainingMs = context?.getRemainingTimeInMillis?.();
-  const end = new AbortController();
-  const timer =
-    remainingMs === undefined
-      ? undefined
-      : setTimeout(() => end.abort(new Error('the time of the function is over')), Math.max(0, remainingMs - marginMs));
-  return { signal: end.signal, clear: () => clearTimeout(timer) };
 }

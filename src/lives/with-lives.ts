@@ -74,8 +74,9 @@ const MOST_ATTEMPTS = 20;
  * Gives views lives, so that a view which was rolled back and deployed again does not show what it had before. The life is part of the keys in `cache`:
  * `detail@1:42` is stored as `detail@1.k3f9x0a1b2:42`. See docs/lives.md.
  *
- * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys no value is written: mutations are `skipped`
- * (before the first use of a life they are stored as forgotten), reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
+ * It keeps the promises of `CacheClient` for the keys of views whose life is usable. For other keys no value is written: mutations are `skipped`,
+ * reads miss, lists are empty and not complete, `fill` returns false, and leases and seals are `lost`. A key over `MAX_KEY_BYTES` is such a key.
+ * A mutation that is skipped before the first use of a life is stored as forgotten.
  *
  * @throws RangeError when an option is out of its range
  */

@@ -34,7 +34,7 @@ function isOf(record: StreamRecord, name: 'INSERT' | 'MODIFY' | 'REMOVE'): boole
   return record.eventName === name;
 }
 
-/** Drops one record in so many, at each delivery the same ones, and applies all others. */
+/** Drops one in `oneIn` records, the same ones at each delivery, and applies all others. */
 function dropping(oneIn: number): Omit<WorldOptions, 'seed'> {
   return {
     spoil: (record, world) =>

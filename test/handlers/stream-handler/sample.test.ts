@@ -81,7 +81,7 @@ describe('the sample of a batch', () => {
     expect(checks()).toEqual([]);
   });
 
-  it('has one change in so many', async () => {
+  it('has one in `oneIn` changes', async () => {
     const { sample, checks } = sampling({ oneIn: 10 });
     await handlerOf({ sample }).handle(...Array.from({ length: 1_000 }, (_, i) => insert(`o${i}`, String(i + 1))));
     expect(checks().length).toBeGreaterThan(60);
