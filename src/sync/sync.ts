@@ -118,18 +118,17 @@ export async function sync<Record>(input: SyncInput<Record>): Promise<Report> {
   return { records: await Promise.all(reports) };
 }
 
-/** Poison from this place of the batch on fails, with this error. */
+/** Poison from this place of the batch on fails, with the error that `admit` threw, if it threw one. */
 interface Admission {
   readonly before: number;
-  readonly error: Error;
+  readonly error?: Error;
 }
 
 function admissionOf<Record>(input: SyncInput<Record>, planned: PlannedBatch<Record>): Admission {
   const { sound, poison } = planned;
-  const error = new Error('there is nothing but poison, and more of it in a row than may be set aside');
-  if (!input.admit || (sound === 0 && poison.length === 0)) return { before: Infinity, error };
+  if (!input.admit || (sound === 0 && poison.length === 0)) return { before: Infinity };
   try {
-    return { before: poison[input.admit(planned)]?.index ?? Infinity, error };
+    return { before: poison[input.admit(planned)]?.index ?? Infinity };
   } catch (thrown) {
     return { before: 0, error: asError(thrown) };
   }
@@ -197,7 +196,7 @@ async function applyRecord<Record>(
     }
     if (poison.length > 0) {
       const { before, error } = await admission;
-      if (index >= before) throw error;
+      if (index >= before) throw error ?? new Error('there is nothing but poison, and more of it in a row than may be set aside');
     }
     const letter = causes.length > 0 ? await input.setAside({ record, index, change, shownKeys: shown?.keys, causes }) : undefined;
     return { change: shown, status: 'done', applied, stale, rejected, ...(skipped > 0 && { skipped }), causes, letter };
