@@ -21,7 +21,8 @@ local entry_ttl, tombstone_ttl, documents = argv[1], argv[2], tonumber(argv[3])
 local outcomes = {}
 for i = 1, documents do
   local key, document = KEYS[i], argv[3 + i]
-  if version_of(document_header(key)) > version_of(document) then
+  local header = document_header(key)
+  if header ~= '' and version_of(header) > version_of(document) then
     outcomes[i] = '0'
   else
     local ttl = state_of(document) == 'p' and entry_ttl or tombstone_ttl

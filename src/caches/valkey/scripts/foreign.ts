@@ -14,7 +14,8 @@ end
 -- Returns the header of a document, or '' if there is none.
 local function document_header(key)
   local header = read('', 'GETRANGE', key, 0, ${DOCUMENT_HEADER_BYTES - 1})
+  if #header ~= ${DOCUMENT_HEADER_BYTES} then return '' end
   local _, last = string.find(header, '^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d/%d+[pdf]')
-  return last == ${VERSION_LENGTH + 1} and #header == ${DOCUMENT_HEADER_BYTES} and header or ''
+  return last == ${VERSION_LENGTH + 1} and header or ''
 end
 `;

@@ -26,8 +26,9 @@ local function number(text)
   return tonumber(text)
 end
 
-local function version_of(field) return string.sub(field, 1, VERSION) end
-local function state_of(field) return string.sub(field, VERSION + 1, VERSION + 1) end
+local sub = string.sub
+local function version_of(field) return sub(field, 1, VERSION) end
+local function state_of(field) return sub(field, VERSION + 1, VERSION + 1) end
 
 ${FOREIGN}
 local function new_birth()
@@ -39,10 +40,12 @@ end
 local function load(members, scores, peaks)
   local header = read(false, 'HGET', members, '')
   if not header then return nil end
-  local birth, bottom, lost, settled, forgotten, live, peak_rows, rest =
-    string.match(header, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)(.*)$')
-  if not birth then return nil end
-  local highest, dropped, survey = string.match(rest, '^ (%S+) (%S+) ?(%S*)$')
+  local birth, bottom, lost, settled, forgotten, live, peak_rows, highest, dropped, survey =
+    string.match(header, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+) ?(%S*)$')
+  if not birth then
+    birth, bottom, lost, settled, forgotten, live, peak_rows = string.match(header, '^(%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)')
+    if not birth then return nil end
+  end
   local list = {
     members = members, scores = scores, peaks = peaks, header = header, birth = birth, bottom = bottom, lost = tonumber(lost),
     settled = tonumber(settled), forgotten_count = tonumber(forgotten), live_count = tonumber(live), peak_count = tonumber(peak_rows),
@@ -172,7 +175,7 @@ local function trim(list, keep)
     end
   end
   -- R22 (dropped)
-  if number(list.bottom) > number(list.highest) then list.highest = list.bottom end
+  if list.bottom ~= list.highest and number(list.bottom) > number(list.highest) then list.highest = list.bottom end
   if list.peak_count > 0 and list.bottom ~= bottom then purge(list) end
 end
 
@@ -208,7 +211,7 @@ local function apply(list, field, id, score, from, source)
     if number(held_peak) > number(peak) then peak = held_peak end
   end
   -- R23 (doubt): a fill has lowered the bottom since versions were dropped here, and one of them may be newer than this record.
-  local has_sunk = number(list.bottom) < number(list.highest)
+  local has_sunk = list.bottom ~= list.highest and number(list.bottom) < number(list.highest)
   local is_within = has_sunk and number(reach) <= number(list.highest) and (held or number(reach) > number(list.bottom))
   local is_doubtful = source == 'stream' and is_within and version <= list.dropped
   if state == 'f' or is_doubtful then
