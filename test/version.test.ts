@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MalformedRecordError } from '../src/errors.ts';
-import { FLOOR, VERSION_LENGTH, versionOf } from '../src/version.ts';
+import { FLOOR, isVersion, VERSION_LENGTH, versionOf } from '../src/version.ts';
 
 const LABEL = '2026-11-22T03:01:52.091';
 
@@ -65,5 +65,24 @@ describe('FLOOR', () => {
     expect(FLOOR).toBe('0000-00-00T00:00:00.000/0000000000000000000000000000000000000000');
     expect(FLOOR < versionOf('0000-01-01T00:00:00.000', '0')).toBe(true);
     expect(FLOOR).toHaveLength(VERSION_LENGTH);
+  });
+});
+
+describe('isVersion', () => {
+  const version = versionOf(LABEL, '7');
+
+  it.each([version, FLOOR])('accepts %s', (text) => {
+    expect(isVersion(text)).toBe(true);
+  });
+
+  it.each([
+    ['with something before it', `0${version}`],
+    ['with something after it', `${version}0`],
+    ['with a digit too few', version.slice(0, -1)],
+    ['without its label', version.slice(LABEL.length)],
+    ['in an array, which has it as its text', [version]],
+    ['of nothing', undefined],
+  ])('refuses a version %s', (_, text) => {
+    expect(isVersion(text)).toBe(false);
   });
 });
