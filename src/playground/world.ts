@@ -16,13 +16,14 @@ import type { Mutation, Outcome } from '../mutation.ts';
 import { redrive } from '../redrive/redrive.ts';
 import type { Report } from '../sync/sync.ts';
 import { type DocumentView, type Entity, type ListView, type View, viewName } from '../view.ts';
-import { type Comparison, inBrief, lookAtOurs, lookAtWorkshop, PAGE_MEMBERS } from './compare.ts';
+import { inBrief, PAGE_MEMBERS } from './compare.ts';
 import { type Gate, gate, stoppable } from './gate.ts';
 import { type Dam, dam } from './held-reader.ts';
 import { anyMaker, formsOf, type ItemMaker, orderMaker } from './items.ts';
+import { Judge } from './judge.ts';
 import { isOrder, Mirror } from './mirror.ts';
 import { RecordLog } from './record-log.ts';
-import { judgementsOf, lettersIn, shownView, tableRows } from './shown.ts';
+import { lettersIn, shownView, tableRows } from './shown.ts';
 import type { Caption, Counters, HistoryLine, Point, Scene, ShownLetter, Status, Told, Trouble, Update, WrongEntry } from './wire.ts';
 import { makeWorker, type Worker } from './worker.ts';
 import { SimpleCache, workshopHandler } from './workshop.ts';
@@ -99,20 +100,15 @@ export class PlayedWorld {
   readonly #points: Point[] = [];
   readonly #listeners = new Set<(update: Update) => void>();
   readonly #sent = new Map<string, string>();
-  readonly #everWrong = { ours: new Set<string>(), theirs: new Set<string>() };
   readonly #cache: CacheClient;
+  readonly #judge: Judge;
   #surprises = 0;
   #brokenBy: number | undefined;
-  #look: Comparison = { documents: [], lists: [] };
-  #wrong: readonly WrongEntry[] = [];
-  #suspects = { ours: new Map<string, WrongEntry>(), theirs: new Map<string, WrongEntry>() };
-  #theirWrong: readonly WrongEntry[] = [];
   #letters: readonly ShownLetter[] = [];
   #lettersChanged = true;
   #readsBy = { cache: 0, table: 0 };
   #queue: Promise<unknown> = Promise.resolve();
   #fail: (error: Error) => void = () => {};
-  #judged = 0;
   #stopped = false;
   #loop: Promise<void> | undefined;
   #pointTimer: NodeJS.Timeout | undefined;
@@ -133,6 +129,15 @@ export class PlayedWorld {
     this.#mirror = new Mirror(this.views, table.keys);
     this.reader = createReader({ cache: this.#cache, table, lagBoundMs: 60_000 });
     this.workshop = new SimpleCache(options.maxValueBytes ?? 1_048_576);
+    this.#judge = new Judge({
+      cache,
+      workshop: this.workshop,
+      mirror: this.#mirror,
+      isLate: {
+        ours: (item) => this.isLate(item),
+        theirs: (item) => this.#mirror.isAwaited(item) || this.theirs.progress.isLate(item),
+      },
+    });
     const shared = {
       stream,
       dam: this.dam,
@@ -168,11 +173,11 @@ export class PlayedWorld {
   }
 
   get wrong(): readonly WrongEntry[] {
-    return this.#wrong;
+    return this.#judge.wrong;
   }
 
   get theirWrong(): readonly WrongEntry[] {
-    return this.#theirWrong;
+    return this.#judge.theirWrong;
   }
 
   get letters(): readonly ShownLetter[] {
@@ -185,7 +190,7 @@ export class PlayedWorld {
 
   /** How many entries of our cache were compared with the table, over all looks. */
   get judged(): number {
-    return this.#judged;
+    return this.#judge.judged;
   }
 
   get isBroken(): boolean {
@@ -354,8 +359,7 @@ export class PlayedWorld {
     else {
       this.theirs.kill();
       this.workshop.flush();
-      this.#theirWrong = [];
-      this.#suspects.theirs.clear();
+      this.#judge.forgetTheirs();
     }
   }
 
@@ -549,41 +553,16 @@ export class PlayedWorld {
         this.publish();
       } catch {
         // A cache that gives no answer is looked at again. Until then, nothing is known of it.
-        this.#look = { documents: [], lists: [] };
+        this.#judge.knowNothing();
       }
       await sleep(LOOK_MS);
     }
   }
 
-  /** Compares both caches with the table. A difference counts when two looks in a row find it. */
+  /** Compares both caches with the table. */
   async lookNow(): Promise<void> {
-    const found = await lookAtOurs({
-      cache: this.options.cache,
-      documents: this.#mirror.documents,
-      lists: this.#mirror.lists,
-      projected: () => this.#mirror.projected,
-      isLate: (item) => this.isLate(item),
-      itemOf: (list, member) => this.#mirror.itemOfMember(list, member),
-    });
-    const differences = [...found.documents.flatMap(({ wrong }) => wrong ?? []), ...found.lists.flatMap(({ wrong }) => wrong)];
-    this.#look = found;
-    this.#judged += judgementsOf(found).filter((judgement) => judgement === 'equal' || judgement === 'wrong').length;
-    this.#wrong = confirmed(this.#suspects.ours, differences);
-    for (const { place, fault } of this.#wrong) this.#everWrong.ours.add(`${place} ${fault}`);
-    if (!this.workshopOn) return;
-    const orders = new Map([...this.items.values()].filter(isOrder).map((order) => [String(order.id), order]));
-    const wrong = lookAtWorkshop({
-      entries: this.workshop.entries,
-      orders,
-      ids: this.#mirror.orders.keys(),
-      creators: this.#mirror.creators,
-      isLate: (id) => {
-        const item = this.#mirror.orders.get(id) ?? '';
-        return this.#mirror.isAwaited(item) || this.theirs.progress.isLate(item);
-      },
-    });
-    this.#theirWrong = confirmed(this.#suspects.theirs, wrong);
-    for (const { place, fault } of this.#theirWrong) this.#everWrong.theirs.add(`${place} ${fault.replace(/^\d+ /, '')}`);
+    await this.#judge.lookAtOurs();
+    if (this.workshopOn) this.#judge.lookAtTheirs();
   }
 
   async #readLetters(): Promise<void> {
@@ -620,14 +599,8 @@ export class PlayedWorld {
       broken: this.isBroken,
       evening: this.evening,
     };
-    const verdicts = judgementsOf(this.#look);
     const counters: Counters = {
-      wrong: this.#wrong.length,
-      everWrong: this.#everWrong.ours.size,
-      compared: verdicts.filter((verdict) => verdict === 'equal' || verdict === 'wrong').length,
-      late: verdicts.filter((verdict) => verdict === 'late').length,
-      workshopWrong: this.#theirWrong.length,
-      workshopEverWrong: this.#everWrong.theirs.size,
+      ...this.#judge.counters,
       ...this.#log.counts,
       letters: this.#letters.length,
       reads: { ...this.#readsBy },
@@ -635,8 +608,8 @@ export class PlayedWorld {
     return {
       table: { name: table.name, keys: table.keys, count: this.items.size, rows: tableRows(views, table.keys, this.#mirror) },
       stream: { rows: this.#log.rows },
-      views: views.map((view) => shownView(view, this.#look, (version) => this.#log.numberOf(version))),
-      workshop: { possible: this.options.isSample, on: this.workshopOn, wrong: this.#theirWrong.slice(0, 40) },
+      views: views.map((view) => shownView(view, this.#judge.comparison, (version) => this.#log.numberOf(version))),
+      workshop: { possible: this.options.isSample, on: this.workshopOn, wrong: this.theirWrong.slice(0, 40) },
       counters,
       letters: this.#letters,
       told: [...this.#told],
@@ -654,12 +627,3 @@ const MAPPING: Partial<MappingOptions> = {
   functionName: 'playground',
   backoffMs: (failures) => Math.min(1_000, 200 * failures),
 };
-
-/** The differences that the look before found too. Notes all of them for the next look. */
-function confirmed(suspects: Map<string, WrongEntry>, found: readonly WrongEntry[]): readonly WrongEntry[] {
-  const nameOf = ({ place, fault }: WrongEntry): string => `${place} ${fault.replace(/^\d+ /, '')}`;
-  const again = found.filter((entry) => suspects.get(nameOf(entry))?.table === entry.table);
-  suspects.clear();
-  for (const entry of found) suspects.set(nameOf(entry), entry);
-  return again;
-}
