@@ -8,8 +8,11 @@ interface Step {
   readonly text: string;
   /** How long the caption stays at least, ms. */
   readonly ms: number;
-  run?(world: PlayedWorld): Promise<unknown>;
+  run?(world: PlayedWorld, pause: Pause): Promise<unknown>;
 }
+
+/** Lets people look, for `ms` at the pace of people. */
+type Pause = (ms: number) => Promise<unknown>;
 
 /** The whole story, in about two minutes. */
 const STORY: readonly Step[] = [
@@ -22,10 +25,10 @@ const STORY: readonly Step[] = [
     title: 'Each change travels through the stream',
     text: 'An order is written to the table. The table puts a record into its stream, and Millrace makes cache entries of the record. No other code writes to the cache.',
     ms: 10_000,
-    async run(world) {
+    async run(world, pause) {
       for (let i = 0; i < 4; i += 1) {
         await world.write(world.maker.create());
-        await sleep(900);
+        await pause(900);
       }
     },
   },
@@ -66,9 +69,9 @@ const STORY: readonly Step[] = [
     title: 'The cache forgets',
     text: 'A full cache may drop any entry at any time. Millrace then says: I do not know, ask the table. It never takes one order for the whole list. Then the lists are filled from the table.',
     ms: 10_000,
-    async run(world) {
+    async run(world, pause) {
       await makeTrouble(world, 'evict');
-      await sleep(4_000);
+      await pause(4_000);
       await world.fillLists();
     },
   },
@@ -76,9 +79,9 @@ const STORY: readonly Step[] = [
     title: 'A record that can never be applied',
     text: 'Code that does not know a new value fails on it, again and again. Millrace keeps the record whole in a dead letter, and the others go on. Then the code is mended, and the letter is taken up.',
     ms: 11_000,
-    async run(world) {
+    async run(world, pause) {
       await makeTrouble(world, 'poison');
-      await sleep(4_000);
+      await pause(4_000);
       await world.alone(() => mendAndRedrive(world));
     },
   },
@@ -86,11 +89,11 @@ const STORY: readonly Step[] = [
     title: 'A busy evening',
     text: 'Thirty writes a second. Look at the two numbers on top: entries that differ from the table, although no record of them is on its way.',
     ms: 16_000,
-    async run(world) {
+    async run(world, pause) {
       world.evening = { on: true, rate: 30, trouble: false };
-      await sleep(8_000);
+      await pause(8_000);
       await makeTrouble(world, 'replay');
-      await sleep(4_000);
+      await pause(4_000);
       world.evening = { ...world.evening, on: false };
     },
   },
@@ -103,16 +106,17 @@ const STORY: readonly Step[] = [
 
 const playing = new WeakSet<PlayedWorld>();
 
-/** Plays the story, unless it plays already. The last caption stays. */
-export async function playStory(world: PlayedWorld): Promise<void> {
+/** Plays the story, unless it plays already. The last caption stays. @param pace of the pauses. Default: 1, for people. */
+export async function playStory(world: PlayedWorld, { pace = 1 } = {}): Promise<void> {
   if (playing.has(world)) return;
   playing.add(world);
+  const pause: Pause = (ms) => sleep(ms / pace);
   try {
     for (const [i, { title, text, ms, run }] of STORY.entries()) {
       if (world.isStopped) return;
       world.caption = { step: i + 1, steps: STORY.length, title, text };
       world.publish();
-      await Promise.all([run?.(world).catch(() => {}), sleep(ms)]);
+      await Promise.all([run?.(world, pause).catch(() => {}), pause(ms)]);
     }
   } finally {
     playing.delete(world);
