@@ -178,6 +178,16 @@ export function viewName({ name, revision }: Pick<View, 'name' | 'revision'>): s
   return `${name}@${revision}`;
 }
 
+/** @throws ViewError when two of the views have the same keys: each would overwrite what the other one gives */
+export function checkDistinct(views: readonly Pick<View, 'name' | 'revision'>[]): void {
+  const names = new Set<string>();
+  for (const view of views) {
+    const name = viewName(view);
+    if (names.has(name)) throw new ViewError(`two views have the same keys, ${name}:…: give one of them another name or revision`);
+    names.add(name);
+  }
+}
+
 function check({ name, revision }: { name: string; revision: number }): void {
   if (!/^[\w-]+$/.test(name)) throw new ViewError(`view name "${name}": use letters, digits, "-" and "_"`);
   if (!isPositive(revision)) throw new ViewError(`view ${name}: revision is ${revision}: give a positive integer`);

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { memoryCache } from '../src/caches/memory.ts';
 import { ViewError } from '../src/errors.ts';
-import { documentView, keyOf, listView, viewName } from '../src/view.ts';
+import { backfillHandler } from '../src/handlers/backfill-handler.ts';
+import { redriveHandler } from '../src/handlers/redrive-handler.ts';
+import { streamHandler } from '../src/handlers/stream-handler.ts';
+import { verifyHandler } from '../src/handlers/verify-handler.ts';
+import { checkDistinct, documentView, keyOf, listView, type View, viewName } from '../src/view.ts';
+import { views as shop } from '../src/views/index.ts';
 import { anything } from './plan/fixtures.ts';
 
 const definition = { name: 'v', revision: 1, entity: anything, project: () => [] };
@@ -43,5 +49,24 @@ describe('keyOf', () => {
   it('puts the name and the revision of the view before the key', () => {
     expect(keyOf({ name: 'detail', revision: 2 }, 'a:b')).toBe('detail@2:a:b');
     expect(viewName({ name: 'detail', revision: 2 })).toBe('detail@2');
+  });
+});
+
+describe('two views with the same keys', () => {
+  const twins = [
+    { ...shop.detail, revision: 7 },
+    { ...shop.admin, name: 'detail', revision: 7 },
+  ] as unknown as readonly View[];
+  const message = 'two views have the same keys, detail@7:…: give one of them another name or revision';
+  const given = { views: twins, cache: memoryCache(), table: { client: {} as never, name: 't' } } as never;
+
+  it('are refused by all handlers', () => {
+    for (const make of [streamHandler, redriveHandler, backfillHandler, verifyHandler]) expect(() => make(given)).toThrow(message);
+  });
+
+  it('are views of one name and one revision', () => {
+    expect(() => checkDistinct(Object.values(shop))).not.toThrow();
+    expect(() => checkDistinct([shop.detail, { ...shop.detail, revision: 2 }])).not.toThrow();
+    expect(() => checkDistinct(twins)).toThrow(ViewError);
   });
 });

@@ -6,7 +6,7 @@ import type { LetterStore } from '../letters/store.ts';
 import { type RedriveReport, redrive } from '../redrive/redrive.ts';
 import { parseRequest, type RedriveRequest } from '../redrive/request.ts';
 import type { TableReader } from '../table.ts';
-import type { View } from '../view.ts';
+import { checkDistinct, type View } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
 import type { InvocationContext } from './stream-handler.ts';
 
@@ -78,6 +78,7 @@ export function redriveHandler(
   options: RedriveHandlerOptions,
 ): (request?: RedriveRequest | null, context?: InvocationContext) => Promise<RedriveSummary> {
   const { views, cache, letters, table, tableName, logger = new Logger(), metrics, marginMs = 15_000, now = () => new Date() } = options;
+  checkDistinct(views);
   return async (request, context) => {
     const started = Date.now();
     const { filter, limit, dryRun } = parseRequest(request, now());

@@ -8,7 +8,7 @@ import { letterName, letterText } from '../letters/letter.ts';
 import type { LetterStore } from '../letters/store.ts';
 import { poisonRun } from '../sync/poison-run.ts';
 import { type Report, type SetAside, sync } from '../sync/sync.ts';
-import type { View } from '../view.ts';
+import { checkDistinct, type View } from '../view.ts';
 import { type BatchCounts, type BatchFacts, batchFactsOf, timesOf } from './batch-facts.ts';
 import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, withheldLine } from './batch-log.ts';
 import { type RetentionOptions, retentionWatch } from './retention.ts';
@@ -69,11 +69,12 @@ export interface InvocationContext {
 /**
  * Makes a Lambda handler for a DynamoDB stream (`NEW_AND_OLD_IMAGES`, `FunctionResponseTypes: [ReportBatchItemFailures]`).
  *
- * The handler throws when the event is not a stream event, and when a record without a sequence number fails. Lambda then retries the whole
+ * Throws a ViewError when two of the views have the same keys. The handler throws when the event is not a stream event, and when a record without a sequence number fails. Lambda then retries the whole
  * batch.
  */
 export function streamHandler(options: StreamHandlerOptions): (event: StreamEvent, context?: InvocationContext) => Promise<StreamAnswer> {
   const { views, cache, letters, logger = new Logger(), marginMs = 5_500, poisonRunLimit = 10 } = options;
+  checkDistinct(views);
   const { forMs = 2_000, ...retries } = options.retries ?? {};
   const run = poisonRun(poisonRunLimit);
   const retention = options.retention === false ? undefined : retentionWatch(options.retention);
