@@ -12,10 +12,12 @@ export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'k
   /** Where to go on: `begin` makes the first checkpoint. */
   readonly from: BackfillCheckpoint;
   /**
-   * How long calls of an earlier process that was killed may still be on their way to the cache, ms. In the pass `mark`, the backfill begins after that.
-   * Default: 0, no process was killed.
+   * How long a call that got no answer may still be on its way to the cache, ms. The pass `fill` begins so long after the pass `mark`. Default: 0, for a
+   * cache without a network.
    */
   readonly lateCallsMs?: number;
+  /** Whether an earlier process may have been killed. The pass `mark` then begins after `lateCallsMs`. Default: false. */
+  readonly isResumed?: boolean;
   /** The most segments that run at the same time. Default: 8. */
   readonly segmentsAtOnce?: number;
   /** The most names of lists that are kept in memory. Of more lists, the last pass scans the table again. Default: 100,000. */
@@ -31,15 +33,18 @@ export interface BackfillInput extends Omit<SegmentInput, 'survey' | 'from' | 'k
  * @throws as `runSegment` does, when all segments under way have ended
  */
 export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint> {
-  const { views, signal, lateCallsMs = 0, listsInMemory = 100_000, onCheckpoint } = input;
+  const { views, signal, lateCallsMs = 0, isResumed = false, listsInMemory = 100_000, onCheckpoint } = input;
   let at = input.from;
   const update = (next: BackfillCheckpoint): void => {
     at = next;
     onCheckpoint?.(at);
   };
-  if (at.pass === 'mark') {
-    // A late fill could meet a list that was evicted and that this process marks again; a late mark such a list that the next pass has filled in part.
+  const lateCallsArrive = async (): Promise<void> => {
     if (lateCallsMs > 0) await sleep(lateCallsMs, undefined, { signal }).catch(() => {});
+  };
+  if (at.pass === 'mark') {
+    // A late fill of the earlier process could meet a list that was evicted and that this process marks again.
+    if (isResumed) await lateCallsArrive();
     const marked = await runPass(input, at, 'mark', new ListNames(listsInMemory), update);
     if (!marked) return at;
     if (!views.some(({ kind }) => kind === 'list')) {
@@ -47,6 +52,9 @@ export async function backfill(input: BackfillInput): Promise<BackfillCheckpoint
       update({ ...at, pass: 'done' });
       return at;
     }
+    // A late mark, which was sent again, could meet a list that was evicted after the next pass has filled it in part.
+    await lateCallsArrive();
+    if (signal.aborted) return at;
     update({ ...at, pass: 'fill' });
   }
   // Only a pass that this process runs from its beginning meets every list.

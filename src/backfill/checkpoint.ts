@@ -31,6 +31,7 @@ export interface BackfillCheckpoint extends BackfillPlace {
 }
 
 const FORM = 'millrace backfill 1';
+const PASSES = ['mark', 'fill', 'seal'] as const;
 
 export function checkpointText(checkpoint: BackfillCheckpoint): string {
   return JSON.stringify({ form: FORM, ...checkpoint });
@@ -45,10 +46,14 @@ export function parseCheckpoint(text: string, place: BackfillPlace): BackfillChe
     throw new Error('it is not JSON, so no checkpoint');
   }
   const { form, survey, begun, lives, pass } = checkpoint;
-  const isWhole = [checkpoint.mark, checkpoint.fill, checkpoint.seal].every((states) => Array.isArray(states));
-  if (form !== FORM || typeof survey !== 'string' || typeof begun !== 'string' || typeof lives !== 'object' || lives === null || !isWhole) {
-    throw new Error('it is no checkpoint of this version of millrace backfill');
-  }
+  const isWhole =
+    typeof survey === 'string' &&
+    typeof begun === 'string' &&
+    typeof lives === 'object' &&
+    lives !== null &&
+    Array.isArray(checkpoint.views) &&
+    PASSES.every((pass) => statesAreWhole(checkpoint[pass], pass, checkpoint.segments));
+  if (form !== FORM || !isWhole) throw new Error('it is no checkpoint of this version of millrace backfill, or was changed');
   const found = checkpoint as BackfillCheckpoint;
   if (found.tableArn !== place.tableArn) throw new Error(`it is of the table ${found.tableArn}, and this is ${place.tableArn}`);
   if (found.tableId !== place.tableId) throw new Error(`it is of an earlier table of this name, whose id was ${found.tableId}`);
@@ -59,7 +64,24 @@ export function parseCheckpoint(text: string, place: BackfillPlace): BackfillChe
   if (place.fresh && !found.fresh) throw new Error('it is of a backfill without --fresh, which started no new lives');
   if (!place.fresh && found.fresh) throw new Error('it is of a backfill with --fresh');
   if (found.cache !== place.cache) throw new Error('it is of another cache');
-  if (!['mark', 'fill', 'seal', 'done'].includes(String(pass))) throw new Error('it has no pass');
+  if (![...PASSES, 'done'].includes(String(pass))) throw new Error('it has no pass');
   const { form: _, ...rest } = found as BackfillCheckpoint & { readonly form: unknown };
   return rest;
+}
+
+/** Whether there is a state for each segment. A pass without one of its segments would call lists complete that lack members. */
+function statesAreWhole(states: unknown, pass: Pass, segments: unknown): boolean {
+  return (
+    Array.isArray(states) &&
+    states.length === segments &&
+    states.every(
+      (state: Partial<SegmentCheckpoint> | null, i) =>
+        state?.pass === pass &&
+        state.segment === i &&
+        state.segments === segments &&
+        typeof state.isDone === 'boolean' &&
+        typeof state.counts?.views === 'object' &&
+        Array.isArray(state.examples),
+    )
+  );
 }

@@ -12,8 +12,10 @@ export interface ViewCounts {
   readonly skipped: number;
   /** Items on which the view threw, and items that cannot be decoded. */
   readonly threw: number;
-  /** Lists that were sealed. */
+  /** Lists that were sealed, and are complete. */
   readonly sealed: number;
+  /** Lists that were sealed, and are not complete: the cache has forgotten a member, whose value is too large, or which the stream could not apply. */
+  readonly incomplete: number;
   /** Lists that lost their mark, and that a reader has filled. */
   readonly settled: number;
   /** Lists that are not complete: they were evicted, marked by another backfill, or began after they could be marked. */
@@ -39,6 +41,7 @@ const NO_VIEW_COUNTS: ViewCounts = {
   skipped: 0,
   threw: 0,
   sealed: 0,
+  incomplete: 0,
   settled: 0,
   unsealed: 0,
 };

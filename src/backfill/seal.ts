@@ -9,11 +9,13 @@ export async function sealLists(
   tally: Tally,
 ): Promise<void> {
   const sealed = await cache.seal(lists, survey);
-  const lost = lists.filter((_, i) => sealed[i] !== 'settled');
-  // A list that is complete in one place was settled: by a reader, since it was marked.
-  const pages = await Promise.all(lost.map((list) => cache.list(list, { limit: 1 })));
-  for (const [i, list] of lists.entries()) if (sealed[i] === 'settled') tally.of(viewOf(list), 'sealed');
-  for (const [i, list] of lost.entries()) tally.of(viewOf(list), pages[i]?.complete ? 'settled' : 'unsealed');
+  const pages = await Promise.all(lists.map((list) => cache.list(list, { limit: 1 })));
+  for (const [i, list] of lists.entries()) {
+    const isComplete = pages[i]?.complete === true;
+    // A list that lost its mark, and is complete in one place, was settled by a reader since it was marked.
+    const became = sealed[i] === 'settled' ? (isComplete ? 'sealed' : 'incomplete') : isComplete ? 'settled' : 'unsealed';
+    tally.of(viewOf(list), became);
+  }
 }
 
 /** The name of the view to which a list belongs. */

@@ -24,7 +24,13 @@ export interface ViewSummary {
   /** Documents, or members of lists. */
   readonly entries: number;
   readonly documents?: { readonly filled: number; readonly held: number; readonly lost: number; readonly skipped: number };
-  readonly lists?: { readonly sealed: number; readonly settledByReaders: number; readonly unsealed: number; readonly isSealable: boolean };
+  readonly lists?: {
+    readonly sealed: number;
+    readonly settledByReaders: number;
+    readonly incomplete: number;
+    readonly unsealed: number;
+    readonly isSealable: boolean;
+  };
   /** Items on which the view threw. */
   readonly threw: number;
   readonly examples: readonly string[];
@@ -65,7 +71,8 @@ export function summaryOf(
         return { ...common, entries: marked.entries, documents: { filled: marked.filled, held, lost, skipped }, threw: marked.threw };
       }
       const isSealable = !poisoned.has(name);
-      const lists = { sealed: sealed.sealed, settledByReaders: sealed.settled, unsealed: sealed.unsealed, isSealable };
+      const { settled: settledByReaders, incomplete, unsealed } = sealed;
+      const lists = { sealed: sealed.sealed, settledByReaders, incomplete, unsealed, isSealable };
       return { ...common, entries: filled.entries, lists, threw: filled.threw };
     }),
   };
@@ -73,5 +80,7 @@ export function summaryOf(
 
 /** Whether all was done. Documents that are `lost` were written by the stream, or the cache can never take them. */
 export function isAllDone({ status, views, ended }: BackfillSummary): boolean {
-  return status === 'done' && !ended && views.every(({ threw, lists }) => threw === 0 && (lists?.unsealed ?? 0) === 0);
+  return (
+    status === 'done' && !ended && views.every(({ threw, lists }) => threw === 0 && (lists ? lists.unsealed + lists.incomplete : 0) === 0)
+  );
 }

@@ -39,7 +39,7 @@ import { readBudget } from '../dynamodb/read-budget.ts';
 import { scannedTable } from '../dynamodb/scanned-table.ts';
 import { asError, CacheUnavailableError, ConfigurationError, quoted, TableUnavailableError } from '../errors.ts';
 import type { LetterStore } from '../letters/store.ts';
-import { type View, viewName } from '../view.ts';
+import { checkDistinct, type View, viewName } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
 import type { InvocationContext } from './stream-handler.ts';
 import { timeNearlyOver } from './time-nearly-over.ts';
@@ -156,6 +156,7 @@ const SHOWN_SEGMENTS = 20;
  */
 export function backfillHandler(options: BackfillHandlerOptions): BackfillHandler {
   const { logger = new Logger() } = options;
+  checkDistinct(options.views);
   const handle = async (event: unknown, context?: InvocationContext): Promise<unknown> => {
     const parsed = parseEvent(event);
     try {

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { backfill, begin, passCounts } from '../../src/backfill/backfill.ts';
 import { type BackfillCheckpoint, checkpointText, parseCheckpoint } from '../../src/backfill/checkpoint.ts';
 import { countsOf } from '../../src/backfill/counts.ts';
 import { estimateOf } from '../../src/backfill/estimate.ts';
 import { checkLives, LifeEndedError } from '../../src/backfill/lives.ts';
+import { isAllDone, summaryOf } from '../../src/backfill/summary.ts';
 import { memoryCache } from '../../src/caches/memory.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import { documentView, entity, listView, type View } from '../../src/view.ts';
@@ -167,8 +169,51 @@ describe('backfill', () => {
       if (markedAt === 0) markedAt = performance.now();
       await given.cache.mark(lists, survey);
     };
-    await backfill({ ...given, cache: { ...given.cache, mark }, lateCallsMs: 300 });
+    await backfill({ ...given, cache: { ...given.cache, mark }, lateCallsMs: 300, isResumed: true });
     expect(markedAt - begunAt).toBeGreaterThan(290);
+  });
+
+  it('calls no list complete that was evicted before the second copy of its mark arrived', async () => {
+    const given = world(40);
+    const { cache } = given;
+    const list = 'byRest@1:0';
+    let late: Promise<void> | undefined;
+    const mark: typeof cache.mark = async (lists, survey) => {
+      await cache.mark(lists, survey);
+      // The answer was lost: the client has sent the call again, and the network delivers one of the two later.
+      late ??= sleep(150).then(() => cache.mark([{ list, keep: 5 }], survey));
+    };
+    let fills = 0;
+    const fill: typeof cache.fill = async (lists, survey) => {
+      fills += 1;
+      if (fills === 4) {
+        cache.evict({ kind: 'list', list, keep: 5 });
+        await late;
+      }
+      return await cache.fill(lists, survey);
+    };
+    const done = await backfill({ ...given, cache: { ...cache, mark, fill }, segmentsAtOnce: 1, lateCallsMs: 200 });
+    expect(fills).toBeGreaterThan(4);
+    expect(await cache.list(list, { limit: 5 })).toMatchObject({ complete: false });
+    expect(countsOf(passCounts(done, 'seal'), 'byRest@1')).toMatchObject({ sealed: 6, unsealed: 1 });
+  });
+
+  it('does not count a list as sealed that is not complete, because a value is too large for the cache', async () => {
+    const table = sourceOf([1, 2].map((n) => ({ pk: `i${n}`, sk: 'thing', n, text: 'x'.repeat(n * 60) })));
+    const texts = listView<Thing & { readonly text: string }, string>({
+      name: 'texts',
+      revision: 1,
+      keep: 5,
+      entity: thing as never,
+      project: ({ n, text }) => [{ list: 'all', score: n, value: text }],
+    });
+    const cache = memoryCache({ maxValueBytes: 100 });
+    const views = [texts] as unknown as View[];
+    const done = await backfill({ ...world(), table, cache, views });
+    expect((await cache.list('texts@1:all', { limit: 5 })).complete).toBe(false);
+    const summary = summaryOf(done, 't', views);
+    expect(summary.views).toMatchObject([{ lists: { sealed: 0, incomplete: 1, unsealed: 0 } }]);
+    expect(isAllDone(summary)).toBe(false);
   });
 });
 
@@ -189,6 +234,13 @@ describe('a checkpoint', () => {
     [undefined, { fresh: true }, 'it is of a backfill without --fresh, which started no new lives'],
     [checkpointText({ ...start(), fresh: true }), {}, 'it is of a backfill with --fresh'],
     [checkpointText({ ...start(), lives: null as never }), {}, 'it is no checkpoint of this version'],
+    [checkpointText({ ...start(), views: undefined as never }), {}, 'it is no checkpoint of this version'],
+    [checkpointText({ ...start(), mark: [], fill: [], seal: [] }), {}, 'or was changed'],
+    [checkpointText({ ...start(), fill: start().fill.slice(1) }), {}, 'or was changed'],
+    [checkpointText({ ...start(), fill: start().fill.toReversed() }), {}, 'or was changed'],
+    [checkpointText({ ...start(), fill: start().fill.map((state) => ({ ...state, segments: 6 })) }), {}, 'or was changed'],
+    [checkpointText({ ...start(), seal: start().fill }), {}, 'or was changed'],
+    [checkpointText({ ...start(), mark: start().mark.map(() => null as never) }), {}, 'or was changed'],
   ])('refuses the text %j for the place %j', (text, place, message) => {
     expect(() => parseCheckpoint(text ?? checkpointText(start()), { ...PLACE, ...place })).toThrow(message);
   });

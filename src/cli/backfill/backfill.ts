@@ -177,7 +177,8 @@ async function fill(options: BackfillOptions, { config, views, client, table, lo
         }),
         letters: store && itemLetters({ store, streamArn, at: new Date(from.begun) }),
         signal,
-        ...(isResumed && { lateCallsMs: config.cache.deadlineMs }),
+        lateCallsMs: config.cache.deadlineMs,
+        isResumed,
         onCheckpoint(checkpoint) {
           at = checkpoint;
           file.save(checkpoint);

@@ -44,7 +44,7 @@ function doneText({ documents, lists }: ViewSummary): string {
 
 /** What was not done for a view, and why. */
 function leftOut({ view, documents, lists, threw, examples }: ViewSummary): readonly string[] {
-  const unsealed = lists?.unsealed ?? 0;
+  const { unsealed = 0, incomplete = 0 } = lists ?? {};
   return [
     ...(documents && documents.skipped > 0 ? [`${view}: ${count(documents.skipped, 'item')} not worth filling`] : []),
     ...(documents && documents.lost > 0
@@ -56,6 +56,14 @@ function leftOut({ view, documents, lists, threw, examples }: ViewSummary): read
     ...examples.map((message) => paint('yellow', `└ ${text(message)}`)),
     ...(unsealed > 0
       ? [paint('yellow', `${view}: ${count(unsealed, 'list')} not sealed, because evicted, begun, or marked by another backfill meanwhile`)]
+      : []),
+    ...(incomplete > 0
+      ? [
+          paint(
+            'yellow',
+            `${view}: ${count(incomplete, 'list')} sealed, and not complete, because of a member that is too large for the cache, or that the stream could not apply`,
+          ),
+        ]
       : []),
   ];
 }
