@@ -29,6 +29,8 @@ export interface SamplerOptions {
 
 /** The most addresses of one change. A change of more gives some of them, at random. */
 const MOST_ADDRESSES = 10;
+/** Of one message. A later look adds what is known of each address, and SQS takes 262,144 bytes. */
+const MOST_BYTES = 200_000;
 
 /** Makes the option `sample` of `streamHandler`: sends a sample of the applied changes to a queue, with addresses and versions, and without values. */
 export function sampler({ views, queue, oneIn, random = Math.random, now = Date.now }: SamplerOptions): Sample {
@@ -36,11 +38,14 @@ export function sampler({ views, queue, oneIn, random = Math.random, now = Date.
     const chosen = oneIn > 0 ? records.filter(() => random() * oneIn < 1) : [];
     const messages = chosen.flatMap((record) => {
       const observed = [...observedIn(views, record)];
-      while (observed.length > MOST_ADDRESSES) observed.splice(Math.floor(random() * observed.length), 1);
-      const [first] = observed;
-      if (!first) return [];
-      const looks = observed.map(({ subject }) => ({ subject }));
-      return [{ text: checkText({ probe: 'stream', at: now(), age: 0, version: first.expected, looks }) }];
+      for (;;) {
+        const [first] = observed;
+        if (!first) return [];
+        const looks = observed.map(({ subject }) => ({ subject }));
+        const text = checkText({ probe: 'stream', at: now(), age: 0, version: first.expected, looks });
+        if (observed.length <= MOST_ADDRESSES && Buffer.byteLength(text) <= MOST_BYTES) return [{ text }];
+        observed.splice(Math.floor(random() * observed.length), 1);
+      }
     });
     if (messages.length === 0) return { sampled: 0, failed: 0 };
     const taken = await queue.send(messages, signal);

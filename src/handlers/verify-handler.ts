@@ -6,7 +6,8 @@ import { readBudget } from '../dynamodb/read-budget.ts';
 import { asError, CacheUnavailableError, TableUnavailableError } from '../errors.ts';
 import type { ProbeCounts, ProbeTally } from '../verify/counts.ts';
 import { type KeyTypes, keyTypesOf } from '../verify/keys.ts';
-import { type LookOptions, SYSTEM_CLOCK, type ToLook, type VerifyClock } from '../verify/look.ts';
+import { type LookOptions, PROCESS_CLOCK, type ToLook, type VerifyClock } from '../verify/look.ts';
+import { nextMessageAt } from '../verify/looks.ts';
 import { MemberNames } from '../verify/member-names.ts';
 import { AGES, type Check, checkText, parseCheck } from '../verify/messages.ts';
 import { type LookedAt, OneLook, violationOf } from '../verify/one-look.ts';
@@ -16,7 +17,7 @@ import { exampleOf } from '../verify/report.ts';
 import { type VerifiedTable, verifiedTable } from '../verify/table.ts';
 import type { Violation } from '../verify/verifier.ts';
 import { smallSegments } from '../verify/verify.ts';
-import { type View, viewName } from '../view.ts';
+import { checkDistinct, type View, viewName } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
 import { type Sample, type SampleCounts, type SamplerOptions, sampler } from './sampler.ts';
 import { type CheckMessage, type CheckQueue, type SqsQueueOptions, sqsQueue } from './sqs-queue.ts';
@@ -99,12 +100,14 @@ export interface VerifyHandler {
  * message that cannot be read is logged and left out. For another event the handler throws a TypeError.
  */
 export function verifyHandler(options: VerifyHandlerOptions): VerifyHandler {
+  checkDistinct(options.views);
   const scene: Scene = {
     ...options,
     logger: options.logger ?? new Logger(),
     boundMs: options.boundMs ?? 60_000,
     marginMs: options.marginMs ?? 20_000,
-    clock: options.clock ?? SYSTEM_CLOCK,
+    // The times of messages are those of other machines.
+    clock: options.clock ?? { ...PROCESS_CLOCK, now: Date.now },
     random: options.random ?? Math.random,
     known: once(() => describe(options)),
   };
@@ -232,7 +235,7 @@ async function lookAt(
   return checks.map(({ id, check }): Checked => {
     if (!isDue(check)) return { id, check, looked: [], next: [check] };
     const results = check.looks.map(() => looked.next().value as LookedAt);
-    return { id, check, looked: results, next: nextOf(check, results, boundMs) };
+    return { id, check, looked: results, next: nextOf(check, results, now, boundMs) };
   });
 }
 
@@ -240,15 +243,15 @@ async function lookAt(
 const EARLY_MS = 1_000;
 
 /** Suspects are looked at again after the bound. What is decided, and right, is looked at again when the change is older. */
-function nextOf(check: Check, looked: readonly LookedAt[], boundMs: number): readonly Check[] {
+function nextOf(check: Check, looked: readonly LookedAt[], now: number, boundMs: number): readonly Check[] {
   const suspects = looked.flatMap(({ decision, subject }) => (decision.type === 'suspect' ? [{ subject, before: decision.suspect }] : []));
-  const first = Math.min(...suspects.map(({ before }) => before.since));
+  const first = Math.min(...suspects.map(({ before }) => nextMessageAt(before, now, boundMs)));
   const right = looked.filter(({ decision }) => decision.type !== 'suspect' && decision.type !== 'violation');
   const age = check.age + 1;
   const later = check.probe === 'stream' ? AGES[age] : undefined;
   const rest: Check = { ...check, age, due: check.at + (later ?? 0) * boundMs, looks: right.map(({ subject }) => ({ subject })) };
   return [
-    ...(suspects.length > 0 ? [{ ...check, due: first + boundMs, looks: suspects }] : []),
+    ...(suspects.length > 0 ? [{ ...check, due: first, looks: suspects }] : []),
     ...(later !== undefined && right.length > 0 ? [rest] : []),
   ];
 }
@@ -335,9 +338,10 @@ async function probe(scene: Scene, context: InvocationContext | undefined): Prom
 
 /** Suspects that cannot be sent count as undecided. */
 async function sendSuspects(scene: Scene, { later, tally }: OneLook): Promise<void> {
+  const now = scene.clock.now();
   const checks = later.map(
     ({ probe, subject, before }): Check => ({
-      ...{ probe, at: before.from, age: 0, due: before.since + scene.boundMs },
+      ...{ probe, at: before.from, age: 0, due: nextMessageAt(before, now, scene.boundMs) },
       looks: [{ subject, before }],
     }),
   );

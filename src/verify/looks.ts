@@ -46,15 +46,24 @@ export function lagClasses(boundMs: number): readonly number[] {
   return LOOKS_AT.map((part) => part * boundMs);
 }
 
+/** When to look at a suspect again if each look is a message, ms since 1970. A claim without a version needs looks in between; see `needsTable`. */
+export function nextMessageAt(suspect: Suspect, now: number, boundMs: number): number {
+  return suspect.mark === markOf({ type: 'gone' }) ? nextLookAt(suspect, now, boundMs) : suspect.since + boundMs;
+}
+
 /** When to look at a suspect again, ms since 1970. Never later than the bound after its claim was first seen, unless that is over. */
 export function nextLookAt({ since }: Suspect, now: number, boundMs: number): number {
   const part = LOOKS_AT.find((part) => since + part * boundMs > now);
   return part === undefined ? now : since + part * boundMs;
 }
 
-/** Whether a look at a suspect needs the table. If the claim stands and the bound is not over, the table could only confirm the suspicion. */
+/**
+ * Whether a look at a suspect needs the table. If the claim stands and the bound is not over, the table could only confirm the suspicion. A claim without
+ * a version may be another one each time: a member that comes and goes is absent again and again, and right in between.
+ */
 export function needsTable(before: Suspect | undefined, { at, claim }: Seen, boundMs: number): boolean {
   if (claim.type === 'none') return false;
+  if (claim.version === undefined) return true;
   return !before || before.mark !== markOf(claim) || at - before.since >= boundMs;
 }
 

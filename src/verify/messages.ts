@@ -1,4 +1,5 @@
 import type { Marshalled } from '../dynamodb/record.ts';
+import { MAX_KEY_BYTES, nameFault } from '../mutation.ts';
 import { isVersion, type Version } from '../version.ts';
 import { PROBES, type Probe } from './counts.ts';
 import type { Suspect } from './looks.ts';
@@ -67,8 +68,25 @@ function isLook(given: unknown): boolean {
   if (typeof subject !== 'object' || subject === null || typeof subject.view !== 'string') return false;
   const isSubject =
     subject.kind === 'document'
-      ? typeof subject.key === 'string'
-      : subject.kind === 'member' && typeof subject.list === 'string' && typeof subject.member === 'string' && isNumber(subject.score);
+      ? isName(subject.key)
+      : subject.kind === 'member' && isName(subject.list) && isName(subject.member) && isNumber(subject.score);
   const isSuspect = before === undefined || (typeof before.mark === 'string' && isNumber(before.since) && isNumber(before.from));
-  return isSubject && isSuspect && (subject.item === undefined || typeof subject.item === 'object');
+  return isSubject && isSuspect && (subject.item === undefined || isKey(subject.item));
+}
+
+function isName(value: unknown): boolean {
+  return nameFault(value, MAX_KEY_BYTES) === undefined;
+}
+
+/** Whether it is an item's key in the table's form: text, a number or binary, each with its type. */
+function isKey(given: unknown): boolean {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
+  const values = Object.values(given);
+  return (
+    values.length > 0 &&
+    values.every((value: unknown) => {
+      const [[type, text] = [], ...more] = Object.entries(value ?? {});
+      return more.length === 0 && ['S', 'N', 'B'].includes(String(type)) && typeof text === 'string';
+    })
+  );
 }

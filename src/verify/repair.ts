@@ -14,7 +14,7 @@ import type { Verifier } from './verifier.ts';
 
 export interface RepairInput {
   readonly verifier: Verifier;
-  readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle'>;
+  readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle' | 'apply'>;
   readonly table: VerifiedTable;
   readonly names: MemberNames;
   readonly keyTypes: KeyTypes;
@@ -33,7 +33,8 @@ const PAUSE_MS = 500;
  * - A document is settled with what its item gives.
  * - A list is settled with what its query gives, where a consistent query gives its items.
  * - Any other list is settled with the members that it has, and with those that are to be repaired. The item of each is read by its key, as far as the
- *   members have the names of their items. The list then still lacks the members that neither the cache nor the verifier knows.
+ *   members have the names of their items. The list then still lacks the members that neither the cache nor the verifier knows. If nothing is certain of
+ *   the list, it forgets its members, so that its pages are not complete.
  *
  * @returns for each subject whether the cache is now right, or claims nothing
  */
@@ -159,8 +160,26 @@ async function foundByKeys(
     else newest.delete(member);
   }
   const sorted = [...newest.values()].sort((a, b) => b.score - a.score);
-  // Nobody knows which members the list lacks below the last one that it has for sure.
+  // Nobody knows which members the list lacks below the last one that it has. It has all others, because a page is complete down to its last member.
   const lowest = isWhole ? undefined : held.at(-1)?.score;
-  const certain = lowest === undefined ? sorted : sorted.filter(({ score }) => score > lowest);
-  return { kind: 'list', newest: certain.slice(0, view.keep), next: certain[view.keep]?.score ?? lowest };
+  const certain = lowest === undefined ? sorted : sorted.filter(({ score }) => score >= lowest);
+  if (certain.length === 0 && lowest !== undefined) {
+    const { keep } = view;
+    await cache.apply(held.map(({ member, score, version }) => ({ kind: 'member', type: 'forget', list, member, score, keep, version })));
+    return undefined;
+  }
+  return {
+    kind: 'list',
+    newest: certain.slice(0, view.keep),
+    next: certain[view.keep]?.score ?? (lowest === undefined ? undefined : greatestBelow(lowest)),
+  };
+}
+
+/** The greatest finite number below. */
+function greatestBelow(score: number): number {
+  if (score === 0) return -Number.MIN_VALUE;
+  const bytes = new DataView(new ArrayBuffer(8));
+  bytes.setFloat64(0, score);
+  bytes.setBigInt64(0, bytes.getBigInt64(0) + (score > 0 ? -1n : 1n));
+  return bytes.getFloat64(0);
 }

@@ -9,8 +9,8 @@ import {
   MOST_LOOKS,
   MOST_MOVES,
   type Observer,
+  PROCESS_CLOCK,
   repeated,
-  SYSTEM_CLOCK,
   type ToLook,
   type VerifyClock,
 } from './look.ts';
@@ -80,7 +80,7 @@ export class Verifier implements Observer {
     this.#views = new Map(options.views.map((view) => [viewName(view), view]));
     this.#waiting = new Waiting(options.boundMs / GRAINS);
     this.#mostWaiting = options.mostWaiting ?? 100_000;
-    this.clock = options.clock ?? SYSTEM_CLOCK;
+    this.clock = options.clock ?? PROCESS_CLOCK;
     this.tally = new ProbeTally(options.views, options.boundMs);
     this.#looking = { ...options, clock: this.clock, viewOf: (subject) => this.viewOf(subject) };
   }

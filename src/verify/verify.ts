@@ -3,7 +3,7 @@ import type { StreamRecord } from '../dynamodb/record.ts';
 import type { View } from '../view.ts';
 import type { Probe } from './counts.ts';
 import type { KeyTypes } from './keys.ts';
-import { SYSTEM_CLOCK, type VerifyClock } from './look.ts';
+import { PROCESS_CLOCK, type VerifyClock } from './look.ts';
 import { MemberNames } from './member-names.ts';
 import { probeCache } from './probe-cache.ts';
 import { observedIn } from './probe-stream.ts';
@@ -14,7 +14,7 @@ import type { VerifiedTable } from './table.ts';
 import { Verifier, type Violation } from './verifier.ts';
 
 export interface VerifyInput {
-  readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle'>;
+  readonly cache: Pick<CacheClient, 'getMany' | 'list' | 'lease' | 'settle' | 'apply'>;
   readonly table: VerifiedTable;
   readonly keyTypes: KeyTypes;
   readonly views: readonly View[];
@@ -65,7 +65,7 @@ export interface Verification {
 }
 
 export function verification(input: VerifyInput): Verification {
-  const { cache, table, views, boundMs, probes, sample, signal: given, clock = SYSTEM_CLOCK, random = Math.random } = input;
+  const { cache, table, views, boundMs, probes, sample, signal: given, clock = PROCESS_CLOCK, random = Math.random } = input;
   const stop = new AbortController();
   const signal = AbortSignal.any([given, stop.signal]);
   const names = new MemberNames();

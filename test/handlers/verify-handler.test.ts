@@ -21,7 +21,7 @@ import {
 } from '../../src/handlers/verify-handler.ts';
 import { insert, modify, type PlainItem, remove, streamEvent } from '../../src/testing/index.ts';
 import type { ProbeCounts } from '../../src/verify/counts.ts';
-import { SYSTEM_CLOCK } from '../../src/verify/look.ts';
+import { PROCESS_CLOCK } from '../../src/verify/look.ts';
 import { versionOf } from '../../src/version.ts';
 import { keyOf, type View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
@@ -374,6 +374,13 @@ describe.skipIf(isMissing)('verifyHandler, of a table of DynamoDB Local', { time
       JSON.stringify({ probe: 'stream', at: 1, age: 0, version: 'canary', looks: [] }),
       look({ kind: 'document', view: 'detail@1', list: 'canary' }),
       look({ kind: 'member', view: 'detail@1', list: 'canary', member: 'x', score: 'y' }),
+      look({ kind: 'document', view: 'detail@1', key: '' }),
+      look({ kind: 'document', view: 'detail@1', key: 'canary\ud800' }),
+      look({ kind: 'document', view: 'detail@1', key: 'canary'.repeat(12_000) }),
+      look({ kind: 'member', view: 'detail@1', list: '', member: 'x', score: 1 }),
+      ...[[], {}, null, { pk: 7 }, { pk: { S: 7 } }, { pk: { X: 'canary' } }, { pk: { S: 'canary', N: '1' } }].map((item) =>
+        look({ kind: 'document', view: 'detail@1', key: 'detail@1:1', item }),
+      ),
     ];
     for (const body of bad) mail.put(body);
     mail.put(look({ kind: 'document', view: 'admin@1', key: 'admin@1:1' }));
@@ -466,7 +473,7 @@ describe.skipIf(isMissing)('verifyHandler, of a table of DynamoDB Local', { time
       const away = async (): Promise<never> => {
         throw new CacheUnavailableError('away');
       };
-      const handler = handlerWith({ cache: { getMany: away, list: away }, clock: SYSTEM_CLOCK, retryForMs: 600_000 });
+      const handler = handlerWith({ cache: { getMany: away, list: away }, clock: PROCESS_CLOCK, retryForMs: 600_000 });
       await change([order(1, 1, 'new', 1)]);
       const Records = mail.waiting.map(({ messageId, body }) => ({
         messageId,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decide, lagClasses, needsTable, nextLookAt, type Suspect } from '../../src/verify/looks.ts';
+import { decide, lagClasses, needsTable, nextLookAt, nextMessageAt, type Suspect } from '../../src/verify/looks.ts';
 import { ABSENT, type Claim, compared, markOf, NO_CLAIM, type Subject, type Truth, UNKNOWN } from '../../src/verify/observation.ts';
 import { FLOOR, versionOf } from '../../src/version.ts';
 
@@ -84,5 +84,22 @@ describe('decide', () => {
     expect(times.map((at) => needsTable(suspect, { at, claim: value('old') }, BOUND))).toEqual([false, false, false, false, true]);
     expect(needsTable(suspect, { at: 1_000, claim: value('new', V2) }, BOUND)).toBe(true);
     expect(needsTable(undefined, { at: 0, claim: value('old') }, BOUND)).toBe(true);
+  });
+
+  it('asks the table at each look at a member that is absent, because its absence has no version', () => {
+    const gone = { type: 'gone' } as const;
+    const first = decide(undefined, member, { at: 0, claim: gone, truth: truth(1, member.score) }, BOUND);
+    expect(first).toMatchObject({ type: 'suspect', suspect: { fault: 'missing-member' } });
+    const before = (first as Extract<typeof first, { type: 'suspect' }>).suspect;
+    expect(needsTable(before, { at: 1_000, claim: gone }, BOUND)).toBe(true);
+    expect(decide(before, member, { at: 1_000, claim: gone, truth: ABSENT }, BOUND)).toEqual({ type: 'late', lagMs: 1_000 });
+    expect([0, 1_000, 5_000, 15_000, 30_000].map((now) => nextMessageAt(before, now, BOUND))).toEqual([
+      1_000,
+      5_000,
+      15_000,
+      30_000,
+      BOUND,
+    ]);
+    expect(nextMessageAt(suspect, 0, BOUND)).toBe(BOUND);
   });
 });

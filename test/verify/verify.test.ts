@@ -1,14 +1,17 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { backfill, begin } from '../../src/backfill/backfill.ts';
+import type { PageMember } from '../../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
 import type { Mutation } from '../../src/mutation.ts';
 import { modify, streamEvent, type VirtualClock, virtualClock } from '../../src/testing/index.ts';
 import { violationsIn } from '../../src/verify/counts.ts';
 import { FAULTS, type Fault } from '../../src/verify/observation.ts';
+import { completeMembers } from '../../src/verify/probe-cache.ts';
 import type { VerifyReport } from '../../src/verify/report.ts';
 import { sampledSegments, type VerifyInput, verification } from '../../src/verify/verify.ts';
 import { type Version, versionOf } from '../../src/version.ts';
+import { entity, listView, type View } from '../../src/view.ts';
 import { views as shop } from '../../src/views/index.ts';
 import { order } from '../backfill/orders.ts';
 import { type QueriedSource, queriedSource } from './source.ts';
@@ -27,9 +30,9 @@ let table: QueriedSource;
 /** What the cache's keys are, as a backend that lists keys would tell. */
 let keys: string[];
 
-async function fill(): Promise<void> {
+async function fill(views: readonly View[] = VIEWS): Promise<void> {
   const from = begin({ tableArn: 'arn', tableId: 'id', cache: 'memory', views: [], segments: 2, survey: 'fill', begun: '' });
-  await backfill({ from, views: VIEWS, cache, table, signal: new AbortController().signal });
+  await backfill({ from, views, cache, table, signal: new AbortController().signal });
 }
 
 beforeEach(async () => {
@@ -43,6 +46,23 @@ beforeEach(async () => {
     'cart@1:cart#secret',
   ];
 });
+
+/** A list of all items, of which no query of the table answers. */
+function latestOf(keep: number): View {
+  const schema = { parse: (item: unknown) => item as { readonly at: number } };
+  return listView<{ readonly at: number }, number>({
+    name: 'latest',
+    revision: 1,
+    keep,
+    entity: entity({ name: 'e', owns: () => true, schema }),
+    project: ({ at }) => [{ list: 'all', score: at, value: at }],
+  }) as unknown as View;
+}
+
+/** What complete pages show of a list. */
+async function completeOf(list: string): Promise<readonly PageMember[]> {
+  return (await completeMembers(cache, list))?.members ?? [];
+}
 
 type Options = Partial<VerifyInput> & { readonly meanwhile?: () => Promise<unknown> };
 
@@ -182,6 +202,43 @@ describe('verification', () => {
     });
     expect(view(report, 'detail@1')).toMatchObject({ repairs: { failed: 0 } });
     expect(await cache.get('detail@1:7')).toMatchObject({ type: 'hit', value: { status: 'baked' }, version: newer.version });
+  });
+
+  it.each([
+    ['a list of one member', 1, [5, 7]],
+    ['a list whose members have one score', 3, [5, 7, 7, 7]],
+    ['a full list, whose other members nobody knows', 2, [-7, -6.5, 0, 5e-324]],
+  ])('repairs %s, and keeps all of its members', async (_, keep, scores) => {
+    const views = [latestOf(keep)];
+    table = queriedSource(scores.map((at, i) => ({ pk: `p${i}`, sk: 's', at })));
+    cache = memoryCache({ now: clock.now });
+    await fill(views);
+    const [newest] = (await cache.list('latest@1:all', { limit: 1 })).members;
+    const { member = '', score = 0, value } = newest ?? {};
+    const before = await completeOf('latest@1:all');
+    await cache.apply([{ kind: 'member', type: 'put', list: 'latest@1:all', member, score, keep, json: '"old"', version: HAND }]);
+    const report = await verify({ repairs: true, views, probes: ['table'] });
+    expect(view(report, 'latest@1')).toMatchObject({ violations: { 'old-value': 1 }, repairs: { repaired: 1, failed: 0 } });
+    const valuesOf = (members: readonly PageMember[]) => members.map(({ value }) => value);
+    const after = await completeOf('latest@1:all');
+    expect(valuesOf(after)).toEqual(valuesOf(before));
+    expect(after[0]?.value).toBe(value);
+    expect(await cache.list('latest@1:all', { limit: keep + 1 })).toMatchObject({ complete: false });
+  });
+
+  it('lets a list forget its members when none of them is right, and nothing else is known of the list', async () => {
+    const views = [latestOf(1)];
+    table = queriedSource([5, 7].map((at, i) => ({ pk: `p${i}`, sk: 's', at })));
+    cache = memoryCache({ now: clock.now });
+    await fill(views);
+    table.items.delete('["p1","s"]');
+    keys = ['latest@1:all'];
+    const report = await verify({ repairs: true, views, probes: ['table', 'cache'] });
+    expect(view(report, 'latest@1')).toMatchObject({
+      violations: { 'extra-member': 1 },
+      repairs: { repaired: expect.any(Number), failed: 0 },
+    });
+    expect(await cache.list('latest@1:all', { limit: 1 })).toMatchObject({ complete: false });
   });
 
   it('repairs although some calls get no answer, and says what it cannot repair', async () => {

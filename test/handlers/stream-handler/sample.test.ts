@@ -5,6 +5,7 @@ import type { BatchFacts } from '../../../src/handlers/batch-facts.ts';
 import { type Sample, sampler } from '../../../src/handlers/sampler.ts';
 import type { CheckMessage } from '../../../src/handlers/sqs-queue.ts';
 import { type Check, parseCheck } from '../../../src/verify/messages.ts';
+import { documentView, entity } from '../../../src/view.ts';
 import { randomOf } from '../../backfill/orders.ts';
 import {
   bare,
@@ -89,6 +90,21 @@ describe('the sample of a batch', () => {
     const off = sampling({ oneIn: 0 });
     await handlerOf({ sample: off.sample }).handle(insert('a', '1'));
     expect(off.messages).toEqual([]);
+  });
+
+  it('has as many addresses as fit into a message, also later, when more is known of them', async () => {
+    const { messages, checks } = sampling();
+    const many = documentView<{ readonly pk: string }, number>({
+      name: 'many',
+      revision: 1,
+      entity: entity({ name: 'any', owns: () => true, schema: { parse: (item) => item as { readonly pk: string } } }),
+      project: () => Array.from({ length: 20 }, (_, i) => ({ key: `${i}${'k'.repeat(60_000)}`, value: i })),
+    });
+    const queue = { send: async (some: readonly CheckMessage[]) => some.map((one) => messages.push(one) > 0) };
+    const sample = sampler({ views: [many] as never, queue, oneIn: 1, random: randomOf(7) });
+    expect(await sample([insert('a', '1')], new AbortController().signal)).toEqual({ sampled: 1, failed: 0 });
+    expect(checks().map(({ looks }) => looks.length)).toEqual([3]);
+    expect(Buffer.byteLength(messages[0]?.text ?? '')).toBeLessThan(200_000);
   });
 
   it('is counted as failed if the queue refuses it, and the batch goes on', async () => {
