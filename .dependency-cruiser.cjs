@@ -46,7 +46,7 @@ module.exports = {
     ...only(
       'fill',
       'src/fill/',
-      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/', 'src/lives/register\\.ts'],
+      [...WORDS, ...CONTRACTS, 'src/plan/', 'src/dynamodb/', 'src/lives/without-lives\\.ts'],
       [NODE, '@aws-sdk/client-dynamodb', 'dataloader'],
     ),
     ...only('sync', 'src/sync/', [...WORDS, ...CONTRACTS, 'src/plan/'], []),
@@ -90,7 +90,17 @@ module.exports = {
     ...only(
       'handlers',
       'src/handlers/',
-      [...WORDS, ...CONTRACTS, ...LETTERS, 'src/sync/', 'src/redrive/', 'src/backfill/', 'src/verify/', 'src/dynamodb/'],
+      [
+        ...WORDS,
+        ...CONTRACTS,
+        ...LETTERS,
+        'src/sync/',
+        'src/redrive/',
+        'src/backfill/',
+        'src/verify/',
+        'src/dynamodb/',
+        'src/lives/without-lives\\.ts',
+      ],
       [NODE, '@aws-lambda-powertools/(logger|metrics)', '@aws-sdk/client-(dynamodb|sqs)'],
     ),
     ...only(

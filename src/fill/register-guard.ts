@@ -1,7 +1,9 @@
 import type { CacheClient } from '../cache.ts';
-import { ConfigurationError } from '../errors.ts';
-import { REGISTER_KEY, registerIn } from '../lives/register.ts';
+import { checkWithoutLives } from '../lives/without-lives.ts';
 import type { CacheGuard } from './cache-guard.ts';
+
+const WITHOUT_LIVES =
+  'the reader has the cache without them, so it would fill keys that no worker keeps up to date: give it withLives(cache) of millrace/lives';
 
 /** Caches that had no register when a reader of this process looked, or whose lives the reader knows. */
 const known = new WeakSet<CacheClient>();
@@ -12,14 +14,11 @@ const known = new WeakSet<CacheClient>();
  */
 export function registerGuard(guard: CacheGuard, cache: CacheClient): CacheGuard {
   const look = async (): Promise<void> => {
-    const lookup = await guard.call(() => cache.get(REGISTER_KEY));
-    if (!lookup) return;
-    if (lookup.type === 'hit' && registerIn(lookup.value).lives.size > 0) {
-      throw new ConfigurationError(
-        `the views of this cache have lives (key "${REGISTER_KEY}"), and the reader has the cache without them, so it would fill keys that no worker keeps up to date: give it withLives(cache) of millrace/lives`,
-      );
-    }
-    known.add(cache);
+    const answered = await guard.call(async () => {
+      await checkWithoutLives(cache, WITHOUT_LIVES);
+      return {};
+    });
+    if (answered) known.add(cache);
   };
   return {
     get unanswered() {

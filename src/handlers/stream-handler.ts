@@ -6,6 +6,7 @@ import { decodeRecord, type StreamEvent, type StreamRecord } from '../dynamodb/r
 import { asError, CacheUnavailableError } from '../errors.ts';
 import { letterName, letterText } from '../letters/letter.ts';
 import type { LetterStore } from '../letters/store.ts';
+import { checkWithoutLives } from '../lives/without-lives.ts';
 import { poisonRun } from '../sync/poison-run.ts';
 import { type Report, type SetAside, sync } from '../sync/sync.ts';
 import { checkDistinct, type View } from '../view.ts';
@@ -18,7 +19,8 @@ export type { StructuredLogger };
 
 export interface StreamHandlerOptions {
   readonly views: readonly View[];
-  readonly cache: Pick<CacheClient, 'apply'>;
+  /** With `get`, the handler fails if the views of the cache have lives of which this client knows nothing; see `withLives`. */
+  readonly cache: Pick<CacheClient, 'apply'> & Partial<Pick<CacheClient, 'get'>>;
   /**
    * Where dead letters go. A record that will never be applied is put there, whole, before it is reported as done. If that fails, the record is
    * retried. Default: such records are only logged.
@@ -75,6 +77,12 @@ export interface InvocationContext {
 export function streamHandler(options: StreamHandlerOptions): (event: StreamEvent, context?: InvocationContext) => Promise<StreamAnswer> {
   const { views, cache, letters, logger = new Logger(), marginMs = 5_500, poisonRunLimit = 10 } = options;
   checkDistinct(views);
+  let lookedForLives = false;
+  const livesKnown = async (): Promise<void> => {
+    if (lookedForLives || !cache.get) return;
+    await checkWithoutLives(cache as Pick<CacheClient, 'get'>, WITHOUT_LIVES);
+    lookedForLives = true;
+  };
   const { forMs = 2_000, ...retries } = options.retries ?? {};
   const run = poisonRun(poisonRunLimit);
   const retention = options.retention === false ? undefined : retentionWatch(options.retention);
@@ -108,6 +116,7 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
           repeatedly(async () => {
             const asked = performance.now();
             try {
+              await livesKnown();
               return await cache.apply(mutations);
             } finally {
               if (mutations.length > 0) counts.cacheMs.push(performance.now() - asked);
@@ -165,6 +174,9 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
     return answerOf(records, report);
   };
 }
+
+const WITHOUT_LIVES =
+  'this worker has the cache without them, so it would write keys that nobody reads: give it withLives(cache, { views }) of millrace/lives';
 
 /** The longest that a sample may take, ms. */
 const SAMPLE_MS = 500;

@@ -127,8 +127,16 @@ export class ProbeTally {
   }
 }
 
-/** 1 minus the highest share of violations that the observations allow, with 95 % confidence; `undefined` without observations: no evidence. */
-export function consistencyOf(counts: ProbeCounts, clusters: readonly Cluster[] = []): number | undefined {
-  if (counts.observations === 0) return undefined;
-  return 1 - upperBound(violationsIn(counts), counts.observations, clusters);
+/**
+ * 1 minus the highest share of violations that the observations allow, with 95 % confidence; `undefined` without observations: no evidence.
+ *
+ * @param observations those that are sure to be of different claims. Default: all
+ */
+export function consistencyOf(
+  counts: ProbeCounts,
+  clusters: readonly Cluster[] = [],
+  observations = counts.observations,
+): number | undefined {
+  if (observations === 0) return undefined;
+  return 1 - upperBound(Math.min(violationsIn(counts), observations), observations, clusters);
 }

@@ -1,4 +1,4 @@
-import { type Claim, compared, type Fault, type Mark, markOf, type Subject, type Truth } from './observation.ts';
+import { type Claim, compared, type Fault, type Mark, markOf, mayReturn, type Subject, type Truth } from './observation.ts';
 
 /** A claim that differed from the table when the claim was last seen. Plain data, so that another process can look again. */
 export interface Suspect {
@@ -46,9 +46,9 @@ export function lagClasses(boundMs: number): readonly number[] {
   return LOOKS_AT.map((part) => part * boundMs);
 }
 
-/** When to look at a suspect again if each look is a message, ms since 1970. A claim without a version needs looks in between; see `needsTable`. */
+/** When to look at a suspect again if each look is a message, ms since 1970. A claim that may return needs looks in between. */
 export function nextMessageAt(suspect: Suspect, now: number, boundMs: number): number {
-  return suspect.mark === markOf({ type: 'gone' }) ? nextLookAt(suspect, now, boundMs) : suspect.since + boundMs;
+  return mayReturn(suspect.mark) ? nextLookAt(suspect, now, boundMs) : suspect.since + boundMs;
 }
 
 /** When to look at a suspect again, ms since 1970. Never later than the bound after its claim was first seen, unless that is over. */
@@ -58,13 +58,13 @@ export function nextLookAt({ since }: Suspect, now: number, boundMs: number): nu
 }
 
 /**
- * Whether a look at a suspect needs the table. If the claim stands and the bound is not over, the table could only confirm the suspicion. A claim without
- * a version may be another one each time: a member that comes and goes is absent again and again, and right in between.
+ * Whether a look at a suspect needs the table. If the claim stands and the bound is not over, the table could only confirm the suspicion. A claim that may be
+ * another one each time is asked about each time; see `mayReturn`.
  */
 export function needsTable(before: Suspect | undefined, { at, claim }: Seen, boundMs: number): boolean {
   if (claim.type === 'none') return false;
-  if (claim.version === undefined) return true;
-  return !before || before.mark !== markOf(claim) || at - before.since >= boundMs;
+  const mark = markOf(claim);
+  return mayReturn(mark) || !before || before.mark !== mark || at - before.since >= boundMs;
 }
 
 /**

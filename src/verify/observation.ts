@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Marshalled } from '../dynamodb/record.ts';
 import { type Address, nameOf } from '../mutation.ts';
-import type { Version } from '../version.ts';
+import { FLOOR, type Version } from '../version.ts';
 
 /** What is compared: an address of a view, and where the table has its item. Plain data. */
 export type Subject = DocumentSubject | MemberSubject;
@@ -100,6 +100,15 @@ export function markOf(claim: Claim): Mark {
     case 'value':
       return `value ${claim.version} ${hash('sha256', canonical(claim.value), 'base64url')}`;
   }
+}
+
+/**
+ * Whether a claim with this mark may come again after another claim. A member that comes and goes is absent without a version each time. What readers
+ * filled has the version `FLOOR` each time.
+ */
+export function mayReturn(mark: Mark): boolean {
+  const [, version] = mark.split(' ');
+  return version === '' || version === FLOOR;
 }
 
 /** JSON text that is the same for each order of properties. */

@@ -110,7 +110,8 @@ export class Findings {
           view: name,
           kind: view.kind,
           ...counts,
-          consistency: consistencyOf(counts, clusters) ?? null,
+          // Two probes may find one claim, so only the observations of one probe are sure to be of different claims.
+          consistency: consistencyOf(counts, clusters, Math.max(...PROBES.map((probe) => of(probe).observations))) ?? null,
           probes: Object.fromEntries(PROBES.map((probe) => [probe, of(probe)])) as ViewReport['probes'],
           ...(repairs && { repairs: this.#repairs.get(name) ?? { repaired: 0, failed: 0 } }),
           examples: this.#examples.get(name) ?? [],

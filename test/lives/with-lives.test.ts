@@ -3,10 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CacheClient, Fill, Lease } from '../../src/cache.ts';
 import { type MemoryCache, memoryCache } from '../../src/caches/memory.ts';
 import { CacheUnavailableError } from '../../src/errors.ts';
+import { streamHandler } from '../../src/handlers/stream-handler.ts';
 import { REGISTER_KEY } from '../../src/lives/register.ts';
 import { type LivesOptions, type LivingCache, withLives } from '../../src/lives/with-lives.ts';
 import { MAX_KEY_BYTES, type Mutation } from '../../src/mutation.ts';
+import { insert, streamEvent } from '../../src/testing/index.ts';
 import { type Version, versionOf } from '../../src/version.ts';
+import { views as shop } from '../../src/views/index.ts';
 
 const ASK_MS = 60_000;
 const WAIT_MS = 90_000;
@@ -527,5 +530,29 @@ describe('options', () => {
     [{ waitMs: Number.NaN }, 'waitMs is NaN'],
   ])('%j', (options, message) => {
     expect(() => withLives(cache, options)).toThrow(message);
+  });
+});
+
+describe('a worker that has the cache without lives', () => {
+  it('fails its records while the views have lives, and applies them otherwise', async () => {
+    const cache = memoryCache();
+    const event = streamEvent([
+      insert({ pk: 'order#1', sk: 'order', id: '1', creator: 'ann', status: 'new', createdAt: '2026-01-01T00:00:00.000Z', items: [] }),
+    ]);
+    const answer = (of: Parameters<typeof streamHandler>[0]['cache']) => {
+      const lines: string[] = [];
+      const log = (_: string, fields: { readonly error?: Error }) => void (fields.error && lines.push(fields.error.message));
+      const handler = streamHandler({ views: Object.values(shop), cache: of, logger: { info: log, warn: log, error: log } });
+      return handler(event).then(({ batchItemFailures }) => ({ failed: batchItemFailures.length, lines }));
+    };
+    expect(await answer(cache)).toEqual({ failed: 0, lines: [] });
+    const living = withLives(cache, { views: Object.values(shop), waitMs: 0 });
+    await living.lives();
+    const { failed, lines } = await answer(cache);
+    expect({ failed, lines }).toEqual({
+      failed: 1,
+      lines: [expect.stringContaining('give it withLives(cache, { views }) of millrace/lives')],
+    });
+    expect(await answer(living)).toEqual({ failed: 0, lines: [] });
   });
 });

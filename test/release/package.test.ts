@@ -8,6 +8,7 @@ import { type BuildOptions, build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { valkeyCache } from '../../src/caches/valkey.ts';
+import { withLives } from '../../src/lives/with-lives.ts';
 import { missing } from '../servers/requires.ts';
 import { HOW_TO_GET_VALKEY, startValkey, valkeyAvailable } from '../servers/valkey.ts';
 import { CUSTOMER_EVENT, readmeApplication } from './readme.mjs';
@@ -236,7 +237,9 @@ describe('the package, installed elsewhere', () => {
 
     it('installs the packed package, and esbuild for SAM', () => {
       expect(commands).toEqual([
-        expect.stringMatching(/^npm install \.\/millrace-\d+\.\d+\.\d+\.tgz zod iovalkey @aws-sdk\/client-dynamodb @aws-sdk\/client-s3$/),
+        expect.stringMatching(
+          /^npm install \.\/millrace-\d+\.\d+\.\d+\.tgz zod iovalkey @aws-sdk\/client-dynamodb @aws-sdk\/client-dynamodb-streams @aws-sdk\/client-s3$/,
+        ),
         'npm install --save-dev esbuild',
       ]);
       expect(commands[0]).toContain(basename(tarball));
@@ -276,12 +279,14 @@ describe('the package, installed elsewhere', () => {
       await bundle('src/handler.ts', 'running');
       const server = await startValkey();
       try {
+        const views = ['profile', 'orders'].map((name) => ({ name, revision: 1 }));
+        const cache = withLives(valkeyCache({ url: server.url }), { views, waitMs: 0 });
+        await cache.lives();
         const lines = (await succeed(at, 'node', 'runtime.mjs', server.url, JSON.stringify(CUSTOMER_EVENT))).trim().split('\n');
         expect(lines.map((line) => JSON.parse(line))).toMatchObject([
           { message: 'batch', _aws: {}, Records: 1, Applied: 1 },
           { answer: { batchItemFailures: [] } },
         ]);
-        const cache = valkeyCache({ url: server.url });
         expect(await cache.get('profile@1:42')).toMatchObject({ type: 'hit', value: { name: 'Olive' } });
         await cache.close();
       } finally {

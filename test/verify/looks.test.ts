@@ -101,5 +101,8 @@ describe('decide', () => {
       BOUND,
     ]);
     expect(nextMessageAt(suspect, 0, BOUND)).toBe(BOUND);
+    // What a reader filled after an eviction has the same version as what a reader filled before.
+    const filled = value('old', FLOOR);
+    expect(needsTable({ ...suspect, mark: markOf(filled) }, { at: 1_000, claim: filled }, BOUND)).toBe(true);
   });
 });

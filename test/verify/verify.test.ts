@@ -129,7 +129,7 @@ describe('verification', () => {
     const report = await verify();
     expect(total(report)).toBe(0);
     expect(view(report, 'detail@1')).toMatchObject({ observations: 80, equal: 80, misses: 0, late: 0, undecided: 0, unfindable: 0 });
-    expect(view(report, 'detail@1').consistency).toBeCloseTo(1 - 3 / 80, 10);
+    expect(view(report, 'detail@1').consistency).toBeCloseTo(1 - 3 / 40, 10);
     expect(view(report, 'orders@1')).toMatchObject({
       observations: 160,
       equal: 160,
