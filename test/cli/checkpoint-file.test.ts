@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -49,8 +49,19 @@ describe('checkpointFile', () => {
     const file = await checkpointFile(path);
     writeFileSync(path, '{}');
     await expect(file.load(PLACE)).rejects.toThrow(
-      `--checkpoint ${path}: it is no checkpoint of this version of millrace backfill. Give the same options as then to go on, or delete the file`,
+      `--checkpoint ${path}: it is no checkpoint of this version of millrace backfill, or was changed. Delete the file`,
     );
+  });
+
+  it('names the file and the way out when its path is a folder, or a file is in the place of its folder', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    await expect(checkpointFile(join(folder, 'file', 'orders.json'))).rejects.toThrow(
+      /^--checkpoint .*orders\.json: its folder cannot be made \((EEXIST|ENOTDIR)\): give another file$/,
+    );
+    mkdirSync(path, { recursive: true });
+    const file = await checkpointFile(path);
+    await expect(file.load(PLACE)).rejects.toThrow(`--checkpoint ${path}: it cannot be read (EISDIR): give the path of another file`);
+    await file.release();
   });
 
   it('is refused while another process has it', async () => {

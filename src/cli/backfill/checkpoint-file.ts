@@ -30,7 +30,9 @@ const SAVE_EVERY_MS = 1_000;
  * @throws Error if another process uses it
  */
 export async function checkpointFile(path: string): Promise<CheckpointFile> {
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`--checkpoint ${path}: its folder cannot be made (${error.code}): give another file`, { cause: error });
+  });
   const lock = `${path}.lock`;
   await takeLock(lock, path);
   let newest: BackfillCheckpoint | undefined;
@@ -60,15 +62,15 @@ export async function checkpointFile(path: string): Promise<CheckpointFile> {
     async load(place) {
       const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
         if (error.code === 'ENOENT') return undefined;
-        throw new Error(`--checkpoint ${path}: it cannot be read (${error.code})`, { cause: error });
+        throw new Error(`--checkpoint ${path}: it cannot be read (${error.code}): give the path of another file`, { cause: error });
       });
       if (text === undefined) return undefined;
       try {
         return parseCheckpoint(text, place);
       } catch (error) {
-        throw new Error(
-          `--checkpoint ${path}: ${(error as Error).message}. Give the same options as then to go on, or delete the file (or give another one) to begin a new backfill`,
-        );
+        const { message } = error as Error;
+        const again = /^it is (not JSON|no checkpoint)/.test(message) ? 'Delete' : 'Give the same options as then to go on, or delete';
+        throw new Error(`--checkpoint ${path}: ${message}. ${again} the file (or give another one) to begin a new backfill`);
       }
     },
     save(checkpoint) {

@@ -54,7 +54,9 @@ export function progress(expected: number): Progress {
         if (!isTerminal) process.stderr.write(`${WHAT[pass]}, from item ${items} of about ${expected}\n`);
         return;
       }
-      samples = [...samples.filter(({ at }) => now - at < RATE_OVER_MS), { at: now, items }];
+      // Of a slow table, a page may come more seldom than that: the newest sample from before stays.
+      const start = samples.findLastIndex(({ at }) => now - at >= RATE_OVER_MS);
+      samples = [...samples.slice(Math.max(0, start)), { at: now, items }];
       const [first] = samples;
       const seconds = (now - (first?.at ?? now)) / 1_000;
       const rate = seconds > 0 ? (items - (first?.items ?? items)) / seconds : 0;
