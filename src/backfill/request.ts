@@ -66,25 +66,28 @@ export interface ReportEvent {
 
 export type BackfillEvent = PlanEvent | RunEvent | SumEvent | ReportEvent;
 
-type Check = (value: unknown) => string | undefined;
+/** What to give instead of a wrong value; undefined if the value is right. */
+type FaultOf = (value: unknown) => string | undefined;
 
 const MOST_SEGMENTS = 10_000;
-const NAME: Check = (value) => (typeof value === 'string' && /^[\w.+=@-]{1,80}$/.test(value) ? undefined : 'give the name of an execution');
-const TEXT: Check = (value) => (typeof value === 'string' && value !== '' ? undefined : 'give a text');
-const TEXTS: Check = (value) => (Array.isArray(value) && value.every((it) => typeof it === 'string') ? undefined : 'give a list of texts');
-const PASS: Check = (value) => (value === 'mark' || value === 'fill' || value === 'seal' ? undefined : 'give mark, fill or seal');
+const NAME: FaultOf = (value) =>
+  typeof value === 'string' && /^[\w.+=@-]{1,80}$/.test(value) ? undefined : 'give the name of an execution';
+const TEXT: FaultOf = (value) => (typeof value === 'string' && value !== '' ? undefined : 'give a text');
+const TEXTS: FaultOf = (value) =>
+  Array.isArray(value) && value.every((it) => typeof it === 'string') ? undefined : 'give a list of texts';
+const PASS: FaultOf = (value) => (value === 'mark' || value === 'fill' || value === 'seal' ? undefined : 'give mark, fill or seal');
 const whole =
-  (least: number, most: number): Check =>
+  (least: number, most: number): FaultOf =>
   (value) =>
     Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most
       ? undefined
       : `give a whole number from ${least} to ${most}`;
 const optional =
-  (check: Check): Check =>
+  (faultOf: FaultOf): FaultOf =>
   (value) =>
-    value === undefined ? undefined : check(value);
+    value === undefined ? undefined : faultOf(value);
 const object =
-  (fields: Readonly<Record<string, Check>>): Check =>
+  (fields: Readonly<Record<string, FaultOf>>): FaultOf =>
   (value) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'give an object';
     const faults = faultsOf(value, fields);
@@ -113,7 +116,7 @@ const REQUEST = object({
   segmentsAtOnce: optional(whole(1, 1_000)),
   fresh: optional((value) => (typeof value === 'boolean' ? undefined : 'give true or false')),
 });
-const ACTIONS: Readonly<Record<BackfillEvent['action'], Readonly<Record<string, Check>>>> = {
+const ACTIONS: Readonly<Record<BackfillEvent['action'], Readonly<Record<string, FaultOf>>>> = {
   plan: { execution: NAME, request: optional(REQUEST) },
   run: {
     plan: PLAN,
@@ -148,13 +151,13 @@ export function parseEvent(event: unknown): BackfillEvent {
   return event as BackfillEvent;
 }
 
-function faultsOf(given: object, fields: Readonly<Record<string, Check>>): string[] {
+function faultsOf(given: object, fields: Readonly<Record<string, FaultOf>>): string[] {
   const unknown = Object.keys(given).filter((name) => !Object.hasOwn(fields, name));
   return [
     ...unknown.map((name) => `${name} is unknown: use ${Object.keys(fields).join(', ')}`),
-    ...Object.entries(fields).flatMap(([name, check]) => {
+    ...Object.entries(fields).flatMap(([name, faultOf]) => {
       const value = (given as Readonly<Record<string, unknown>>)[name];
-      const fault = check(value);
+      const fault = faultOf(value);
       if (fault === undefined) return [];
       if (value === undefined) return [`${name} is absent: ${fault}`];
       // The faults of an object are those of its fields.

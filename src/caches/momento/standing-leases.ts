@@ -21,7 +21,10 @@ export function standingLeases(store: Store) {
     await store.write(key, bytes, TTL_SECONDS, expected, deadline);
 
   return {
-    /** Takes a lease's place if none stands. */
+    /**
+     * Takes a lease's place if none stands. Returns `standingMs` if another reader's lease stands. `{}`: the lease that stood ended just now, and
+     * nothing was written, so other readers see no lease.
+     */
     async take(key: string, deadline: Deadline): Promise<Standing> {
       const first = await write(key, now, undefined, deadline);
       if (first.stored) return { hash: first.hash };

@@ -23,7 +23,7 @@ export class NotExecutedError extends Error {}
 
 /** What is known of the server at the other end of a connection. */
 interface Peer {
-  /** Its clock is ahead of ours (`performance.now`) by this or more, ms. Undefined until it was read. */
+  /** What to add to our time (`performance.now`, ms since this process began) for the server's (ms since 1970), or a little less. Undefined until the server's clock was read. */
   ahead: number | undefined;
   /** Digests of the scripts that this connection has sent. */
   readonly sent: Set<string>;
@@ -47,6 +47,7 @@ class ScriptCall extends Command {
   readonly #scriptArgs: typeof this.args;
 
   constructor(script: Script, args: readonly (string | number | Buffer)[], deadline: number) {
+    // The last argument is the window, which `toWritable` fills in.
     super('evalsha', [script.digest, ...args, ...(script.inWindow ? [''] : [])], { replyEncoding: 'utf8' });
     this.#script = script;
     this.#deadline = deadline;

@@ -14,6 +14,7 @@ export class Lane {
   readonly #run: Run;
   #queue: QueuedRecord[] = [];
   #closed = false;
+  /** Rings when there may be something to deliver, or the lane shall stop. */
   readonly #bell = new Bell();
 
   constructor(run: Run) {
