@@ -11,10 +11,9 @@ export async function sealLists(
   const sealed = await cache.seal(lists, survey);
   const pages = await Promise.all(lists.map((list) => cache.list(list, { limit: 1 })));
   for (const [i, list] of lists.entries()) {
-    const isComplete = pages[i]?.complete === true;
     // A list that lost its mark, and is complete in one place, was settled by a reader since it was marked.
-    const became = sealed[i] === 'settled' ? (isComplete ? 'sealed' : 'incomplete') : isComplete ? 'settled' : 'unsealed';
-    tally.of(viewOf(list), became);
+    const [ifComplete, otherwise] = sealed[i] === 'settled' ? (['sealed', 'incomplete'] as const) : (['settled', 'unsealed'] as const);
+    tally.of(viewOf(list), pages[i]?.complete ? ifComplete : otherwise);
   }
 }
 

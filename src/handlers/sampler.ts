@@ -38,14 +38,14 @@ export function sampler({ views, queue, oneIn, random = Math.random, now = Date.
     const chosen = oneIn > 0 ? records.filter(() => random() * oneIn < 1) : [];
     const messages = chosen.flatMap((record) => {
       const observed = [...observedIn(views, record)];
-      for (;;) {
-        const [first] = observed;
-        if (!first) return [];
+      const dropOne = () => observed.splice(Math.floor(random() * observed.length), 1);
+      while (observed.length > MOST_ADDRESSES) dropOne();
+      for (; observed.length > 0; dropOne()) {
         const looks = observed.map(({ subject }) => ({ subject }));
-        const text = checkText({ probe: 'stream', at: now(), age: 0, version: first.expected, looks });
-        if (observed.length <= MOST_ADDRESSES && Buffer.byteLength(text) <= MOST_BYTES) return [{ text }];
-        observed.splice(Math.floor(random() * observed.length), 1);
+        const text = checkText({ probe: 'stream', at: now(), age: 0, version: observed[0]?.expected, looks });
+        if (Buffer.byteLength(text) <= MOST_BYTES) return [{ text }];
       }
+      return [];
     });
     if (messages.length === 0) return { sampled: 0, failed: 0 };
     const taken = await queue.send(messages, signal);

@@ -1,4 +1,5 @@
 import type { SQSClient } from '@aws-sdk/client-sqs';
+import { once } from './once.ts';
 
 /** Where checks wait for their time. */
 export interface CheckQueue {
@@ -32,15 +33,10 @@ const MOST_BYTES = 250_000;
 
 /** Sends messages to an SQS queue. The first call loads the SDK. */
 export function sqsQueue({ url, client }: SqsQueueOptions): CheckQueue {
-  let loading: ReturnType<typeof load> | undefined;
+  const own = once(() => load(client));
   return {
     async send(messages, signal) {
-      // The next call repeats a load that failed.
-      loading ??= load(client).catch((error) => {
-        loading = undefined;
-        throw error;
-      });
-      const { sdk, sqs } = await loading;
+      const { sdk, sqs } = await own();
       const taken = messages.map(() => false);
       for (const batch of batchesOf(messages)) {
         const Entries = batch.map((i) => {

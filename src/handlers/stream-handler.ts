@@ -12,6 +12,7 @@ import { type Report, type SetAside, sync } from '../sync/sync.ts';
 import { checkDistinct, type View } from '../view.ts';
 import { type BatchCounts, type BatchFacts, batchFactsOf, timesOf } from './batch-facts.ts';
 import { batchLine, logHeadroom, type StructuredLogger, setAsideLine, withheldLine } from './batch-log.ts';
+import { once } from './once.ts';
 import { type RetentionOptions, retentionWatch } from './retention.ts';
 import type { Sample, SampleCounts } from './sampler.ts';
 
@@ -77,12 +78,9 @@ export interface InvocationContext {
 export function streamHandler(options: StreamHandlerOptions): (event: StreamEvent, context?: InvocationContext) => Promise<StreamAnswer> {
   const { views, cache, letters, logger = new Logger(), marginMs = 5_500, poisonRunLimit = 10 } = options;
   checkDistinct(views);
-  let lookedForLives = false;
-  const livesKnown = async (): Promise<void> => {
-    if (lookedForLives || !cache.get) return;
-    await checkWithoutLives(cache as Pick<CacheClient, 'get'>, WITHOUT_LIVES);
-    lookedForLives = true;
-  };
+  const checkLives = once(async () => {
+    if (cache.get) await checkWithoutLives(cache as Pick<CacheClient, 'get'>, WITHOUT_LIVES);
+  });
   const { forMs = 2_000, ...retries } = options.retries ?? {};
   const run = poisonRun(poisonRunLimit);
   const retention = options.retention === false ? undefined : retentionWatch(options.retention);
@@ -116,7 +114,7 @@ export function streamHandler(options: StreamHandlerOptions): (event: StreamEven
           repeatedly(async () => {
             const asked = performance.now();
             try {
-              await livesKnown();
+              await checkLives();
               return await cache.apply(mutations);
             } finally {
               if (mutations.length > 0) counts.cacheMs.push(performance.now() - asked);

@@ -19,6 +19,7 @@ import type { Violation } from '../verify/verifier.ts';
 import { smallSegments } from '../verify/verify.ts';
 import { checkDistinct, type View, viewName } from '../view.ts';
 import type { StructuredLogger } from './batch-log.ts';
+import { once } from './once.ts';
 import { type Sample, type SampleCounts, type SamplerOptions, sampler } from './sampler.ts';
 import { type CheckMessage, type CheckQueue, type SqsQueueOptions, sqsQueue } from './sqs-queue.ts';
 import type { InvocationContext } from './stream-handler.ts';
@@ -133,18 +134,6 @@ interface Described {
   readonly table: VerifiedTable;
   readonly keyTypes: KeyTypes;
   readonly items: number;
-}
-
-/** The next call repeats one that failed. */
-function once<T>(call: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined;
-  return async () => {
-    running ??= call().catch((error) => {
-      running = undefined;
-      throw error;
-    });
-    return await running;
-  };
 }
 
 async function describe({

@@ -63,8 +63,7 @@ export function nextLookAt({ since }: Suspect, now: number, boundMs: number): nu
  */
 export function needsTable(before: Suspect | undefined, { at, claim }: Seen, boundMs: number): boolean {
   if (claim.type === 'none') return false;
-  const mark = markOf(claim);
-  return mayReturn(mark) || !before || before.mark !== mark || at - before.since >= boundMs;
+  return !before || mayReturn(before.mark) || before.mark !== markOf(claim) || at - before.since >= boundMs;
 }
 
 /**

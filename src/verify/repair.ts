@@ -33,8 +33,8 @@ const PAUSE_MS = 500;
  * - A document is settled with what its item gives.
  * - A list is settled with what its query gives, where a consistent query gives its items.
  * - Any other list is settled with the members that it has, and with those that are to be repaired. The item of each is read by its key, as far as the
- *   members have the names of their items. The list then still lacks the members that neither the cache nor the verifier knows. If nothing is certain of
- *   the list, it forgets its members, so that its pages are not complete.
+ *   members have the names of their items. The list then still lacks the members that neither the cache nor the verifier knows. If none of its
+ *   members is right, it forgets them, so that its pages are not complete.
  *
  * @returns for each subject whether the cache is now right, or claims nothing
  */
@@ -175,7 +175,7 @@ async function foundByKeys(
   };
 }
 
-/** The greatest finite number below. */
+/** The greatest number below. */
 function greatestBelow(score: number): number {
   if (score === 0) return -Number.MIN_VALUE;
   const bytes = new DataView(new ArrayBuffer(8));

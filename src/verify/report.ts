@@ -111,7 +111,7 @@ export class Findings {
           kind: view.kind,
           ...counts,
           // Two probes may find one claim, so only the observations of one probe are sure to be of different claims.
-          consistency: consistencyOf(counts, clusters, Math.max(...PROBES.map((probe) => of(probe).observations))) ?? null,
+          consistency: consistencyOf(counts, clusters, Math.max(...PROBES.map((probe) => this.tally.of(name, probe).observations))) ?? null,
           probes: Object.fromEntries(PROBES.map((probe) => [probe, of(probe)])) as ViewReport['probes'],
           ...(repairs && { repairs: this.#repairs.get(name) ?? { repaired: 0, failed: 0 } }),
           examples: this.#examples.get(name) ?? [],

@@ -13,13 +13,8 @@ beforeEach(() => {
   printed = [];
   vi.spyOn(performance, 'now').mockImplementation(() => time);
   vi.spyOn(process.stderr, 'write').mockImplementation((text) => printed.push(String(text)) > 0);
-  vi.stubGlobal(
-    'process',
-    Object.create(process, { stderr: { value: { isTTY: false, write: process.stderr.write.bind(process.stderr) } } }),
-  );
 });
 afterEach(() => {
-  vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });
 

@@ -72,10 +72,12 @@ function wayOuts({ views, status, letters }: BackfillSummary): readonly string[]
   if (status !== 'done') return [];
   const throwing = views.filter(({ threw }) => threw > 0).map(({ view }) => `--view ${view}`);
   const unsealed = views.some(({ lists }) => (lists?.unsealed ?? 0) > 0);
+  const incomplete = views.some(({ lists }) => (lists?.incomplete ?? 0) > 0);
   const redrive = letters === undefined ? '' : `, and millrace redrive ${text(letters)}`;
   return [
     ...(throwing.length > 0 ? [`After the views are mended, run the command again with ${throwing.join(' ')}${redrive}`] : []),
     ...(unsealed ? ['Readers fill lists that are not sealed. To fill them now, run the command again'] : []),
+    ...(incomplete ? ['Let the view give smaller values, or redrive the letters of the worker, and run the command again'] : []),
   ];
 }
 
