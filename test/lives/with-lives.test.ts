@@ -10,6 +10,7 @@ import { MAX_KEY_BYTES, type Mutation } from '../../src/mutation.ts';
 import { insert, streamEvent } from '../../src/testing/index.ts';
 import { type Version, versionOf } from '../../src/version.ts';
 import { views as shop } from '../../src/views/index.ts';
+import { order } from '../backfill/orders.ts';
 
 const ASK_MS = 60_000;
 const WAIT_MS = 90_000;
@@ -536,9 +537,7 @@ describe('options', () => {
 describe('a worker that has the cache without lives', () => {
   it('fails its records while the views have lives, and applies them otherwise', async () => {
     const cache = memoryCache();
-    const event = streamEvent([
-      insert({ pk: 'order#1', sk: 'order', id: '1', creator: 'ann', status: 'new', createdAt: '2026-01-01T00:00:00.000Z', items: [] }),
-    ]);
+    const event = streamEvent([insert(order(1, 1, 'new', 1))]);
     const answer = (of: Parameters<typeof streamHandler>[0]['cache']) => {
       const lines: string[] = [];
       const log = (_: string, fields: { readonly error?: Error }) => void (fields.error && lines.push(fields.error.message));
@@ -554,5 +553,23 @@ describe('a worker that has the cache without lives', () => {
       lines: [expect.stringContaining('give it withLives(cache, { views }) of millrace/lives')],
     });
     expect(await answer(living)).toEqual({ failed: 0, lines: [] });
+  });
+
+  it('looks for lives once, whatever the number of records, and again if the cache gave no answer', async () => {
+    const cache = memoryCache();
+    let [looks, isDown] = [0, true];
+    const get: typeof cache.get = async (key) => {
+      looks += 1;
+      if (isDown) throw new CacheUnavailableError('away');
+      return (await cache.get(key)) as never;
+    };
+    const logger = { info() {}, warn() {}, error() {} };
+    const handler = streamHandler({ views: Object.values(shop), cache: { apply: cache.apply, get }, logger, retries: { forMs: 0 } });
+    const event = streamEvent(Array.from({ length: 50 }, (_, id) => insert(order(id, 1, 'new', id))));
+    expect((await handler(event)).batchItemFailures).toHaveLength(1);
+    isDown = false;
+    looks = 0;
+    for (let i = 0; i < 2; i += 1) expect((await handler(event)).batchItemFailures).toEqual([]);
+    expect(looks).toBe(1);
   });
 });

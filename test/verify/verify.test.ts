@@ -207,6 +207,7 @@ describe('verification', () => {
   it.each([
     ['a list of one member', 1, [5, 7]],
     ['a list whose members have one score', 3, [5, 7, 7, 7]],
+    ['a list of one member below 0', 1, [-7, -6.5]],
     ['a full list, whose other members nobody knows', 2, [-7, -6.5, 0, 5e-324]],
   ])('repairs %s, and keeps all of its members', async (_, keep, scores) => {
     const views = [latestOf(keep)];
